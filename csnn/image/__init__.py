@@ -1,0 +1,1 @@
+"""The machine image on disk: the contract between generator, simulator and RTL."""

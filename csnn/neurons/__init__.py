@@ -1,0 +1,1 @@
+"""Neuron models: one traced description each, and its evaluations."""

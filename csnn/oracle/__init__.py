@@ -1,0 +1,1 @@
+"""Independent references: a float64 integrator and the NEST simulator."""

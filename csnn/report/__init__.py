@@ -1,0 +1,1 @@
+"""The report of a run: figures, tables and one self-contained HTML file."""

@@ -1,0 +1,1 @@
+"""The bit-accurate reference machine: a plain definition and a fast equal of it."""

@@ -1,0 +1,1 @@
+"""Descriptions of networks, machines and runs: frozen, validated, free of behaviour."""

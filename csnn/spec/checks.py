@@ -1,0 +1,67 @@
+"""Checks that every description applies to its fields."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from csnn.errors import reject
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+def real(
+    owner: str,
+    field: str,
+    value: Any,
+    rule: str = "must be a finite number",
+    accept: Callable[[float], bool] = lambda number: True,
+) -> None:
+    """Require a finite real number for which `accept` holds."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not accept(float(value)):
+        raise reject(f"{owner}.{field}", value, rule)
+
+
+def positive(owner: str, field: str, value: Any) -> None:
+    """Require a finite number above zero."""
+    real(owner, field, value, "must be a finite number > 0", lambda number: number > 0)
+
+
+def non_negative(owner: str, field: str, value: Any) -> None:
+    """Require a finite number of at least zero."""
+    real(owner, field, value, "must be a finite number >= 0", lambda number: number >= 0)
+
+
+def integer(owner: str, field: str, value: Any, low: int, high: int) -> None:
+    """Require an integer in [low, high]."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise reject(f"{owner}.{field}", value, f"must be an integer from {low} to {high}")
+
+
+def boolean(owner: str, field: str, value: Any) -> None:
+    """Require true or false."""
+    if not isinstance(value, bool):
+        raise reject(f"{owner}.{field}", value, "must be true or false")
+
+
+def one_of(owner: str, field: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Require one of the listed words."""
+    if value not in choices:
+        raise reject(f"{owner}.{field}", value, f"must be one of {', '.join(choices)}")
+
+
+def name(owner: str, field: str, value: Any) -> None:
+    """Require an identifier: a letter or underscore, then letters, digits, underscores."""
+    if not isinstance(value, str) or not _NAME.match(value):
+        raise reject(f"{owner}.{field}", value, "must be a name of letters, digits and underscores")
+
+
+def instance(owner: str, field: str, value: Any, kind: type | tuple[type, ...]) -> None:
+    """Require an instance of `kind` (a description given as a table of the wrong shape)."""
+    if not isinstance(value, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        wanted = " or ".join(k.__name__ for k in kinds)
+        raise reject(f"{owner}.{field}", value, f"must be a {wanted}")

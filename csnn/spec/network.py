@@ -1,0 +1,319 @@
+"""Description of a network: populations, their input, and the projections between them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from csnn.errors import reject
+from csnn.spec import checks
+from csnn.spec.distributions import Constant, Distribution, Lognormal, Normal, Uniform
+
+MAX_POPULATION = 2**24
+_DISTRIBUTION_TYPES = (Constant, Normal, Lognormal, Uniform)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LifNeuron:
+    """Leaky integrate-and-fire neuron with exponential synaptic currents (NEST `iaf_psc_exp`)."""
+
+    C_m_pF: float = 250.0
+    tau_m_ms: float = 10.0
+    tau_syn_ex_ms: float = 0.5
+    tau_syn_in_ms: float = 0.5
+    t_ref_ms: float = 2.0
+    E_L_mV: float = -65.0
+    V_th_mV: float = -50.0
+    V_reset_mV: float = -65.0
+
+    def __post_init__(self) -> None:
+        for field in ("C_m_pF", "tau_m_ms", "tau_syn_ex_ms", "tau_syn_in_ms"):
+            checks.positive("neuron", field, getattr(self, field))
+        checks.non_negative("neuron", "t_ref_ms", self.t_ref_ms)
+        for field in ("E_L_mV", "V_th_mV", "V_reset_mV"):
+            checks.real("neuron", field, getattr(self, field))
+        if self.V_reset_mV >= self.V_th_mV:
+            raise reject("neuron.V_reset_mV", self.V_reset_mV, "must be < V_th_mV")
+
+
+def _check_changes(owner: str, changes: tuple[tuple[float, float], ...]) -> None:
+    if not isinstance(changes, tuple):
+        raise reject(f"{owner}.changes", changes, "must be pairs of (time_ms, value)")
+    last = 0.0
+    for pair in changes:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise reject(f"{owner}.changes", pair, "must be a pair of (time_ms, value)")
+        checks.real(owner, "changes", pair[0])
+        if pair[0] <= last:
+            raise reject(f"{owner}.changes", pair[0], "times must be > 0 and increase")
+        last = pair[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoissonInput:
+    """Independent Poisson spike trains onto each neuron of a population.
+
+    `rate_hz` is the summed rate per neuron (number of external synapses times their rate).
+    `changes` holds (time_ms, rate_hz) steps, effective from the first step that ends after it.
+    """
+
+    rate_hz: float
+    weight_pA: float
+    changes: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        checks.non_negative("poisson", "rate_hz", self.rate_hz)
+        checks.positive("poisson", "weight_pA", self.weight_pA)
+        _check_changes("poisson", self.changes)
+        for _, rate in self.changes:
+            checks.non_negative("poisson", "changes", rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DcInput:
+    """A constant current into each neuron of a population, with steps (time_ms, current_pA)."""
+
+    current_pA: float = 0.0
+    changes: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        checks.real("dc", "current_pA", self.current_pA)
+        _check_changes("dc", self.changes)
+        for _, current in self.changes:
+            checks.real("dc", "changes", current)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Population:
+    """Neurons of one kind with common input and initial state."""
+
+    name: str
+    size: int
+    neuron: LifNeuron = LifNeuron()
+    V_init_mV: Distribution = Constant(value=-65.0)
+    I_ex_init_pA: Distribution = Constant(value=0.0)
+    I_in_init_pA: Distribution = Constant(value=0.0)
+    poisson: PoissonInput | None = None
+    dc: DcInput = DcInput()
+    expected_rate_hz: float = 1.0
+
+    def __post_init__(self) -> None:
+        checks.name("population", "name", self.name)
+        owner = f"population {self.name}"
+        checks.integer(owner, "size", self.size, 1, MAX_POPULATION)
+        checks.instance(owner, "neuron", self.neuron, LifNeuron)
+        for field in ("V_init_mV", "I_ex_init_pA", "I_in_init_pA"):
+            checks.instance(owner, field, getattr(self, field), _DISTRIBUTION_TYPES)
+        if self.poisson is not None:
+            checks.instance(owner, "poisson", self.poisson, PoissonInput)
+        checks.instance(owner, "dc", self.dc, DcInput)
+        checks.non_negative(owner, "expected_rate_hz", self.expected_rate_hz)
+        if self.I_ex_init_pA.support()[0] < 0:
+            raise reject(f"{owner}.I_ex_init_pA", self.I_ex_init_pA, "must be >= 0")
+        if self.I_in_init_pA.support()[1] > 0:
+            raise reject(f"{owner}.I_in_init_pA", self.I_in_init_pA, "must be <= 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedTotalNumber:
+    """Exactly `count` synapses, each between a random source and a random target."""
+
+    count: int
+
+    def __post_init__(self) -> None:
+        checks.integer("fixed_total_number", "count", self.count, 0, 2**48)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedIndegree:
+    """Exactly `indegree` synapses onto each target, from random sources."""
+
+    indegree: int
+
+    def __post_init__(self) -> None:
+        checks.integer("fixed_indegree", "indegree", self.indegree, 0, 2**24)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedOutdegree:
+    """Exactly `outdegree` synapses from each source, onto random targets."""
+
+    outdegree: int
+
+    def __post_init__(self) -> None:
+        checks.integer("fixed_outdegree", "outdegree", self.outdegree, 0, 2**24)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairwiseBernoulli:
+    """Each (source, target) pair connected at most once, with probability `p`."""
+
+    p: float
+
+    def __post_init__(self) -> None:
+        checks.real(
+            "pairwise_bernoulli", "p", self.p, "must be in [0, 1]", lambda p: 0.0 <= p <= 1.0
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllToAll:
+    """Each source connected to each target once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneToOne:
+    """The i-th source connected to the i-th target; both populations have one size."""
+
+
+Rule = FixedTotalNumber | FixedIndegree | FixedOutdegree | PairwiseBernoulli | AllToAll | OneToOne
+RULES: dict[str, type] = {
+    "fixed_total_number": FixedTotalNumber,
+    "fixed_indegree": FixedIndegree,
+    "fixed_outdegree": FixedOutdegree,
+    "pairwise_bernoulli": PairwiseBernoulli,
+    "all_to_all": AllToAll,
+    "one_to_one": OneToOne,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Projection:
+    """Synapses from one population to another.
+
+    `allow_multapses` permits several synapses between one pair; rules that visit each pair at most
+    once (`pairwise_bernoulli`, `all_to_all`, `one_to_one`) never make any. `allow_autapses` permits
+    a neuron to connect to itself and matters only where source and target are the same population.
+    """
+
+    source: str
+    target: str
+    rule: Rule
+    weight_pA: Distribution
+    delay_ms: Distribution
+    allow_autapses: bool = True
+    allow_multapses: bool = True
+
+    @property
+    def label(self) -> str:
+        """Name used in messages and reports."""
+        return f"{self.source}->{self.target}"
+
+    def __post_init__(self) -> None:
+        checks.name("projection", "source", self.source)
+        checks.name("projection", "target", self.target)
+        owner = f"projection {self.label}"
+        checks.instance(owner, "rule", self.rule, tuple(RULES.values()))
+        checks.instance(owner, "weight_pA", self.weight_pA, _DISTRIBUTION_TYPES)
+        checks.instance(owner, "delay_ms", self.delay_ms, _DISTRIBUTION_TYPES)
+        checks.boolean(owner, "allow_autapses", self.allow_autapses)
+        checks.boolean(owner, "allow_multapses", self.allow_multapses)
+        if isinstance(self.delay_ms, Constant) and self.delay_ms.value <= 0:
+            raise reject(f"{owner}.delay_ms", self.delay_ms.value, "must be > 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeList:
+    """Explicit synapses from a file.
+
+    The file is .npz or .csv with columns `source`, `target` (global neuron numbers from 0 in
+    population order), `weight_pA` and `delay_ms`. `representation` is "stored" (kept exactly, one
+    word per synapse) or "fitted" (tables fitted per sub-network; edge identity is lost).
+    """
+
+    path: str
+    representation: str = "stored"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.path, str) or not self.path:
+            raise reject("edges.path", self.path, "must be a file name")
+        checks.one_of("edges", "representation", self.representation, ("stored", "fitted"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network: populations in order of their neuron numbers, and the synapses between them.
+
+    `notes` are warnings that belong to the description (for example that it is down-scaled).
+    """
+
+    name: str
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...] = ()
+    edges: EdgeList | None = None
+    dt_ms: float = 0.1
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        checks.name("network", "name", self.name)
+        checks.positive("network", "dt_ms", self.dt_ms)
+        if not self.populations:
+            raise reject("network.populations", (), "must hold at least one population")
+        names = [population.name for population in self.populations]
+        for name in names:
+            if names.count(name) > 1:
+                raise reject("network.populations", name, "population names must differ")
+        for projection in self.projections:
+            for field in ("source", "target"):
+                end = getattr(projection, field)
+                if end not in names:
+                    raise reject(
+                        f"projection {projection.label}.{field}",
+                        end,
+                        f"must be one of the populations {', '.join(names)}",
+                    )
+            self._check_rule(projection)
+        for population in self.populations:
+            steps = population.neuron.t_ref_ms / self.dt_ms
+            if steps > 65535 or not math.isclose(steps, round(steps), abs_tol=1e-6):
+                raise reject(
+                    f"population {population.name}.neuron.t_ref_ms",
+                    population.neuron.t_ref_ms,
+                    f"must be a multiple of dt_ms = {self.dt_ms} of at most 65535 steps",
+                )
+
+    def _check_rule(self, projection: Projection) -> None:
+        source = self.population(projection.source).size
+        target = self.population(projection.target).size
+        same = projection.source == projection.target
+        excluded = 1 if same and not projection.allow_autapses else 0
+        owner = f"projection {projection.label}.rule"
+        rule = projection.rule
+        if isinstance(rule, OneToOne) and source != target:
+            raise reject(owner, "one_to_one", f"needs equal sizes, not {source} and {target}")
+        if isinstance(rule, OneToOne) and excluded:
+            raise reject(owner, "one_to_one", "makes only autapses here, which are switched off")
+        available: dict[type, tuple[int, int]] = {
+            FixedTotalNumber: (getattr(rule, "count", 0), target * (source - excluded)),
+            FixedIndegree: (getattr(rule, "indegree", 0), source - excluded),
+            FixedOutdegree: (getattr(rule, "outdegree", 0), target - excluded),
+        }
+        if type(rule) in available:
+            wanted, pairs = available[type(rule)]
+            if wanted > 0 and pairs == 0:
+                raise reject(owner, wanted, "no pair is allowed to connect")
+            if not projection.allow_multapses and wanted > pairs:
+                raise reject(owner, wanted, f"must be <= {pairs} without multapses")
+
+    @cached_property
+    def size(self) -> int:
+        """Number of neurons."""
+        return sum(population.size for population in self.populations)
+
+    @cached_property
+    def first_ids(self) -> dict[str, int]:
+        """Global number of each population's first neuron."""
+        firsts: dict[str, int] = {}
+        total = 0
+        for population in self.populations:
+            firsts[population.name] = total
+            total += population.size
+        return firsts
+
+    def population(self, name: str) -> Population:
+        """Return the population called `name` (KeyError if there is none)."""
+        for population in self.populations:
+            if population.name == name:
+                return population
+        raise KeyError(name)

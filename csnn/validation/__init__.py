@@ -1,0 +1,1 @@
+"""Statistics of spike trains, the NEST baseline, and the criteria that judge a run."""

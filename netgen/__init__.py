@@ -1,0 +1,1 @@
+"""Network generator: a description becomes a machine image that stores no synapse."""
