@@ -20,8 +20,12 @@ def real(
     accept: Callable[[float], bool] = lambda number: True,
 ) -> None:
     """Require a finite real number for which `accept` holds."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not accept(float(value)):
+    try:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        valid = is_number and math.isfinite(value) and accept(float(value))
+    except OverflowError:  # an integer beyond the range of float64
+        valid = False
+    if not valid:
         raise reject(f"{owner}.{field}", value, rule)
 
 
@@ -51,6 +55,14 @@ def one_of(owner: str, field: str, value: Any, choices: tuple[str, ...]) -> None
     """Require one of the listed words."""
     if value not in choices:
         raise reject(f"{owner}.{field}", value, f"must be one of {', '.join(choices)}")
+
+
+def items(owner: str, field: str, value: Any, kind: type | tuple[type, ...]) -> None:
+    """Require a tuple whose items are instances of `kind`."""
+    if not isinstance(value, tuple):
+        raise reject(f"{owner}.{field}", value, "must be a tuple (an array in TOML)")
+    for item in value:
+        instance(owner, field, item, kind)
 
 
 def name(owner: str, field: str, value: Any) -> None:

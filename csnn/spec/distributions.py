@@ -94,8 +94,8 @@ class Normal(_Scipy):
         checks.positive("normal", "sigma", self.sigma)
         for field in ("minimum", "maximum"):
             value = getattr(self, field)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value != value:
-                raise reject(f"normal.{field}", value, "must be a number (inf allowed)")
+            if value not in (-math.inf, math.inf):
+                checks.real("normal", field, value, "must be a number (inf allowed)")
         if not self.minimum < self.maximum:
             raise reject("normal.minimum", self.minimum, f"must be < maximum = {self.maximum!r}")
         if self._mass() < 1e-6:
@@ -123,6 +123,10 @@ class Lognormal(_Scipy):
     def __post_init__(self) -> None:
         checks.real("lognormal", "mu_log", self.mu_log)
         checks.positive("lognormal", "sigma_log", self.sigma_log)
+        if not -300 <= self.mu_log <= 300:
+            raise reject("lognormal.mu_log", self.mu_log, "must be in [-300, 300]")
+        if self.sigma_log > 10:
+            raise reject("lognormal.sigma_log", self.sigma_log, "must be <= 10")
 
     def _frozen(self) -> Any:
         return stats.lognorm(self.sigma_log, scale=math.exp(self.mu_log))
@@ -140,6 +144,8 @@ class Uniform(_Scipy):
         checks.real("uniform", "high", self.high)
         if not self.low < self.high:
             raise reject("uniform.low", self.low, f"must be < high = {self.high!r}")
+        if math.isinf(float(self.high) - float(self.low)):
+            raise reject("uniform.high", self.high, "must leave high - low finite")
 
     def _frozen(self) -> Any:
         return stats.uniform(self.low, self.high - self.low)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from csnn.errors import reject
 from csnn.spec import checks
@@ -12,6 +13,12 @@ MAX_WEIGHT_UNITS = 2**15 - 1
 SUM_LIMIT_UNITS = 2**24
 EXT_OUTCOMES = 32
 RTR_OUTCOMES = 64
+
+
+def _power_of_two(field: str, value: Any, low: int, high: int) -> None:
+    checks.integer("machine", field, value, low, high)
+    if value & (value - 1):
+        raise reject(f"machine.{field}", value, f"must be a power of two from {low} to {high}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +45,8 @@ class Machine:
             checks.integer("machine", "n_nodes", self.n_nodes, 1, 2**16 - 1)
             if self.partition != "load":
                 raise reject("machine.n_nodes", self.n_nodes, 'needs partition = "load"')
-        if self.delay_slots not in (2, 4, 8, 16, 32, 64):
-            raise reject("machine.delay_slots", self.delay_slots, "must be 2, 4, 8, 16, 32 or 64")
-        if self.ext_lanes not in (1, 2, 4, 8, 16, 32):
-            raise reject("machine.ext_lanes", self.ext_lanes, "must be 1, 2, 4, 8, 16 or 32")
+        _power_of_two("delay_slots", self.delay_slots, 2, 64)
+        _power_of_two("ext_lanes", self.ext_lanes, 1, 32)
         checks.one_of("machine", "row_layout", self.row_layout, ("auto", "dense", "sparse"))
         checks.boolean("machine", "random_delay_buffer", self.random_delay_buffer)
         if self.weight_grid_pA is not None:
@@ -68,5 +73,6 @@ class Run:
         checks.non_negative("run", "warmup_ms", self.warmup_ms)
         checks.integer("run", "seed", self.seed, 0, 2**63 - 1)
         checks.integer("run", "threads", self.threads, 1, 256)
+        checks.items("run", "record", self.record, int)
         for neuron in self.record:
             checks.integer("run", "record", neuron, 0, 2**32 - 1)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from csnn.errors import reject
 from csnn.spec import checks
 from csnn.spec.distributions import Constant, Distribution, Lognormal, Normal, Uniform
+from csnn.spec.rules import RULES as RULES
+from csnn.spec.rules import AllToAll as AllToAll
+from csnn.spec.rules import FixedIndegree as FixedIndegree
+from csnn.spec.rules import FixedOutdegree as FixedOutdegree
+from csnn.spec.rules import FixedTotalNumber as FixedTotalNumber
+from csnn.spec.rules import OneToOne as OneToOne
+from csnn.spec.rules import PairwiseBernoulli as PairwiseBernoulli
+from csnn.spec.rules import Rule as Rule
 
 MAX_POPULATION = 2**24
+MAX_NETWORK = 2**32
 _DISTRIBUTION_TYPES = (Constant, Normal, Lognormal, Uniform)
 
 
@@ -116,69 +126,6 @@ class Population:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FixedTotalNumber:
-    """Exactly `count` synapses, each between a random source and a random target."""
-
-    count: int
-
-    def __post_init__(self) -> None:
-        checks.integer("fixed_total_number", "count", self.count, 0, 2**48)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FixedIndegree:
-    """Exactly `indegree` synapses onto each target, from random sources."""
-
-    indegree: int
-
-    def __post_init__(self) -> None:
-        checks.integer("fixed_indegree", "indegree", self.indegree, 0, 2**24)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FixedOutdegree:
-    """Exactly `outdegree` synapses from each source, onto random targets."""
-
-    outdegree: int
-
-    def __post_init__(self) -> None:
-        checks.integer("fixed_outdegree", "outdegree", self.outdegree, 0, 2**24)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairwiseBernoulli:
-    """Each (source, target) pair connected at most once, with probability `p`."""
-
-    p: float
-
-    def __post_init__(self) -> None:
-        checks.real(
-            "pairwise_bernoulli", "p", self.p, "must be in [0, 1]", lambda p: 0.0 <= p <= 1.0
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class AllToAll:
-    """Each source connected to each target once."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OneToOne:
-    """The i-th source connected to the i-th target; both populations have one size."""
-
-
-Rule = FixedTotalNumber | FixedIndegree | FixedOutdegree | PairwiseBernoulli | AllToAll | OneToOne
-RULES: dict[str, type] = {
-    "fixed_total_number": FixedTotalNumber,
-    "fixed_indegree": FixedIndegree,
-    "fixed_outdegree": FixedOutdegree,
-    "pairwise_bernoulli": PairwiseBernoulli,
-    "all_to_all": AllToAll,
-    "one_to_one": OneToOne,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
 class Projection:
     """Synapses from one population to another.
 
@@ -231,6 +178,12 @@ class EdgeList:
         checks.one_of("edges", "representation", self.representation, ("stored", "fitted"))
 
 
+def _listed(names: Iterable[str]) -> str:
+    """Join names for a message, cut where it would fill the screen."""
+    shown = list(names)
+    return ", ".join(shown[:12]) + (f", ... ({len(shown)})" if len(shown) > 12 else "")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """A network: populations in order of their neuron numbers, and the synapses between them.
@@ -248,12 +201,20 @@ class Network:
     def __post_init__(self) -> None:
         checks.name("network", "name", self.name)
         checks.positive("network", "dt_ms", self.dt_ms)
+        checks.items("network", "populations", self.populations, Population)
+        checks.items("network", "projections", self.projections, Projection)
+        checks.items("network", "notes", self.notes, str)
+        if self.edges is not None:
+            checks.instance("network", "edges", self.edges, EdgeList)
         if not self.populations:
             raise reject("network.populations", (), "must hold at least one population")
-        names = [population.name for population in self.populations]
-        for name in names:
-            if names.count(name) > 1:
-                raise reject("network.populations", name, "population names must differ")
+        names = set()
+        for population in self.populations:
+            if population.name in names:
+                raise reject("network.populations", population.name, "names must differ")
+            names.add(population.name)
+        if self.size > MAX_NETWORK:
+            raise reject("network.size", self.size, f"must be <= {MAX_NETWORK} neurons")
         for projection in self.projections:
             for field in ("source", "target"):
                 end = getattr(projection, field)
@@ -261,7 +222,7 @@ class Network:
                     raise reject(
                         f"projection {projection.label}.{field}",
                         end,
-                        f"must be one of the populations {', '.join(names)}",
+                        f"must be one of the populations {_listed(self._by_name)}",
                     )
             self._check_rule(projection)
         for population in self.populations:
@@ -311,9 +272,10 @@ class Network:
             total += population.size
         return firsts
 
+    @cached_property
+    def _by_name(self) -> dict[str, Population]:
+        return {population.name: population for population in self.populations}
+
     def population(self, name: str) -> Population:
         """Return the population called `name` (KeyError if there is none)."""
-        for population in self.populations:
-            if population.name == name:
-                return population
-        raise KeyError(name)
+        return self._by_name[name]

@@ -7,10 +7,12 @@ potentials and down-scaling as in the INM-6 reference implementation (van Albada
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from csnn.errors import reject
 from csnn.spec import checks
 from csnn.spec.distributions import Constant, Normal
 from csnn.spec.network import (
@@ -73,6 +75,18 @@ def synapse_counts() -> npt.NDArray[np.int64]:
     return np.rint(counts).astype(np.int64)
 
 
+def _external(indegrees: Any) -> npt.NDArray[np.float64]:
+    rule = "must be 8 numbers from 0 to 1000000, one per population"
+    try:
+        values = np.asarray(indegrees)
+    except ValueError:  # rows of different lengths
+        raise reject("pd14.external_indegrees", indegrees, rule) from None
+    valid = values.shape == (8,) and values.dtype.kind in "iuf"
+    if not valid or not np.all((values >= 0) & (values <= 10**6)):
+        raise reject("pd14.external_indegrees", indegrees, rule)
+    return values.astype(np.float64)
+
+
 def pd14(
     *,
     n_scale: float = 1.0,
@@ -108,12 +122,13 @@ def pd14(
     """
     for field, scale in (("n_scale", n_scale), ("k_scale", k_scale)):
         checks.real("pd14", field, scale, "must be in (0, 10]", lambda s: 0 < s <= 10)
+    checks.real("pd14", "inhibition", inhibition, "must be a number <= 0", lambda g: g <= 0)
+    external_full = _external(external_indegrees)
     neuron = LifNeuron()
     psc = psp_to_psc(PSP_MV, neuron)
     sizes = np.rint(SIZES * n_scale).astype(np.int64)
     full_counts = synapse_counts()
     counts = np.rint(full_counts * n_scale * k_scale).astype(np.int64)
-    external_full = np.asarray(external_indegrees)
     external = np.rint(external_full * k_scale)
 
     mean_weights = np.full((8, 8), psc)

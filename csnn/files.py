@@ -1,0 +1,243 @@
+"""Output that is either complete or absent, and digests of files.
+
+Everything is built under a temporary name beside its destination and renamed when complete, so
+that a crash, a full disk or Ctrl-C leaves neither half a file nor a damaged older one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from csnn.errors import InvalidInputError
+
+MANIFEST_NAME = "manifest.json"
+_MAX_MANIFEST_BYTES = 64 * 2**20
+
+
+def describe_os_error(error: OSError, path: str | Path, stand_in: Path | None = None) -> str:
+    """Return "PATH: reason" for an error met while working on `path`.
+
+    Parameters
+    ----------
+    error : OSError
+        The error; the file it names, if any, is the one reported.
+    path : str or Path
+        The file or directory that the user asked for.
+    stand_in : Path, optional
+        Temporary name of `path`, which the message must not show.
+
+    Returns
+    -------
+    str
+    """
+    named = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else str(path)
+    if stand_in is not None and named.startswith(str(stand_in)):
+        named = str(path) + named[len(str(stand_in)) :]
+    return f"{named}: {error.strerror or str(error) or type(error).__name__}"
+
+
+@contextmanager
+def reported(path: str | Path, stand_in: Path | None = None) -> Iterator[None]:
+    """Turn every OSError into a one-line InvalidInputError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInputError(describe_os_error(error, path, stand_in)) from error
+
+
+def _resolve(path: str | Path) -> Path:
+    """Follow symbolic links, so that a link is kept and what it names is replaced."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError as error:  # a null byte
+        raise InvalidInputError(f"{str(path)!r}: {error}") from None
+
+
+@contextmanager
+def atomic_file(path: str | Path) -> Iterator[Path]:
+    """Write a file completely or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Destination. Its folder must exist; an existing regular file is replaced.
+
+    Yields
+    ------
+    Path
+        Temporary name in the same folder, with the same suffixes, for the body to write to. It
+        is renamed to `path` after the body and removed if the body raises.
+
+    Raises
+    ------
+    InvalidInputError
+        If the destination is no regular file or the system refuses (disk full, permission).
+    """
+    final = _resolve(path)
+    temporary = final.with_name(f".tmp-{secrets.token_hex(4)}-{final.name}")
+    with reported(path, temporary):
+        if final.exists() and not final.is_file():
+            raise InvalidInputError(f"{path}: exists and is not a regular file")
+        if not final.parent.is_dir():
+            raise InvalidInputError(f"{path}: the folder {final.parent} does not exist")
+        try:
+            yield temporary
+            # Without it a power failure could leave the new name on an empty file.
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(final)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def is_own_directory(path: Path) -> bool:
+    """Return whether `path` is a directory that may be replaced.
+
+    It may if it is empty or holds a manifest.json written by csnn: a JSON object in which a key or
+    a string, at most one level down, begins with "csnn".
+    """
+    if not path.is_dir():
+        return False
+    manifest = path / MANIFEST_NAME
+    if not manifest.is_file():
+        return next(path.iterdir(), None) is None
+    if manifest.stat().st_size > _MAX_MANIFEST_BYTES:
+        return False
+    try:
+        content = json.loads(manifest.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and _mentions_csnn(content, levels=2)
+
+
+def _mentions_csnn(value: Any, levels: int) -> bool:
+    if isinstance(value, str):
+        return value.startswith("csnn")
+    if isinstance(value, dict) and levels:
+        return any(
+            key.startswith("csnn") or _mentions_csnn(item, levels - 1)
+            for key, item in value.items()
+        )
+    return False
+
+
+def _check_replaceable(final: Path, path: str | Path) -> None:
+    if final == Path.cwd() or final in Path.cwd().parents:
+        raise InvalidInputError(f"{path}: is the current folder or holds it")
+    if final.exists() and not final.is_dir():
+        raise InvalidInputError(f"{path}: exists and is not a directory")
+    if final.is_dir() and not is_own_directory(final):
+        raise InvalidInputError(
+            f"{path}: exists and was not written by csnn (no {MANIFEST_NAME} of its own); "
+            "choose another name or remove it"
+        )
+
+
+def _make_parents(folder: Path) -> list[Path]:
+    """Create `folder` and what is missing above it; return what was created, outermost first."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    created: list[Path] = []
+    try:
+        for directory in reversed(missing):
+            directory.mkdir(exist_ok=True)
+            created.append(directory)
+    except BaseException:
+        _remove_empty(created)
+        raise
+    return created
+
+
+def _remove_empty(created: list[Path]) -> None:
+    for directory in reversed(created):
+        with contextlib.suppress(OSError):
+            directory.rmdir()
+
+
+def _swap_in(temporary: Path, final: Path) -> None:
+    """Rename `temporary` to `final`, putting an existing `final` back if that fails."""
+    if not final.exists():
+        temporary.rename(final)
+        return
+    aside = final.with_name(f"{final.name}.tmp-{secrets.token_hex(4)}")
+    try:
+        final.rename(aside)
+        temporary.rename(final)
+    except BaseException:
+        if aside.exists() and not final.exists():
+            aside.rename(final)
+        raise
+    finally:
+        if final.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def atomic_directory(path: str | Path) -> Iterator[Path]:
+    """Write a directory completely or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Destination; missing folders above it are created. An existing directory is replaced only
+        if it is empty or was written by csnn (see `is_own_directory`).
+
+    Yields
+    ------
+    Path
+        An empty directory `PATH.tmp-XXXX` beside the destination, for the body to fill. It is
+        renamed to `path` after the body; if the body raises, it is removed with all it holds.
+
+    Raises
+    ------
+    InvalidInputError
+        If the destination may not be replaced or the system refuses (disk full, permission).
+    """
+    final = _resolve(path)
+    temporary = final.with_name(f"{final.name}.tmp-{secrets.token_hex(4)}")
+    with reported(path, temporary):
+        _check_replaceable(final, path)
+        created = _make_parents(final.parent)
+        try:
+            temporary.mkdir()
+            yield temporary
+            _check_replaceable(final, path)
+            _swap_in(temporary, final)
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            _remove_empty(created)
+            raise
+
+
+def sha256(path: str | Path) -> str:
+    """Return the SHA-256 digest of a file as 64 hexadecimal digits.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, read in pieces: memory does not grow with its size.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    InvalidInputError
+        If the file cannot be read.
+    """
+    with reported(path), Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

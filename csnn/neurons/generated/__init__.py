@@ -1,0 +1,1 @@
+"""Generated neuron updates; written by `python -m csnn.neurons.compiled`."""

@@ -1,0 +1,136 @@
+"""What a neuron model is: its graph, and how its constants follow from physical parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from csnn.binary32 import F32, I32, round_to_binary32
+from csnn.errors import reject
+from csnn.neurons.graph import Graph, Kind
+
+INPUTS = {"ss_ex": Kind.I32, "ss_in": Kind.I32}
+INT_STATES = ("refractory",)
+OUTPUTS = ("spike",)
+_INT32_LIMIT = 2**31
+
+
+class ConstantsRule(Protocol):
+    """Computes a model's constants from the description of a neuron."""
+
+    def __call__(
+        self, neuron: Any, *, dt_ms: float, weight_grid_pA: float, dc_pA: float
+    ) -> Mapping[str, float | int]:
+        """Return each constant of the graph, in float64 or int."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuronModel:
+    """A neuron model.
+
+    Attributes
+    ----------
+    name : str
+        Key in the registry; an identifier.
+    neuron_type : type
+        Class of `csnn.spec.network` that describes such a neuron.
+    graph : Graph
+        One step. Inputs are `ss_ex` and `ss_in` (i32, summed weights of the step in grid units),
+        the output is `spike`, i32 state is at most the counter `refractory`.
+    rule : callable
+        Makes the constants.
+    """
+
+    name: str
+    neuron_type: type
+    graph: Graph
+    rule: ConstantsRule
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ValueError(f"name of a model must be an identifier: {self.name!r}")
+        if self.graph.inputs != INPUTS:
+            raise ValueError(f"model {self.name}: inputs must be {', '.join(INPUTS)}, both i32")
+        if tuple(name for name, _ in self.graph.outputs) != OUTPUTS:
+            raise ValueError(f"model {self.name}: the output must be spike")
+        if self.graph.nodes[self.graph.outputs[0][1]].kind is not Kind.BOOL:
+            raise TypeError(f"model {self.name}: spike must be bool")
+        if self.int_states not in ((), INT_STATES) or Kind.BOOL in self.graph.states.values():
+            raise ValueError(f"model {self.name}: states are f32, or i32 called refractory")
+
+    @property
+    def float_states(self) -> tuple[str, ...]:
+        """Names of the f32 states: the rows of a state array, in order."""
+        return _of_kind(self.graph.states, Kind.F32)
+
+    @property
+    def int_states(self) -> tuple[str, ...]:
+        """Names of the i32 states."""
+        return _of_kind(self.graph.states, Kind.I32)
+
+    @property
+    def float_constants(self) -> tuple[str, ...]:
+        """Names of the f32 constants: the entries of `constants_f`, in order."""
+        return _of_kind(self.graph.constants, Kind.F32)
+
+    @property
+    def int_constants(self) -> tuple[str, ...]:
+        """Names of the i32 constants: the entries of `constants_i`, in order."""
+        return _of_kind(self.graph.constants, Kind.I32)
+
+    def constants(
+        self, neuron: Any, *, dt_ms: float, weight_grid_pA: float, dc_pA: float = 0.0
+    ) -> dict[str, np.float32 | np.int32]:
+        """Compute the constants of a neuron, rounded to their types.
+
+        Parameters
+        ----------
+        neuron : object
+            Description, an instance of `neuron_type`.
+        dt_ms : float
+            Step in ms.
+        weight_grid_pA : float
+            Current in pA of one unit of synaptic input; a power of two.
+        dc_pA : float
+            Direct current in pA.
+
+        Returns
+        -------
+        dict of str to numpy.float32 or numpy.int32
+            In the order of the graph.
+
+        Raises
+        ------
+        InvalidInputError
+            If a parameter breaks a rule of the model or a constant leaves the range of its type.
+        """
+        if not isinstance(neuron, self.neuron_type):
+            raise reject("neuron", neuron, f"must be a {self.neuron_type.__name__}")
+        values = self.rule(neuron, dt_ms=dt_ms, weight_grid_pA=weight_grid_pA, dc_pA=dc_pA)
+        rounded: dict[str, np.float32 | np.int32] = {}
+        for name, kind in self.graph.constants.items():
+            field, value = f"neuron constant {name}", values[name]
+            if kind is Kind.F32:
+                word = np.float32(round_to_binary32(np.float64(value)))
+                if not np.isfinite(word):
+                    raise reject(field, value, "leaves the range of binary32")
+                rounded[name] = word
+            else:
+                if not -_INT32_LIMIT <= value < _INT32_LIMIT:
+                    raise reject(field, value, "leaves the range of int32")
+                rounded[name] = np.int32(value)
+        return rounded
+
+    def pack(self, constants: Mapping[str, np.float32 | np.int32]) -> tuple[F32, I32]:
+        """Return constants as the arrays (constants_f, constants_i) of the compiled update."""
+        return (
+            np.array([constants[name] for name in self.float_constants], dtype=np.float32),
+            np.array([constants[name] for name in self.int_constants], dtype=np.int32),
+        )
+
+
+def _of_kind(kinds: Mapping[str, Kind], wanted: Kind) -> tuple[str, ...]:
+    return tuple(name for name, kind in kinds.items() if kind is wanted)

@@ -1,0 +1,58 @@
+"""Configuration of the arithmetic operators: the one source of their latencies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from csnn.neurons.graph import Op
+from csnn.spec import checks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operators:
+    """Latencies in clock cycles; every operator accepts new operands in each cycle.
+
+    Attributes
+    ----------
+    fadd, fmul : int
+        Binary32 adder (also subtraction) and multiplier.
+    compare : int
+        Binary32 comparison: integer order of the words with the sign and zero cases, registered.
+    itof : int
+        int32 to binary32: magnitude, normalisation, rounding; one cycle each.
+    select, integer : int
+        Selection; i32 addition, decrement and test for zero. Their results are registered, so that
+        no chain of them grows into a long combinational path, however deep a model nests them.
+    logic : int
+        Bool and/not. They add an input to the LUT of the selection they control, no level: no
+        register.
+    """
+
+    fadd: int = 7
+    fmul: int = 5
+    compare: int = 1
+    itof: int = 3
+    select: int = 1
+    integer: int = 1
+    logic: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            checks.integer("operators", field.name, getattr(self, field.name), 0, 64)
+
+    def latencies(self) -> dict[Op, int]:
+        """Return the latency in cycles of each operation of a graph."""
+        return {
+            Op.FADD: self.fadd,
+            Op.FSUB: self.fadd,
+            Op.FMUL: self.fmul,
+            Op.FGE: self.compare,
+            Op.FLT: self.compare,
+            Op.ITOF: self.itof,
+            Op.IADD: self.integer,
+            Op.IZERO: self.integer,
+            Op.IDEC: self.integer,
+            Op.AND: self.logic,
+            Op.NOT: self.logic,
+            Op.SELECT: self.select,
+        }

@@ -1,0 +1,230 @@
+"""Sixteen rows at once: the row generators of `csnn.rows` as explicit vector code.
+
+Rows of one spike lie sorted by length, longest first, so the lanes still in use are always a prefix;
+a store of all sixteen lanes followed by an advance of the active count leaves a dense list. The
+vector width is fixed in the code; LLVM splits it for narrower machines, with the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from csnn import rows
+from csnn.prng import ROW_SEED_MULTIPLIER, ROW_SHIFTS, ROW_WARMUP_DRAWS
+
+LANES = 16
+
+_I32 = ir.IntType(32)
+_I64 = ir.IntType(64)
+_V32 = ir.VectorType(_I32, LANES)
+
+
+def _splat(value: int) -> ir.Constant:
+    return ir.Constant(_V32, [value & 0xFFFFFFFF] * LANES)
+
+
+def _broadcast(builder: Any, value: Any) -> Any:
+    vector = builder.insert_element(ir.Constant(_V32, ir.Undefined), value, ir.Constant(_I32, 0))
+    mask = ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES)
+    return builder.shuffle_vector(vector, ir.Constant(_V32, ir.Undefined), mask)
+
+
+def _shift_left(builder: Any, vector: Any, amount: int) -> Any:
+    return builder.shl(vector, _splat(amount))
+
+
+def _shift_right(builder: Any, vector: Any, amount: int) -> Any:
+    return builder.lshr(vector, _splat(amount))
+
+
+def _draw(builder: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    left, middle, right = ROW_SHIFTS
+    words = []
+    for _ in range(2):
+        t = builder.xor(x, _shift_left(builder, x, left))
+        t = builder.xor(t, _shift_right(builder, t, middle))
+        x, y = y, builder.xor(builder.xor(y, _shift_right(builder, y, right)), t)
+        words.append(y)
+    return words[0], words[1]
+
+
+def _load(builder: Any, data: Any, index: Any, element: ir.IntType) -> Any:
+    """Load 16 consecutive unsigned elements, widened to 32 bits."""
+    vector = ir.VectorType(element, LANES)
+    pointer = builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+    value = builder.load(pointer, align=element.width // 8)
+    return value if element.width == 32 else builder.zext(value, _V32)
+
+
+def _store(builder: Any, data: Any, index: Any, value: Any) -> None:
+    element = value.type.element
+    pointer = builder.bitcast(builder.gep(data, [index]), value.type.as_pointer())
+    builder.store(value, pointer, align=element.width // 8)
+
+
+def _gather(builder: Any, data: Any, index: Any) -> Any:
+    """Load data[index[lane]] (uint32, index below 2^31) for every lane."""
+    # llvmlite knows only scalar indices; LLVM itself takes a vector and yields a vector of pointers.
+    pointers = builder.gep(data, [ir.Constant(_I32, 0)])
+    pointers.indices = [index]
+    pointers.operands = [data, index]
+    pointers.type = ir.VectorType(data.type, LANES)
+    mask_type = ir.VectorType(ir.IntType(1), LANES)
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(_V32, [pointers.type, _I32, mask_type, _V32]),
+        f"llvm.masked.gather.v{LANES}i32.v{LANES}p0",
+    )
+    return builder.call(
+        function,
+        [
+            pointers,
+            ir.Constant(_I32, 4),
+            ir.Constant(mask_type, [1] * LANES),
+            ir.Constant(_V32, ir.Undefined),
+        ],
+    )
+
+
+@intrinsic
+def unroll_lanes(
+    typingctx: Any,
+    seed: Any,
+    length: Any,
+    block: Any,
+    first: Any,
+    count: Any,
+    source: Any,
+    block_target: Any,
+    block_size: Any,
+    block_key: Any,
+    block_table: Any,
+    weight_pair: Any,
+    weight_H: Any,
+    delay_pack: Any,
+    now: Any,
+    slot_mask: Any,
+    word: Any,
+    slot: Any,
+    position: Any,
+) -> Any:
+    """Unroll up to 16 INDEPENDENT rows that start at `first`, appending events at `position`.
+
+    An event is `word` = weight magnitude << 17 | target accumulator, and the `slot` of the circular
+    buffer it is due in. Arrays are padded by 16 elements. Returns the new position.
+    """
+    u32 = types.Array(types.uint32, 1, "C")
+    u16 = types.Array(types.uint16, 1, "C")
+    signature = types.intp(
+        u32, u16, u16, types.intp, types.intp, types.uint32,
+        u32, u32, u32, u32, u32, u32, u32,
+        types.uint32, types.uint32, u32, u32, types.intp,
+    )  # fmt: skip
+
+    def codegen(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        data = {
+            i: context.make_array(sig.args[i])(context, builder, arguments[i]).data
+            for i in range(len(arguments))
+            if isinstance(sig.args[i], types.Array)
+        }
+        start = arguments[3]
+        seeds = _load(builder, data[0], start, _I32)
+        lengths = _load(builder, data[1], start, ir.IntType(16))
+        blocks = _load(builder, data[2], start, ir.IntType(16))
+        iota = ir.Constant(_V32, list(range(LANES)))
+        in_use = builder.icmp_unsigned(
+            "<", iota, _broadcast(builder, builder.trunc(arguments[4], _I32))
+        )
+        lengths = builder.select(in_use, lengths, _splat(0))
+        target = _gather(builder, data[6], blocks)
+        size = _gather(builder, data[7], blocks)
+        key = _gather(builder, data[8], blocks)
+        table = _gather(builder, data[9], blocks)
+        x = seeds
+        y = builder.xor(builder.xor(seeds, _broadcast(builder, arguments[5])), key)
+        y = builder.mul(y, _splat(ROW_SEED_MULTIPLIER))
+        for _ in range(ROW_WARMUP_DRAWS):
+            x, y = _draw(builder, x, y)
+        slot_now = _broadcast(builder, arguments[13])
+        slot_mask_v = _broadcast(builder, arguments[14])
+        longest = builder.zext(builder.extract_element(lengths, ir.Constant(_I32, 0)), _I64)
+
+        entry = builder.block
+        head = builder.append_basic_block("draw")
+        done = builder.append_basic_block("drawn")
+        builder.cbranch(builder.icmp_unsigned(">", longest, ir.Constant(_I64, 0)), head, done)
+        builder.position_at_end(head)
+        phi_x, phi_y = builder.phi(_V32), builder.phi(_V32)
+        phi_k, phi_out = builder.phi(_I64), builder.phi(_I64)
+        a, b = _draw(builder, phi_x, phi_y)
+        events, slots = _events(
+            builder, a, b, target, size, table, data[10], data[11], data[12], slot_now, slot_mask_v
+        )
+        _store(builder, data[15], phi_out, events)
+        _store(builder, data[16], phi_out, slots)
+        active = builder.icmp_unsigned(
+            ">", lengths, _broadcast(builder, builder.trunc(phi_k, _I32))
+        )
+        bits = builder.bitcast(active, ir.IntType(LANES))
+        out = builder.add(phi_out, builder.zext(builder.ctpop(bits), _I64))
+        k = builder.add(phi_k, ir.Constant(_I64, 1))
+        for phi, initial, following in (
+            (phi_x, x, a),
+            (phi_y, y, b),
+            (phi_k, ir.Constant(_I64, 0), k),
+            (phi_out, arguments[17], out),
+        ):
+            phi.add_incoming(initial, entry)
+            phi.add_incoming(following, head)
+        builder.cbranch(builder.icmp_unsigned("<", k, longest), head, done)
+        builder.position_at_end(done)
+        result = builder.phi(_I64)
+        result.add_incoming(arguments[17], entry)
+        result.add_incoming(out, head)
+        return result
+
+    return signature, codegen
+
+
+def _events(
+    builder: Any,
+    a: Any,
+    b: Any,
+    target: Any,
+    size: Any,
+    table: Any,
+    weight_pair: Any,
+    weight_H: Any,
+    delay_pack: Any,
+    now: Any,
+    slot_mask: Any,
+) -> tuple[Any, Any]:
+    """Turn the draw (a, b) into event words and slots."""
+    index_mask = _splat(rows.INDEX_MASK)
+    k = builder.add(table, builder.and_(a, index_mask))
+    pair = _gather(builder, weight_pair, k)
+    own = builder.icmp_unsigned(
+        "<", _shift_right(builder, b, rows.FRACTION_BITS), _gather(builder, weight_H, k)
+    )
+    code = builder.select(own, pair, _shift_right(builder, pair, 16))
+    inhibitory = builder.and_(_shift_right(builder, code, 7), _splat(0x100))
+    neuron = _shift_right(
+        builder, builder.mul(_shift_right(builder, a, rows.TARGET_SHIFT), size), rows.TARGET_BITS
+    )
+    word = builder.or_(builder.add(target, neuron), inhibitory)
+    word = builder.or_(word, _shift_left(builder, code, 17))
+    k = builder.add(
+        table, builder.and_(_shift_right(builder, a, rows.DELAY_INDEX_SHIFT), index_mask)
+    )
+    pack = _gather(builder, delay_pack, k)
+    own = builder.icmp_unsigned(
+        "<", builder.and_(b, _splat(rows.FRACTION_MASK)), _shift_right(builder, pack, 16)
+    )
+    delay = builder.select(own, pack, _shift_right(builder, pack, 8))
+    delay = builder.and_(delay, _splat(0xFF))
+    return word, builder.and_(builder.add(now, delay), slot_mask)

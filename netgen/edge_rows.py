@@ -1,0 +1,145 @@
+"""Rows of an explicit edge list: stored word by word, or fitted by tables per sub-network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from csnn.edges import Edges
+from csnn.errors import reject
+from csnn.rows import Sampler, synapse_word, weight_code
+from csnn.spec.machine import MAX_WEIGHT_UNITS
+from csnn.spec.network import Network
+from netgen.connectivity import NodeRows
+from netgen.discretise import Pmf, fit_delay_pmf, fit_weight_pmf
+from netgen.partition import NodePlan
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+U32 = npt.NDArray[np.uint32]
+_STEP_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class FittedRows:
+    """Rows of one source population in one node, with the tables fitted to their edges."""
+
+    source_first: int
+    rows: NodeRows
+    weight: Pmf
+    delay: Pmf
+
+
+class EdgeRows:
+    """An edge list in the machine's units, sorted by target.
+
+    Parameters
+    ----------
+    edges : Edges
+    network : Network
+    slots : int
+        Largest delay in steps.
+
+    Raises
+    ------
+    InvalidInputError
+        If a delay is not a multiple of dt within range.
+    """
+
+    def __init__(self, edges: Edges, network: Network, slots: int) -> None:
+        self.path = network.edges.path if network.edges else "edges"
+        self.network = network
+        steps = edges.delay_ms / network.dt_ms
+        whole = np.rint(steps)
+        wrong = (np.abs(steps - whole) > _STEP_TOLERANCE) | (whole < 1) | (whole > slots)
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise reject(
+                f"{self.path}: row {row + 1}: delay_ms",
+                float(edges.delay_ms[row]),
+                f"must be a multiple of dt_ms = {network.dt_ms:g} from {network.dt_ms:g} to "
+                f"{slots * network.dt_ms:g} ms (1 to {slots} steps)",
+            )
+        order = np.lexsort((edges.source, edges.target))
+        self.source = edges.source[order]
+        self.target = edges.target[order]
+        self.weight_pA = edges.weight_pA[order]
+        self.delay = whole[order].astype(np.int64)
+
+    def largest_pA(self) -> float:
+        """Return the largest weight magnitude."""
+        return float(np.abs(self.weight_pA).max(initial=0.0))
+
+    def sums_pA(self) -> dict[str, float]:
+        """Return each population's largest sum of |weight| over one neuron's edges of one type."""
+        sums = {}
+        for name, first in self.network.first_ids.items():
+            size = self.network.population(name).size
+            part = slice(*np.searchsorted(self.target, [first, first + size]))
+            index = self.target[part].astype(np.int64) - first
+            weight = self.weight_pA[part]
+            sums[name] = max(
+                float(np.bincount(index, np.maximum(sign * weight, 0.0), size).max())
+                for sign in (1.0, -1.0)
+            )
+        return sums
+
+    def events_hz(self) -> dict[str, float]:
+        """Return the mean incoming events per second and neuron of each population."""
+        rates = np.concatenate(
+            [np.full(p.size, p.expected_rate_hz) for p in self.network.populations]
+        )
+        events = {}
+        for name, first in self.network.first_ids.items():
+            size = self.network.population(name).size
+            part = slice(*np.searchsorted(self.target, [first, first + size]))
+            events[name] = float(rates[self.source[part]].sum()) / size
+        return events
+
+    def _of(self, node: NodePlan) -> tuple[slice, I64]:
+        bounds = np.searchsorted(self.target, [node.first_neuron, node.first_neuron + node.size])
+        part = slice(int(bounds[0]), int(bounds[1]))
+        # Stable: edges of one source keep the order of their targets.
+        return part, np.argsort(self.source[part], kind="stable")
+
+    def stored(self, node: NodePlan, grid_pA: float) -> tuple[NodeRows, U32]:
+        """Return the rows of a node and their synapse words, in row order."""
+        part, order = self._of(node)
+        weight = self.weight_pA[part][order]
+        units = np.rint(weight / grid_pA).astype(np.int64)
+        bad = ((units == 0) & (weight != 0.0)) | (np.abs(units) > MAX_WEIGHT_UNITS)
+        if bad.any():
+            value = float(weight[int(bad.argmax())])
+            raise reject(
+                f"{self.path}: weight_pA",
+                value,
+                f"must round to 1 to {MAX_WEIGHT_UNITS} units of the weight grid {grid_pA:g} pA",
+            )
+        neuron = self.target[part][order].astype(np.int64) - node.first_neuron
+        words = synapse_word(neuron, self.delay[part][order] - 1, weight_code(units))
+        length = np.bincount(self.source[part], minlength=self.network.size)
+        rows = NodeRows(sampler=Sampler.STORED, skip_self=False, length=length)
+        return rows, words
+
+    def fitted(self, node: NodePlan, grid_pA: float) -> Iterator[FittedRows]:
+        """Yield the rows of each source population with edges into a node, and their tables."""
+        part, order = self._of(node)
+        source = self.source[part][order]
+        weight = self.weight_pA[part][order]
+        delay = self.delay[part][order]
+        for name, first in self.network.first_ids.items():
+            size = self.network.population(name).size
+            of = slice(*np.searchsorted(source, [first, first + size]))
+            if of.start == of.stop:
+                continue
+            length = np.bincount(source[of].astype(np.int64) - first, minlength=size)
+            field = f"{self.path}: edges {name}->node {node.index}.weight_pA"
+            yield FittedRows(
+                first,
+                NodeRows(sampler=Sampler.INDEPENDENT, skip_self=False, length=length),
+                fit_weight_pmf(weight[of], grid_pA, field=field),
+                fit_delay_pmf(delay[of]),
+            )
