@@ -155,7 +155,7 @@ def read_node(path: Path) -> NodeImage:
         If the file is missing, truncated, of another version, or inconsistent.
     """
     try:
-        data = np.memmap(path, dtype=np.uint8, mode="r")
+        data = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
     except (OSError, ValueError) as error:
         raise InvalidInputError(f"{path}: cannot be read as a node file ({error})") from None
 

@@ -18,9 +18,9 @@ every array C-contiguous and none overlapping another: `state` float32 [n_state,
 `constants_i` int32 from `NeuronModel.pack`; `spiked` uint8 [>= count], written 0 or 1; `count` <=
 stride neurons. No size is checked.
 
-Numba keys its cache by the file of the compiled function alone. The digest of the primitives in each
-module makes the module change with them; a kernel in another file that calls an update is compiled
-anew only when its own file changes.
+Numba keys its cache by the file of the compiled function alone. The digest of the primitives in
+each module makes the module change with them; a kernel in another file that calls an update is
+compiled anew only when its own file changes.
 """
 
 from __future__ import annotations

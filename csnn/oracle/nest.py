@@ -7,21 +7,14 @@ the memory goes back to the system, and the peak that is measured is NEST's alon
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import os
-import pickle
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from csnn.errors import ToolFailedError, ToolMissingError, reject
+from csnn.errors import reject
+from csnn.oracle._nest_process import Progress, is_installed, run_job
 from csnn.oracle.experiment import U32, Edges, Experiment, Recording
 from csnn.spec import checks
 from csnn.spec.network import (
@@ -35,9 +28,17 @@ from csnn.spec.network import (
     Projection,
 )
 
-Progress = Callable[[str, float], None]
+__all__ = [
+    "NetworkRun",
+    "Progress",
+    "expected_synapses",
+    "is_installed",
+    "local_threads",
+    "run_explicit",
+    "run_network",
+    "run_single_neuron",
+]
 
-_MISSING = 'NEST is not installed: pip install "csnn[nest]"'
 # A NEST thread numbers the connections of one synapse model with 27 bits.
 _CONNECTIONS_PER_THREAD = 2**27 - 1
 
@@ -73,11 +74,6 @@ class NetworkRun:
     simulate_s: float
     peak_mb: float
     version: str
-
-
-def is_installed() -> bool:
-    """Return whether a Python package called `nest` can be found."""
-    return importlib.util.find_spec("nest") is not None
 
 
 def expected_synapses(network: Network, projection: Projection) -> float:
@@ -175,7 +171,7 @@ def run_network(
         "threads": local_threads(network, threads),
         "edges": edges,
     }
-    return NetworkRun(**_run_in_process(job, progress))
+    return NetworkRun(**run_job(job, progress))
 
 
 def run_explicit(
@@ -220,7 +216,7 @@ def run_explicit(
         "record": np.array(experiment.record, dtype=np.int64),
         "threads": threads,
     }
-    return Recording(**_run_in_process(job, progress))
+    return Recording(**run_job(job, progress))
 
 
 def run_single_neuron(
@@ -311,56 +307,3 @@ def _external_events(
     neuron, when, weight = (np.concatenate(part) for part in zip(*parts, strict=True))
     order = np.lexsort((when, neuron))
     return neuron[order].astype(np.int64), when[order].astype(np.int64), weight[order]
-
-
-def _run_in_process(job: dict[str, Any], progress: Progress | None) -> dict[str, Any]:
-    if not is_installed():
-        raise ToolMissingError(_MISSING)
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    environment["PYNEST_QUIET"] = "1"
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "csnn.oracle._nest_worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env=environment,
-        )
-        try:
-            return _converse(process, job, progress)
-        except (EOFError, BrokenPipeError, pickle.UnpicklingError) as error:
-            raise ToolFailedError(
-                f"NEST ended with exit code {process.wait()}: {_last_line(log)}"
-            ) from error
-        finally:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
-
-
-def _converse(
-    process: subprocess.Popen[bytes], job: dict[str, Any], progress: Progress | None
-) -> dict[str, Any]:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    pickle.dump(job, process.stdin)
-    process.stdin.flush()
-    while True:
-        kind, *content = pickle.load(process.stdout)
-        if kind == "result":
-            return dict(content[0])
-        if kind == "progress" and progress is not None:
-            progress(*content)
-        if kind == "missing":
-            raise ToolMissingError(f"{_MISSING} ({content[0]})")
-        if kind == "failed":
-            raise ToolFailedError(f"NEST failed: {content[0]}")
-
-
-def _last_line(log: IO[bytes]) -> str:
-    log.seek(0)
-    lines = log.read().decode(errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else "no message"

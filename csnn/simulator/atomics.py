@@ -60,6 +60,38 @@ def pause(typingctx: Any) -> Any:
     return types.none(), codegen
 
 
+def _emit_prefetch(context: Any, builder: Any, signature: Any, arguments: Any, write: int) -> Any:
+    pointer = builder.bitcast(_pointer(context, builder, signature, arguments), cgutils.voidptr_t)
+    integer = ir.IntType(32)
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, integer, integer, integer]),
+        "llvm.prefetch.p0",
+    )
+    builder.call(function, [pointer, *(ir.Constant(integer, flag) for flag in (write, 3, 1))])
+    return context.get_dummy_value()
+
+
+@intrinsic
+def prefetch_write(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of `array[index]`, to be written soon; unchecked, without effect."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _emit_prefetch(context, builder, signature, arguments, 1)
+
+    return types.none(array, types.intp), codegen
+
+
+@intrinsic
+def prefetch_read(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of `array[index]`, to be read soon; unchecked, without effect."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _emit_prefetch(context, builder, signature, arguments, 0)
+
+    return types.none(array, types.intp), codegen
+
+
 def _is_x86() -> bool:
     import platform
 

@@ -15,31 +15,33 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from csnn import rows
-from csnn.prng import ROW_SEED_MULTIPLIER, ROW_SHIFTS, ROW_WARMUP_DRAWS
+from csnn.prng import EXT_SHIFTS, ROW_SEED_MULTIPLIER, ROW_SHIFTS, ROW_WARMUP_DRAWS
 
 LANES = 16
+
+EXT_LANES = 8
 
 _I32 = ir.IntType(32)
 _I64 = ir.IntType(64)
 _V32 = ir.VectorType(_I32, LANES)
 
 
-def _splat(value: int) -> ir.Constant:
-    return ir.Constant(_V32, [value & 0xFFFFFFFF] * LANES)
+def _splat(value: int, width: int = LANES) -> ir.Constant:
+    return ir.Constant(ir.VectorType(_I32, width), [value & 0xFFFFFFFF] * width)
 
 
-def _broadcast(builder: Any, value: Any) -> Any:
-    vector = builder.insert_element(ir.Constant(_V32, ir.Undefined), value, ir.Constant(_I32, 0))
-    mask = ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES)
-    return builder.shuffle_vector(vector, ir.Constant(_V32, ir.Undefined), mask)
+def _broadcast(builder: Any, value: Any, width: int = LANES) -> Any:
+    undefined = ir.Constant(ir.VectorType(_I32, width), ir.Undefined)
+    vector = builder.insert_element(undefined, value, ir.Constant(_I32, 0))
+    return builder.shuffle_vector(vector, undefined, _splat(0, width))
 
 
 def _shift_left(builder: Any, vector: Any, amount: int) -> Any:
-    return builder.shl(vector, _splat(amount))
+    return builder.shl(vector, _splat(amount, vector.type.count))
 
 
 def _shift_right(builder: Any, vector: Any, amount: int) -> Any:
-    return builder.lshr(vector, _splat(amount))
+    return builder.lshr(vector, _splat(amount, vector.type.count))
 
 
 def _draw(builder: Any, x: Any, y: Any) -> tuple[Any, Any]:
@@ -55,10 +57,13 @@ def _draw(builder: Any, x: Any, y: Any) -> tuple[Any, Any]:
 
 def _load(builder: Any, data: Any, index: Any, element: ir.IntType) -> Any:
     """Load 16 consecutive unsigned elements, widened to 32 bits."""
-    vector = ir.VectorType(element, LANES)
-    pointer = builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
-    value = builder.load(pointer, align=element.width // 8)
+    value = _load_vector(builder, data, index, ir.VectorType(element, LANES))
     return value if element.width == 32 else builder.zext(value, _V32)
+
+
+def _load_vector(builder: Any, data: Any, index: Any, vector: ir.VectorType) -> Any:
+    pointer = builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+    return builder.load(pointer, align=vector.element.width // 8)
 
 
 def _store(builder: Any, data: Any, index: Any, value: Any) -> None:
@@ -69,26 +74,105 @@ def _store(builder: Any, data: Any, index: Any, value: Any) -> None:
 
 def _gather(builder: Any, data: Any, index: Any) -> Any:
     """Load data[index[lane]] (uint32, index below 2^31) for every lane."""
-    # llvmlite knows only scalar indices; LLVM itself takes a vector and yields a vector of pointers.
+    width = index.type.count
+    # llvmlite knows scalar indices only; LLVM takes a vector and yields a vector of pointers.
     pointers = builder.gep(data, [ir.Constant(_I32, 0)])
     pointers.indices = [index]
     pointers.operands = [data, index]
-    pointers.type = ir.VectorType(data.type, LANES)
-    mask_type = ir.VectorType(ir.IntType(1), LANES)
+    pointers.type = ir.VectorType(data.type, width)
+    mask_type = ir.VectorType(ir.IntType(1), width)
     function = cgutils.get_or_insert_function(
         builder.module,
-        ir.FunctionType(_V32, [pointers.type, _I32, mask_type, _V32]),
-        f"llvm.masked.gather.v{LANES}i32.v{LANES}p0",
+        ir.FunctionType(index.type, [pointers.type, _I32, mask_type, index.type]),
+        f"llvm.masked.gather.v{width}i32.v{width}p0",
     )
     return builder.call(
         function,
         [
             pointers,
             ir.Constant(_I32, 4),
-            ir.Constant(mask_type, [1] * LANES),
-            ir.Constant(_V32, ir.Undefined),
+            ir.Constant(mask_type, [1] * width),
+            ir.Constant(index.type, ir.Undefined),
         ],
     )
+
+
+@intrinsic
+def draw_external_lanes(
+    typingctx: Any,
+    state: Any,
+    lanes: Any,
+    first: Any,
+    turns: Any,
+    H: Any,
+    pair: Any,
+    table: Any,
+    weight: Any,
+    ss: Any,
+) -> Any:
+    """Draw external spikes on 8 EXT lanes from `first` on and add their weight to `ss`.
+
+    `state` is the node's generator state, flat, word by word, `lanes` words each. `H` holds the 27
+    compared bits, `pair` own | alias << 8, both from entry `table` on. Turn i serves the neurons
+    from i * lanes + first on.
+    """
+    u32 = types.Array(types.uint32, 1, "C")
+    i32 = types.Array(types.int32, 1, "C")
+    signature = types.void(
+        u32, types.intp, types.intp, types.intp, u32, u32, types.intp, types.int32, i32
+    )
+
+    def codegen(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
+        data = {
+            i: context.make_array(sig.args[i])(context, builder, arguments[i]).data
+            for i in (0, 4, 5, 8)
+        }
+        vector = ir.VectorType(_I32, EXT_LANES)
+        lanes_value, first_value, turns_value, table_value = (arguments[i] for i in (1, 2, 3, 6))
+        places = [
+            builder.add(builder.mul(lanes_value, ir.Constant(_I64, word)), first_value)
+            for word in range(4)
+        ]
+        initial = [_load_vector(builder, data[0], place, vector) for place in places]
+        table_H = builder.gep(data[4], [table_value])
+        table_pair = builder.gep(data[5], [table_value])
+        weights = _broadcast(builder, arguments[7], EXT_LANES)
+        left, middle, right = EXT_SHIFTS
+
+        entry = builder.block
+        head = builder.append_basic_block("turn")
+        done = builder.append_basic_block("drawn")
+        builder.branch(head)
+        builder.position_at_end(head)
+        words = [builder.phi(vector) for _ in range(4)]
+        turn, place = builder.phi(_I64), builder.phi(_I64)
+        t = builder.xor(words[0], _shift_left(builder, words[0], left))
+        t = builder.xor(t, _shift_right(builder, t, middle))
+        output = builder.xor(builder.xor(words[3], _shift_right(builder, words[3], right)), t)
+        index = _shift_right(builder, output, 27)
+        fraction = builder.and_(output, _splat(0x7FFFFFF, EXT_LANES))
+        own = builder.icmp_unsigned("<", fraction, _gather(builder, table_H, index))
+        both = _gather(builder, table_pair, index)
+        spikes = builder.select(own, both, _shift_right(builder, both, 8))
+        spikes = builder.and_(spikes, _splat(0xFF, EXT_LANES))
+        before = _load_vector(builder, data[8], place, vector)
+        _store(builder, data[8], place, builder.add(before, builder.mul(spikes, weights)))
+        next_turn = builder.add(turn, ir.Constant(_I64, 1))
+        next_words = [*words[1:], output]
+        for phi, start, following in (
+            *zip(words, initial, next_words, strict=True),
+            (turn, ir.Constant(_I64, 0), next_turn),
+            (place, first_value, builder.add(place, lanes_value)),
+        ):
+            phi.add_incoming(start, entry)
+            phi.add_incoming(following, head)
+        builder.cbranch(builder.icmp_signed("<", next_turn, turns_value), head, done)
+        builder.position_at_end(done)
+        for place_of, word in zip(places, next_words, strict=True):
+            _store(builder, data[0], place_of, word)
+        return context.get_dummy_value()
+
+    return signature, codegen
 
 
 @intrinsic

@@ -21,13 +21,13 @@ import numpy.typing as npt
 
 from csnn.errors import InvalidInputError, reject
 from csnn.spec.pd14 import POPULATIONS, SIZES
-from csnn.validation.statistics import STATISTICS, F64, Statistics, Window
+from csnn.validation.statistics import F64, STATISTICS, Statistics, Window
 
 SCHEMA = 1
 DURATIONS_MS = (1000, 10000)
 # Samples are compared as integer multiples of these; both sides are rounded, so that values
 # that many pairs share (one spike each and no coincidence, say) stay equal.
-RESOLUTION = {"FR": 0.01, "CV": 1e-5, "CC": 1e-6}
+RESOLUTION = {"FR": 0.01, "CV": 1e-6, "CC": 1e-6}
 
 I32 = npt.NDArray[np.int32]
 
@@ -70,7 +70,8 @@ class Baseline:
 
     def pooled(self, statistic: str, population: str) -> F64:
         """Return the samples of all windows together, in the statistic's own unit."""
-        return np.concatenate(self.samples[statistic, population]) * RESOLUTION[statistic]
+        together = np.concatenate(self.samples[statistic, population])
+        return np.asarray(together * RESOLUTION[statistic], np.float64)
 
     def without(self, seed: int) -> Baseline:
         """Return the baseline of the other realisations."""
@@ -168,7 +169,9 @@ def load_baseline(duration_ms: float, folder: Traversable | None = None) -> Base
     if not isinstance(provenance, dict) or provenance.get("schema") != SCHEMA:
         raise InvalidInputError(f"baseline {stem}.json: schema must be {SCHEMA}")
     if hashlib.sha256(packed).hexdigest() != provenance.get("sha256"):
-        raise InvalidInputError(f"baseline {stem}.npz: altered, its SHA-256 is not the recorded one")
+        raise InvalidInputError(
+            f"baseline {stem}.npz: altered, its SHA-256 is not the recorded one"
+        )
     return unpack(packed, provenance)
 
 

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from csnn import __version__
 from csnn.errors import CsnnError, InvalidInputError, reject
+from csnn.files import atomic_file, reported, sha256
 from csnn.spec.pd14 import DT_MS, POPULATIONS, SIZES
 from csnn.validation.baseline import (
     DURATIONS_MS,
@@ -72,11 +73,10 @@ def read_recording(path: Path) -> Recording:
         If the file is missing, no npz file, or lacks one of the arrays.
     """
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
         with np.load(path, allow_pickle=False) as arrays:
             return Recording(
                 name=path.name,
-                sha256=digest,
+                sha256=sha256(path),
                 timing=json.loads(str(arrays["timing"])),
                 step=arrays["step"],
                 sender=arrays["sender"],
@@ -89,6 +89,7 @@ def build(
     recordings: Sequence[Recording],
     warmup_ms: float,
     progress: Callable[[str], None] = lambda message: None,
+    durations_ms: Sequence[int] = DURATIONS_MS,
 ) -> list[Baseline]:
     """Build the baseline of every duration.
 
@@ -100,25 +101,27 @@ def build(
         Model time to leave out; windows follow it without gap or overlap.
     progress : callable
         Told what is being done.
+    durations_ms : sequence of int
+        Durations wanted; one second, on which the unit rests, must be among them.
 
     Returns
     -------
     list of Baseline
-        One per entry of `DURATIONS_MS`.
+        One per entry of `durations_ms`.
     """
     seeds = [int(r.timing["seed"]) for r in recordings]
     if len(set(seeds)) < 3 or len(set(seeds)) != len(seeds):
         raise reject("seeds", seeds, "must be three or more different realisations")
     recordings = [recordings[i] for i in np.argsort(seeds)]
-    samples: dict[int, list[list[Cells]]] = {d: [] for d in DURATIONS_MS}
-    for recording, duration in itertools.product(recordings, DURATIONS_MS):
+    samples: dict[int, list[list[Cells]]] = {d: [] for d in durations_ms}
+    for recording, duration in itertools.product(recordings, durations_ms):
         progress(f"{recording.name}: {duration} ms windows")
         samples[duration].append(_windows(recording, duration, warmup_ms))
     progress("distances within realisations")
     unit_windows = samples[UNIT_MS]
     units = [_mean_distance(windows) for windows in unit_windows]
     baselines = []
-    for duration in DURATIONS_MS:
+    for duration in durations_ms:
         progress(f"distances of {duration} ms windows")
         scaled = {
             int(recording.timing["seed"]): unit
@@ -154,7 +157,9 @@ def _table(entry: Callable[[tuple[str, str]], float]) -> F64:
 
 def _mean_distance(windows: list[Cells]) -> F64:
     pairs = list(itertools.combinations(windows, 2))
-    return _table(lambda key: float(np.mean([sorted_ks_distance(a[key], b[key]) for a, b in pairs])))
+    return _table(
+        lambda key: float(np.mean([sorted_ks_distance(a[key], b[key]) for a, b in pairs]))
+    )
 
 
 def _mean_size(windows: list[Cells]) -> F64:
@@ -177,16 +182,13 @@ def _baseline(
     count = len(windows)
     distances = np.zeros((len(STATISTICS), len(POPULATIONS), count, count))
     for i, j in itertools.combinations(range(count), 2):
-        a, b = windows[i], windows[j]
-        distances[:, :, i, j] = _table(lambda key, a=a, b=b: sorted_ks_distance(a[key], b[key]))
+        distances[:, :, i, j] = _mean_distance([windows[i], windows[j]])
         distances[:, :, j, i] = distances[:, :, i, j]
     return Baseline(
         duration_ms=float(duration_ms),
         populations=tuple((name, int(n)) for name, n in zip(POPULATIONS, SIZES, strict=True)),
         window_seed=np.repeat(sorted(unit), [len(r) for r in samples]),
-        samples={
-            (s, p): tuple(w[s, p] for w in windows) for s in STATISTICS for p in POPULATIONS
-        },
+        samples={(s, p): tuple(w[s, p] for w in windows) for s in STATISTICS for p in POPULATIONS},
         distances=distances,
         unit=unit,
         provenance={
@@ -231,10 +233,9 @@ def write_baseline(baseline: Baseline, out: Path) -> list[Path]:
         (f"{stem}.npz", packed),
         (f"{stem}.json", (json.dumps(provenance, indent=2) + "\n").encode()),
     ):
-        # Under the final name there is only ever a complete file.
-        temporary = out / f".{name}.tmp"
-        temporary.write_bytes(content)
-        written.append(temporary.replace(out / name))
+        with atomic_file(out / name) as temporary:
+            temporary.write_bytes(content)
+        written.append(out / name)
     return written
 
 
@@ -253,7 +254,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(message, file=sys.stderr)
 
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
+        with reported(options.out):
+            options.out.mkdir(parents=True, exist_ok=True)
         recordings = [read_recording(path) for path in options.files]
         for baseline in build(recordings, options.warmup_ms, progress):
             for path in write_baseline(baseline, options.out):
@@ -261,9 +263,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CsnnError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return InvalidInputError.exit_code
     return 0
 
 

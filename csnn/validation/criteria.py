@@ -1,4 +1,4 @@
-"""The verdict on a run of the microcircuit: is it another realisation, as far as NEST can tell?
+"""The verdict on a run of the microcircuit: could it be one more NEST realisation.
 
 The rule, fixed here before any run is judged. Populations p, statistics s in {FR, CV, CC}:
 
@@ -19,11 +19,13 @@ The rule, fixed here before any run is judged. Populations p, statistics s in {F
    in turn is judged by the others, over populations and windows. It contains the error of a centre
    made from even fewer realisations, which leans to the safe side.
 4. A cell passes if distance <= c exp(z spread), z being the one-sided normal quantile at
-   1 - 0.99^(1/24): the probability that any of the 24 cells rejects another NEST realisation is
-   about 1 %. KS distances are close to log-normal where it counts: the 99.96 % quantile of the
-   Kolmogorov distribution is 2.4 times its mean, of a log-normal of the same spread 2.5 times.
+   0.99^(1/24): were the logarithms normal and independent, the 24 cells together would reject
+   another NEST realisation with a probability of 1 %. KS distances are close to log-normal where
+   it counts: the 99.96 % quantile of the Kolmogorov distribution is 2.4 times its mean, that of a
+   log-normal of the same spread 2.5 times.
 
-A run passes if all 24 cells do. False-alarm rates and detection limits: docs/validation.md.
+A run passes if all 24 cells do. What rates of false alarm were found, what the criterion detects
+and what it cannot (CC is weak over seconds) stand in docs/validation.md.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ from csnn.validation.baseline import (
     quantise,
     sorted_ks_distance,
 )
-from csnn.validation.statistics import STATISTICS, F64, Statistics, Window, compute_statistics
+from csnn.validation.statistics import F64, STATISTICS, Statistics, Window, compute_statistics
 
 FAMILY_FALSE_ALARM = 0.01
 OWN_SHARE = 0.5
@@ -211,16 +213,14 @@ def judge(
         candidate_ms=whole,
         seeds=baseline.seeds,
         family_false_alarm=FAMILY_FALSE_ALARM,
-        note=f"the first {candidate.duration_ms:g} ms of {whole:g} ms were judged, "
+        note=f"The first {candidate.duration_ms:g} ms of {whole:g} ms were judged, "
         f"against NEST windows of the same length"
         if cut
         else "",
     )
 
 
-def mean_distance(
-    sample: npt.NDArray[np.int32], windows: Sequence[npt.NDArray[np.int32]]
-) -> float:
+def mean_distance(sample: npt.NDArray[np.int32], windows: Sequence[npt.NDArray[np.int32]]) -> float:
     """Return the mean KS distance of a sorted sample to each of several sorted samples."""
     return float(np.mean([sorted_ks_distance(sample, window) for window in windows]))
 

@@ -145,7 +145,8 @@ def compute_statistics(
     -----
     CC uses at most 250 neurons per population, drawn by `Generator.choice` without replacement
     from one generator `default_rng(12345)` in population order; a smaller population is used
-    whole and draws nothing. They are paired in ascending order. Bins of 2 ms start with the window; a last incomplete bin is left out.
+    whole and draws nothing. They are paired in ascending order. Bins of 2 ms start with the
+    window; a last incomplete bin is left out.
 
     References
     ----------
@@ -205,7 +206,7 @@ def _checked_spikes(
 
 def firing_rates(neuron: I64, size: int, duration_ms: float) -> F64:
     """Return spikes per second of each of `size` neurons; shape (size,)."""
-    return np.bincount(neuron, minlength=size) * (1000.0 / duration_ms)
+    return np.asarray(np.bincount(neuron, minlength=size) * (1000.0 / duration_ms), np.float64)
 
 
 def interval_cvs(neuron: I64, offset: I64, size: int) -> F64:
@@ -244,7 +245,7 @@ def interval_cvs(neuron: I64, offset: I64, size: int) -> F64:
     square = (interval - mean[owner]) ** 2
     deviation = np.sqrt(np.bincount(owner, weights=square, minlength=size) / n)
     used = counts >= CV_MIN_SPIKES
-    return np.asarray(deviation[used] / mean[used])
+    return np.asarray(deviation[used] / mean[used], np.float64)
 
 
 def correlations(

@@ -22,6 +22,7 @@ SHARED = tuple(
         "progress",
         "prng",
         "rows",
+        "rows_compiled",
         "image",
         "binary32",
         "neurons",

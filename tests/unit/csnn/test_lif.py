@@ -101,13 +101,13 @@ def test_broken_constants_are_refused() -> None:
         constants(LifNeuron(), grid=0.1)
     with pytest.raises(InvalidInputError, match=r"current_pA = nan"):
         constants(LifNeuron(), dc=math.nan)
-    with pytest.raises(InvalidInputError, match="neuron constant C_dc.*range of binary32"):
+    with pytest.raises(InvalidInputError, match=r"neuron constant C_dc.*range of binary32"):
         constants(LifNeuron(), dc=1e300)
-    with pytest.raises(InvalidInputError, match="neuron constant P21_ex.*no effect"):
+    with pytest.raises(InvalidInputError, match=r"neuron constant P21_ex.*no effect"):
         constants(LifNeuron(), grid=2.0**-130)
-    with pytest.raises(InvalidInputError, match="t_ref_ms = 0.25"):
+    with pytest.raises(InvalidInputError, match=r"t_ref_ms = 0\.25"):
         constants(LifNeuron(t_ref_ms=0.25))
-    with pytest.raises(InvalidInputError, match="V_reset_mV.*in binary32"):
+    with pytest.raises(InvalidInputError, match=r"V_reset_mV.*in binary32"):
         constants(LifNeuron(V_reset_mV=-50.0 - 1e-9))
     with pytest.raises(InvalidInputError, match="must be a LifNeuron"):
         constants("lif")  # type: ignore[arg-type]

@@ -50,6 +50,8 @@ WEIGHTS: list[Distribution] = [
     Normal(mu=10.0, sigma=5.0, minimum=12.0),
     Uniform(low=0.0, high=100.0),
     Uniform(low=3.0, high=4.0),
+    Uniform(low=1.026, high=3.034),
+    Uniform(low=-3.034, high=-1.026),
     Uniform(low=-5.0, high=7.0),
     Lognormal(mu_log=4.0, sigma_log=0.3),
     Lognormal(mu_log=2.0, sigma_log=1.0),
@@ -129,8 +131,8 @@ def test_zero_mean_is_kept_relative_to_sd() -> None:
 
 
 def test_zero_is_an_outcome_only_where_the_distribution_reaches_it() -> None:
-    assert weight_pmf(Uniform(low=0.05, high=2.0), GRID)[0].min() == 1
-    assert weight_pmf(Uniform(low=-2.0, high=-0.05), GRID)[0].max() == -1
+    assert weight_pmf(Uniform(low=0.02, high=2.0), GRID)[0].min() == 1
+    assert weight_pmf(Uniform(low=-2.0, high=-0.02), GRID)[0].max() == -1
     assert weight_pmf(Uniform(low=0.0, high=2.0), GRID)[0].min() == 0
 
 
@@ -431,6 +433,10 @@ def test_fidelity_distances_have_their_definition() -> None:
     moved = fidelity.compare_pmf([0, 3], [0.5, 0.5], [0, 2], [0.5, 0.5], 0.5)
     assert moved.ks_distance == 0.5
     assert moved.wasserstein_distance * moved.target_sd == pytest.approx(0.25)
+    # The largest difference is just after the outcome 0, but just before the outcome 10.
+    for outcome in (0, 10):
+        one_sided = fidelity.compare_distribution([outcome], [1.0], Uniform(low=0.0, high=10.0))
+        assert one_sided.ks_distance == 1.0
     constant = fidelity.compare_distribution([1404], [1.0], Constant(value=87.8125), GRID)
     assert constant.mean_error == pytest.approx(1 / 1405)
     assert constant.variance_error == 0.0

@@ -34,7 +34,7 @@ def pulse(steps: int, n: int, *events: tuple[int, int, float]) -> np.ndarray:
 
 
 def psp(t_ms: np.ndarray, weight: float, neuron: LifNeuron) -> np.ndarray:
-    """Closed form of the PSP `t_ms` after the current jumped by `weight`."""
+    """Return the closed form of the PSP `t_ms` after the current jumped by `weight`."""
     tau_m, tau_s = neuron.tau_m_ms, neuron.tau_syn_ex_ms
     if tau_m == tau_s:
         return weight / neuron.C_m_pF * t_ms * np.exp(-t_ms / tau_m)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from csnn.errors import InvalidInputError, ToolFailedError, ToolMissingError
-from csnn.oracle import nest
+from csnn.oracle import _nest_process, nest
 from csnn.oracle.experiment import Edges, Experiment
 from csnn.spec.brunel import brunel
 from csnn.spec.distributions import Constant
@@ -46,7 +46,7 @@ def test_a_process_that_dies_is_reported_in_one_line(
     program = tmp_path / "python"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
-    monkeypatch.setattr(nest, "is_installed", lambda: True)
+    monkeypatch.setattr(_nest_process, "is_installed", lambda: True)
     monkeypatch.setattr(sys, "executable", str(program))
     with pytest.raises(ToolFailedError, match="exit code 3") as caught:
         nest.run_explicit(EXPERIMENT)

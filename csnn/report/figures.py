@@ -1,0 +1,274 @@
+"""The figures of a report, drawn by matplotlib's object interface (no global state, no display)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from csnn.validation.baseline import RESOLUTION, Baseline
+from csnn.validation.criteria import Verdict
+from csnn.validation.statistics import F64, STATISTICS, PopulationStatistics, Statistics
+
+# Okabe & Ito's colours: told apart with any colour vision, and in grey by lightness.
+EXCITATORY, INHIBITORY = "#0072B2", "#D55E00"
+INK, GREY, BAND = "#222222", "#8a8a8a", "#c9c9c9"
+RASTER_MS = 400.0
+RASTER_NEURONS = 2000
+DPI = 120
+LABELS = {
+    "FR": "firing rate (spikes/s)",
+    "CV": "CV of inter-spike intervals",
+    "CC": "correlation coefficient",
+}
+
+
+def population_colour(name: str) -> str:
+    """Return the colour of a population: names that end in I or i are inhibitory."""
+    return INHIBITORY if name.endswith(("I", "i")) else EXCITATORY
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _tidy(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(colors=INK, labelsize=9, color=GREY)
+    axes.xaxis.label.set_fontsize(10)
+    axes.yaxis.label.set_fontsize(10)
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return the figure as a PNG file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor="white", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def raster(
+    step: npt.NDArray[Any],
+    source: npt.NDArray[Any],
+    populations: Sequence[tuple[str, int]],
+    dt_ms: float,
+    *,
+    span_ms: float = RASTER_MS,
+) -> Figure:
+    """Draw the spikes of the last `span_ms`, the same share of each population.
+
+    Parameters
+    ----------
+    step, source : ndarray of integers, shape (spikes,)
+        Step and global neuron number of each spike.
+    populations : sequence of (name, size)
+        In order; drawn from top to bottom.
+    dt_ms : float
+        Length of a step.
+    span_ms : float
+        Model time shown.
+
+    Returns
+    -------
+    Figure
+    """
+    figure = _figure(9.0, 4.8)
+    axes = figure.subplots()
+    last = int(step.max()) if step.size else 0
+    span = round(span_ms / dt_ms)
+    recent = step.astype(np.int64) > last - span
+    time = (step[recent].astype(np.int64) - last) * dt_ms
+    neuron = source[recent].astype(np.int64)
+    share = min(1.0, RASTER_NEURONS / max(1, sum(size for _, size in populations)))
+    first, row = 0, 0
+    ticks = []
+    for name, size in populations:
+        # A population of few neurons still needs a strip that its name fits.
+        shown = min(size, max(round(share * size), RASTER_NEURONS // 40))
+        mine = (neuron >= first) & (neuron < first + shown)
+        axes.plot(
+            time[mine],
+            row + neuron[mine] - first,
+            linestyle="none",
+            marker=".",
+            markersize=3.0,
+            markeredgewidth=0,
+            color=population_colour(name),
+        )
+        ticks.append((row + shown / 2, name))
+        first, row = first + size, row + shown
+        axes.axhline(row, color=BAND, linewidth=0.5)
+    axes.set_yticks([y for y, _ in ticks], [name for _, name in ticks])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(row, 0)
+    axes.set_xlim(-span * dt_ms, 0)
+    axes.set_xlabel(f"time before the end of the run (ms); {100 * share:.3g} % of each population")
+    _tidy(axes)
+    return figure
+
+
+def rates(statistics: Statistics, baseline: Baseline | None) -> Figure:
+    """Draw the mean rate of each population, with each NEST realisation's where given."""
+    names = [p.name for p in statistics.populations]
+    figure = _figure(9.0, 0.9 + 0.32 * len(names))
+    axes = figure.subplots()
+    place = np.arange(len(names))
+    means = [float(p.rate.mean()) for p in statistics.populations]
+    axes.barh(place, means, height=0.62, color=[population_colour(n) for n in names], label="_bars")
+    if baseline is not None:
+        for seed in baseline.seeds:
+            own = np.flatnonzero(baseline.window_seed == seed)
+            nest = [
+                np.mean([baseline.samples["FR", n][i].mean() for i in own]) * RESOLUTION["FR"]
+                for n in names
+            ]
+            axes.plot(
+                nest,
+                place,
+                linestyle="none",
+                marker="|",
+                markersize=17,
+                markeredgewidth=1.4,
+                color=INK,
+                label="NEST, one mark per realisation" if seed == baseline.seeds[0] else None,
+            )
+        # Beside the bars: one could be longest anywhere.
+        axes.legend(frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1.0, 1.0))
+    axes.set_yticks(place, names)
+    axes.invert_yaxis()
+    axes.set_xlim(0, axes.get_xlim()[1] if any(means) else 1.0)
+    axes.set_xlabel("mean firing rate (spikes/s)")
+    _tidy(axes)
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def distributions(statistics: Statistics, baseline: Baseline | None) -> Figure:
+    """Draw the FR, CV and CC densities of each population, a row each, against NEST's.
+
+    References
+    ----------
+    Heittmann et al. (2022) Front. Neurosci. 16:728460, Figure 9.
+    """
+    rows = len(statistics.populations)
+    figure = _figure(9.0, 0.7 + 1.25 * rows)
+    grid = np.asarray(figure.subplots(rows, 3, squeeze=False))
+    for row, population in enumerate(statistics.populations):
+        for column, statistic in enumerate(STATISTICS):
+            axes: Axes = grid[row, column]
+            _density(axes, population, statistic, statistics.duration_ms, baseline)
+            _tidy(axes)
+            axes.set_yticks([])
+            axes.spines["left"].set_visible(False)
+            if column == 0:
+                axes.set_ylabel(
+                    population.name,
+                    rotation=0,
+                    ha="right",
+                    va="center",
+                    fontsize=11,
+                    color=population_colour(population.name),
+                    fontweight="bold",
+                )
+            if row == 0:
+                axes.set_title(statistic, fontsize=11, fontweight="bold", color=INK)
+            if row == rows - 1:
+                axes.set_xlabel(LABELS[statistic])
+    return figure
+
+
+def _density(
+    axes: Axes,
+    population: PopulationStatistics,
+    statistic: str,
+    duration_ms: float,
+    baseline: Baseline | None,
+) -> None:
+    candidate = population.sample(statistic)
+    nest = []
+    if baseline is not None:
+        windows = baseline.samples[statistic, population.name]
+        nest = [
+            np.concatenate([windows[i] for i in np.flatnonzero(baseline.window_seed == seed)])
+            * RESOLUTION[statistic]
+            for seed in baseline.seeds
+        ]
+    everything = np.concatenate([candidate, *nest])
+    if everything.size == 0:
+        axes.text(0.5, 0.5, "too few spikes", ha="center", transform=axes.transAxes, color=GREY)
+        return
+    edges = _edges(everything, statistic, duration_ms)
+    densities = [np.histogram(n, edges)[0] / max(n.size, 1) for n in nest]
+    if densities:
+        low, high = np.min(densities, axis=0), np.max(densities, axis=0)
+        axes.stairs(high, edges, baseline=low, fill=True, color=BAND)
+        axes.stairs(np.mean(densities, axis=0), edges, color=GREY, linewidth=1.0)
+    axes.stairs(
+        np.histogram(candidate, edges)[0] / max(candidate.size, 1),
+        edges,
+        color=population_colour(population.name),
+        linewidth=1.4,
+    )
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(bottom=0)
+
+
+def _edges(sample: F64, statistic: str, duration_ms: float) -> F64:
+    # Few pairs correlate strongly; with all of them the bulk would be two bins wide.
+    low, high = np.quantile(sample, [0.005, 0.975] if statistic == "CC" else [0.002, 0.998])
+    if statistic == "FR":
+        # Rates are multiples of one spike per window; other bins would beat with them.
+        quantum = 1000.0 / duration_ms
+        width = quantum * max(1, round(float(high) / quantum / 40))
+        count = int(np.ceil((high + quantum) / width))
+        return np.asarray((np.arange(count + 1) * width) - quantum / 2, np.float64)
+    if statistic == "CV":
+        low = min(float(low), 0.2)
+    if high <= low:
+        low, high = low - 0.5, high + 0.5
+    return np.asarray(np.linspace(low, high, 73 if statistic == "CC" else 49), np.float64)
+
+
+def ks_overview(verdict: Verdict) -> Figure:
+    """Draw each cell's KS distance with the NEST-NEST range and its threshold."""
+    names = list(dict.fromkeys(cell.population for cell in verdict.cells))
+    figure = _figure(9.0, 1.1 + 0.3 * len(names))
+    grid = np.asarray(figure.subplots(1, 3, sharey=True, squeeze=False))[0]
+    for axes, statistic in zip(grid, STATISTICS, strict=True):
+        for row, name in enumerate(names):
+            cell = verdict.cell(statistic, name)
+            axes.plot(
+                [cell.nest_low, cell.nest_high],
+                [row, row],
+                color=BAND,
+                linewidth=7,
+                solid_capstyle="butt",
+            )
+            axes.plot(cell.threshold, row, marker="|", markersize=13, color=INK, markeredgewidth=2)
+            axes.plot(
+                cell.distance,
+                row,
+                marker="o" if cell.passed else "X",
+                markersize=7 if cell.passed else 9,
+                color=EXCITATORY if cell.passed else INHIBITORY,
+                markeredgecolor="white",
+                markeredgewidth=0.6,
+            )
+        axes.set_title(statistic, fontsize=11, fontweight="bold", color=INK)
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel("KS distance")
+        _tidy(axes)
+        axes.tick_params(axis="y", length=0)
+    grid[0].set_yticks(range(len(names)), names)
+    grid[0].invert_yaxis()
+    return figure

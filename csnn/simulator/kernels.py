@@ -1,0 +1,385 @@
+"""Compiled loops of the fast simulator.
+
+A *shard* is up to 256 nodes owned by one worker. Synaptic events wait in a calendar: one list per
+slot of the circular buffer, each event one word (weight magnitude << 17 | accumulator), where the
+accumulator is node << 9 | inhibitory << 8 | neuron. A step drains one list into the shard's
+accumulators, which fit the level-2 cache. Sums of integers do not depend on the order, so the
+result is the plain simulator's bit for bit. A list is a chain of blocks of a pool; the block freed
+last is used first, so that the calendar takes no more cache than it has events.
+
+Arrays of the shards of one worker lie one after the other; `Worker` says how.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from csnn.neurons import flush
+from csnn.prng import EXT_SHIFTS
+from csnn.rows_compiled import unroll_row
+from csnn.simulator.atomics import prefetch_read, prefetch_write, wait
+from csnn.simulator.lanes import EXT_LANES, LANES, draw_external_lanes, unroll_lanes
+
+ACCUMULATOR_BITS = 17
+NODES_PER_SHARD = 1 << (ACCUMULATOR_BITS - 9)
+NODE_STRIDE = 512
+BLOCK_WORDS = 1024
+
+_u4 = np.uint32
+_ACCUMULATOR_MASK = np.uint32((1 << ACCUMULATOR_BITS) - 1)
+_LEFT, _MIDDLE, _RIGHT = (np.uint32(s) for s in EXT_SHIFTS)
+_NO_TABLE = np.uint32(0xFFFFFFFF)
+# Words ahead: the list's next cache line arrives before it is written.
+_PREFETCH = 24
+_BLOCK_BITS = 10
+
+U32 = npt.NDArray[np.uint32]
+I64 = npt.NDArray[np.int64]
+
+
+class Worker(NamedTuple):
+    """Everything one worker thread reads and writes.
+
+    Rows of shard h and source s are `row_first[h, s]` to `row_first[h, s + 1]`; of these the first
+    `row_lanes[h, s]` are INDEPENDENT, without self-avoidance, longest first. Node arrays are
+    indexed by the worker's node k, which has accumulators of shard `node_shard[k]`.
+    """
+
+    row_first: I64
+    row_lanes: U32
+    row_events: U32
+    row_seed: U32
+    row_length: npt.NDArray[np.uint16]
+    row_block: npt.NDArray[np.uint16]
+    block_first: I64
+    block_target: U32
+    block_size: U32
+    block_key: U32
+    block_table: U32
+    block_sampler: npt.NDArray[np.uint8]
+    block_skip: npt.NDArray[np.uint8]
+    block_neuron: U32
+    block_stubs: U32
+    block_half: U32
+    block_stub_key: U32
+    block_synapses: I64
+    weight_pair: U32
+    weight_H: U32
+    delay_pack: U32
+    weight_H_full: U32
+    weight_own: U32
+    weight_alias: U32
+    delay_H_full: U32
+    delay_own: U32
+    delay_alias: U32
+    synapses: U32
+    node_shard: I64
+    node_local: I64
+    node_size: I64
+    node_neuron: U32
+    node_ext_weight: npt.NDArray[np.int32]
+    epoch_first: I64
+    epoch_step: U32
+    epoch_table: U32
+    epoch_dc: npt.NDArray[np.float32]
+    ext_H: U32
+    ext_pair: U32
+    ext_state: U32
+    constants_f: npt.NDArray[np.float32]
+    constants_i: npt.NDArray[np.int32]
+    dc_constant: int
+    state: npt.NDArray[np.float32]
+    refractory: npt.NDArray[np.int32]
+    accumulator: npt.NDArray[np.int32]
+    pool: U32
+    cursor: I64
+    head: npt.NDArray[np.int32]
+    following: npt.NDArray[np.int32]
+    free: npt.NDArray[np.int32]
+    n_free: I64
+    buffer: npt.NDArray[np.int32]
+    buffer_used: npt.NDArray[np.uint8]
+    saturated: npt.NDArray[np.uint8]
+    record_node: I64
+    record_neuron: I64
+    traces: U32
+    word: U32
+    slot: U32
+
+
+@njit(nogil=True, cache=True)
+def drain(w: Any, shard: int, slot: int) -> None:
+    """Add what is due in `slot` to the accumulators of a shard and empty the slot."""
+    accumulator = w.accumulator[shard]
+    pool = w.pool[shard]
+    last = w.cursor[shard, slot]
+    block = np.int64(w.head[shard, slot])
+    while True:
+        first = block << _BLOCK_BITS
+        final = last >> _BLOCK_BITS == block
+        for i in range(first, last if final else first + BLOCK_WORDS):
+            event = pool[i]
+            accumulator[event & _ACCUMULATOR_MASK] += np.int32(event >> _u4(ACCUMULATOR_BITS))
+        if final:
+            break
+        w.free[shard, w.n_free[shard]] = block
+        w.n_free[shard] += 1
+        block = np.int64(w.following[shard, block])
+    w.head[shard, slot] = block
+    w.cursor[shard, slot] = block << _BLOCK_BITS
+    if w.buffer_used[shard, slot]:
+        words = w.buffer[shard, slot]
+        for i in range(len(words)):
+            accumulator[i] += words[i]
+            words[i] = 0
+        w.buffer_used[shard, slot] = 0
+
+
+@njit(nogil=True, cache=True)
+def append(w: Any, shard: int, n: int) -> None:
+    """Sort the `n` events of the scratch arrays into the calendar."""
+    pool, cursor, following = w.pool[shard], w.cursor[shard], w.following[shard]
+    free = w.free[shard]
+    n_free = w.n_free[shard]
+    word, due = w.word, w.slot
+    for i in range(n):
+        slot = np.intp(due[i])
+        at = cursor[slot]
+        pool[at] = word[i]
+        prefetch_write(pool, at + _PREFETCH)
+        at += 1
+        if at & (BLOCK_WORDS - 1) == 0:
+            n_free -= 1
+            block = np.int64(free[n_free])
+            following[(at - 1) >> _BLOCK_BITS] = block
+            at = block << _BLOCK_BITS
+        cursor[slot] = at
+    w.n_free[shard] = n_free
+
+
+@njit(nogil=True, cache=True)
+def spill(w: Any, shard: int, n: int) -> None:
+    """Add events straight to the dense circular buffer, for when the pool could run out."""
+    for i in range(n):
+        slot = np.intp(w.slot[i])
+        event = w.word[i]
+        w.buffer[shard, slot, event & _ACCUMULATOR_MASK] += np.int32(event >> _u4(ACCUMULATOR_BITS))
+        w.buffer_used[shard, slot] = 1
+
+
+@njit(nogil=True, cache=True)
+def prefetch_rows(w: Any, source: Any) -> None:
+    """Ask for the rows of the next spike while the one before it is unrolled."""
+    for shard in range(w.row_first.shape[0]):
+        first, last = w.row_first[shard, source], w.row_first[shard, source + 1]
+        for row in range(first, last, 16):
+            prefetch_read(w.row_seed, row)
+        for row in range(first, last, 32):
+            prefetch_read(w.row_length, row)
+            prefetch_read(w.row_block, row)
+
+
+@njit(nogil=True, cache=True)
+def deliver(
+    w: Any, shard: int, source: Any, now: Any, slot_mask: Any, used: Any, neuron: Any, delay: Any,
+    code: Any,
+) -> int:  # fmt: skip
+    """Unroll all rows of a spike in a shard; return the number of events."""
+    first, last = w.row_first[shard, source], w.row_first[shard, source + 1]
+    lanes = first + np.int64(w.row_lanes[shard, source])
+    blocks = w.block_first[shard]
+    target, size = w.block_target[blocks:], w.block_size[blocks:]
+    key, table = w.block_key[blocks:], w.block_table[blocks:]
+    n = 0
+    for row in range(first, lanes, LANES):
+        n = unroll_lanes(
+            w.row_seed, w.row_length, w.row_block, row, lanes - row, source,
+            target, size, key, table, w.weight_pair, w.weight_H, w.delay_pack,
+            now, slot_mask, w.word, w.slot, n,
+        )  # fmt: skip
+    for row in range(lanes, last):
+        b = blocks + np.int64(w.row_block[row])
+        count = np.int64(w.block_size[b])
+        own = count
+        if w.block_skip[b]:
+            local = np.int64(source) - np.int64(w.block_neuron[b])
+            if 0 <= local < count:
+                own = local
+        t = np.int64(w.block_table[b])
+        end = unroll_row(
+            w.block_sampler[b], count, own, w.block_key[b], source, w.row_seed[row],
+            np.int64(w.row_length[row]), w.block_stubs[b], w.block_half[b], w.block_stub_key[b],
+            w.weight_H_full[t:], w.weight_own[t:], w.weight_alias[t:],
+            w.delay_H_full[t:], w.delay_own[t:], w.delay_alias[t:],
+            w.synapses[w.block_synapses[b]:], used, neuron, delay, code, 0,
+        )  # fmt: skip
+        base = w.block_target[b]
+        for i in range(end):
+            inhibitory = (code[i] >> _u4(7)) & _u4(0x100)
+            w.word[n] = _u4(
+                _u4(base + neuron[i]) | inhibitory | _u4(code[i] << _u4(ACCUMULATOR_BITS))
+            )
+            w.slot[n] = _u4(_u4(now + delay[i]) & slot_mask)
+            n += 1
+    if w.n_free[shard] > n >> _BLOCK_BITS:
+        append(w, shard, n)
+    else:
+        spill(w, shard, n)
+    return n
+
+
+@njit(nogil=True, cache=True)
+def draw_external(w: Any, k: int, table: Any, ss_ex: Any) -> None:
+    """Draw the external spikes of a node and add their weight to `ss_ex`."""
+    state = w.ext_state[k]
+    lanes = state.shape[1]
+    weight = w.node_ext_weight[k]
+    size = w.node_size[k]
+    if lanes % EXT_LANES == 0:
+        turns = (size + lanes - 1) // lanes
+        for first in range(0, lanes, EXT_LANES):
+            draw_external_lanes(
+                state.reshape(-1), lanes, first, turns, w.ext_H, w.ext_pair, table * 32, weight,
+                ss_ex,
+            )  # fmt: skip
+        return
+    for first in range(0, size, lanes):
+        for lane in range(lanes):
+            t = _u4(state[0, lane] ^ _u4(state[0, lane] << _LEFT))
+            last = state[3, lane]
+            output = _u4(_u4(last ^ (last >> _RIGHT)) ^ _u4(t ^ (t >> _MIDDLE)))
+            state[0, lane] = state[1, lane]
+            state[1, lane] = state[2, lane]
+            state[2, lane] = last
+            state[3, lane] = output
+            # A lane past the last neuron draws too; its accumulator is cleared with the others.
+            entry = table * 32 + np.intp(output >> _u4(27))
+            own = _u4(output & _u4(0x7FFFFFF)) < w.ext_H[entry]
+            pair = w.ext_pair[entry]
+            spikes = pair & _u4(0xFF) if own else pair >> _u4(8)
+            ss_ex[first + lane] += np.int32(spikes) * weight
+
+
+@njit(nogil=True, cache=True)
+def clip(ss: Any, n: int, limit: int) -> bool:
+    """Saturate transferred input; return whether anything was clipped."""
+    # The OR is no smaller than the largest word, and the loop over it vectorises.
+    together = np.int32(0)
+    for i in range(n):
+        together |= ss[i]
+    if together < limit:
+        return False
+    clipped = False
+    for i in range(n):
+        if ss[i] >= limit:
+            ss[i] = limit - 1
+            clipped = True
+    return clipped
+
+
+def make_run(update: Any) -> Any:
+    """Return the compiled step loop around the update of a neuron model.
+
+    Parameters
+    ----------
+    update : callable
+        `update(state, refractory, ss_ex, ss_in, constants_f, constants_i, spiked, count)`.
+    """
+
+    @njit(nogil=True)
+    def run(
+        w: Worker,
+        worker: int,
+        barrier: Any,
+        generation: int,
+        first_step: int,
+        steps: int,
+        limit: int,
+        exchange: Any,
+        counts: Any,
+        out_step: Any,
+        out_source: Any,
+    ) -> tuple[int, int]:
+        mode = flush.enable()
+        workers = counts.shape[1]
+        n_shards, n_slots = w.cursor.shape
+        slot_mask = _u4(n_slots - 1)
+        n_nodes = len(w.node_size)
+        spiked = np.zeros(32, dtype=np.uint64)
+        flags = spiked.view(np.uint8)
+        used = np.zeros(256, dtype=np.uint8)
+        neuron, delay, code = (
+            np.zeros(65536, dtype=np.uint32),
+            np.zeros(65536, dtype=np.uint32),
+            np.zeros(65536, dtype=np.uint32),
+        )
+        epoch = w.epoch_first[:n_nodes].copy()
+        n_out = 0
+        n_events = 0
+        for offset in range(steps):
+            step = first_step + offset
+            slot = step & (n_slots - 1)
+            parity = step & 1
+            mine = exchange[parity, worker]
+            n_spikes = 0
+            for shard in range(n_shards):
+                drain(w, shard, slot)
+            for k in range(n_nodes):
+                while epoch[k] + 1 < w.epoch_first[k + 1] and w.epoch_step[epoch[k] + 1] <= step:
+                    epoch[k] += 1
+                size = w.node_size[k]
+                base = w.node_local[k] * NODE_STRIDE
+                ss = w.accumulator[w.node_shard[k], base : base + NODE_STRIDE]
+                if clip(ss, NODE_STRIDE, limit):
+                    w.saturated[k] = 1
+                table = w.epoch_table[epoch[k]]
+                if table != _NO_TABLE:
+                    draw_external(w, k, np.intp(table), ss)
+                constants = w.constants_f[k]
+                constants[w.dc_constant] = w.epoch_dc[epoch[k]]
+                update(
+                    w.state[k], w.refractory[k], ss[:256], ss[256:], constants,
+                    w.constants_i[k], flags, size,
+                )  # fmt: skip
+                for i in range(32):
+                    if spiked[i] != 0:
+                        for j in range(8 * i, min(8 * i + 8, size)):
+                            if flags[j]:
+                                mine[n_spikes] = w.node_neuron[k] + _u4(j)
+                                n_spikes += 1
+                        spiked[i] = 0
+                for r in range(len(w.record_node)):
+                    if w.record_node[r] == k:
+                        i = w.record_neuron[r]
+                        words = w.state[k].view(np.uint32)
+                        n_state = words.shape[0]
+                        for s in range(n_state):
+                            w.traces[offset, s, r] = words[s, i]
+                        w.traces[offset, n_state, r] = _u4(ss[i])
+                        w.traces[offset, n_state + 1, r] = _u4(ss[256 + i])
+                ss[:] = 0
+            counts[parity, worker] = n_spikes
+            for i in range(n_spikes):
+                out_step[n_out] = step
+                out_source[n_out] = mine[i]
+                n_out += 1
+            generation += 1
+            wait(barrier, workers, generation)
+            now = _u4(step + 1)
+            for other in range(workers):
+                for i in range(counts[parity, other]):
+                    source = exchange[parity, other, i]
+                    if i + 1 < counts[parity, other]:
+                        prefetch_rows(w, exchange[parity, other, i + 1])
+                    for shard in range(n_shards):
+                        n_events += deliver(
+                            w, shard, source, now, slot_mask, used, neuron, delay, code
+                        )
+        flush.restore(mode)
+        return n_out, n_events
+
+    return run

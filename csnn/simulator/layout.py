@@ -1,0 +1,272 @@
+"""Transposing an image for the fast simulator: rows by source, longest first.
+
+A node's file is sorted by node, block and source, which suits the hardware; a spike touches one row
+in every node, so the simulator keeps the rows of a source together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from csnn.image import layout
+from csnn.image.node import NodeImage
+from csnn.rows import Sampler, stub_bits
+from csnn.simulator.kernels import NODE_STRIDE, NODES_PER_SHARD
+from csnn.simulator.lanes import LANES
+
+U32 = npt.NDArray[np.uint32]
+I64 = npt.NDArray[np.int64]
+
+
+def divide_nodes(nodes: Sequence[NodeImage], parts: int) -> list[range]:
+    """Divide the nodes into `parts` consecutive ranges of about equal numbers of synapses."""
+    load = np.array([int(node.length.sum(dtype=np.int64)) + 64 * node.n_neurons for node in nodes])
+    ends = np.cumsum(load)
+    bounds = [0]
+    for part in range(1, parts):
+        ideal = ends[-1] * part / parts
+        cut = int(np.searchsorted(ends, ideal))
+        # The boundary nearer to the ideal, leaving at least one node for every part.
+        if cut and ideal - ends[cut - 1] < ends[cut] - ideal:
+            cut -= 1
+        cut = min(max(cut + 1, bounds[-1] + 1), len(nodes) - (parts - part))
+        bounds.append(cut)
+    bounds.append(len(nodes))
+    return [range(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def shards(part: range) -> list[range]:
+    """Cut a worker's nodes into shards of equal size that the event words can address."""
+    n = -(-len(part) // NODES_PER_SHARD)
+    cuts = [part.start + len(part) * i // n for i in range(n + 1)]
+    return [range(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+
+
+@njit(nogil=True, cache=True)
+def _count(first: int, offsets: Any, length: Any, vector: bool, counts: Any, lanes: Any) -> None:
+    for i in range(len(length)):
+        if length[i] > 0:
+            source = first + np.int64(offsets[i])
+            counts[source] += 1
+            if vector:
+                lanes[source] += 1
+
+
+@njit(nogil=True, cache=True)
+def _place(
+    first: int, offsets: Any, seed: Any, length: Any, vector: bool, block: int,
+    vector_cursor: Any, other_cursor: Any, events: Any,
+    row_seed: Any, row_length: Any, row_block: Any,
+) -> None:  # fmt: skip
+    for i in range(len(length)):
+        if length[i] > 0:
+            source = first + np.int64(offsets[i])
+            if vector:
+                at = vector_cursor[source]
+                vector_cursor[source] += 1
+            else:
+                at = other_cursor[source]
+                other_cursor[source] += 1
+            row_seed[at] = seed[i]
+            row_length[at] = length[i]
+            row_block[at] = block
+            events[source] += np.uint32(length[i])
+
+
+@njit(nogil=True, cache=True)
+def _sort_rows(row_first: Any, row_lanes: Any, seed: Any, length: Any, block: Any) -> None:
+    """Sort the vector rows of every source by length, longest first (counting sort)."""
+    most = 0
+    for s in range(len(row_lanes)):
+        most = max(most, np.int64(row_lanes[s]))
+    t_seed = np.empty(most, dtype=np.uint32)
+    t_length = np.empty(most, dtype=np.uint16)
+    t_block = np.empty(most, dtype=np.uint16)
+    starts = np.zeros(65537, dtype=np.int64)
+    for s in range(len(row_lanes)):
+        n = np.int64(row_lanes[s])
+        first = row_first[s]
+        longest = 0
+        for i in range(n):
+            t_seed[i], t_length[i] = seed[first + i], length[first + i]
+            t_block[i] = block[first + i]
+            longest = max(longest, np.int64(t_length[i]))
+            starts[longest - np.int64(t_length[i])] += 0
+        for v in range(longest + 2):
+            starts[v] = 0
+        for i in range(n):
+            starts[longest - np.int64(t_length[i]) + 1] += 1
+        for v in range(longest + 1):
+            starts[v + 1] += starts[v]
+        for i in range(n):
+            v = longest - np.int64(t_length[i])
+            at = first + starts[v]
+            starts[v] += 1
+            seed[at], length[at], block[at] = t_seed[i], t_length[i], t_block[i]
+
+
+@dataclass
+class Rows:
+    """Rows and blocks of the shards of one worker; fields as in `kernels.Worker`."""
+
+    row_first: I64
+    row_lanes: U32
+    row_events: U32
+    row_seed: U32
+    row_length: npt.NDArray[np.uint16]
+    row_block: npt.NDArray[np.uint16]
+    block_first: I64
+    blocks: dict[str, npt.NDArray[Any]]
+    tables: dict[str, npt.NDArray[Any]]
+    synapses: U32
+
+
+def _is_vector(entry: Any) -> bool:
+    skips = bool(entry["flags"] & layout.SKIP_SELF_FLAG)
+    return int(entry["sampler"]) == Sampler.INDEPENDENT and not skips
+
+
+def _row_parts(node: NodeImage, index: int) -> tuple[int, Any, Any, Any]:
+    source, seed, length = node.rows(index)
+    return 0, source, seed, length
+
+
+def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
+    """Gather the rows of the shards `parts` by source.
+
+    Parameters
+    ----------
+    nodes : sequence of NodeImage
+        All nodes of the image.
+    parts : sequence of range
+        Node numbers of each shard.
+    """
+    n_sources = nodes[0].n_sources
+    pool = _TablePool()
+    blocks: list[dict[str, int]] = []
+    block_first = np.zeros(len(parts), dtype=np.int64)
+    row_first = np.zeros((len(parts), n_sources + 1), dtype=np.int64)
+    row_lanes = np.zeros((len(parts), n_sources), dtype=np.uint32)
+    row_events = np.zeros((len(parts), n_sources), dtype=np.uint32)
+    synapses: list[U32] = []
+    n_synapses = 0
+    total = 0
+    for shard, part in enumerate(parts):
+        counts = np.zeros(n_sources, dtype=np.int64)
+        for number in part:
+            node = nodes[number]
+            for index, entry in enumerate(node.blocks):
+                _, source, _, length = _row_parts(node, index)
+                _count(0, source, length, _is_vector(entry), counts, row_lanes[shard])
+        row_first[shard, 0] = total
+        row_first[shard, 1:] = total + np.cumsum(counts)
+        total = int(row_first[shard, -1])
+    # Vector loads read up to a vector beyond the last row.
+    row_seed = np.zeros(total + LANES, dtype=np.uint32)
+    row_length = np.zeros(total + LANES, dtype=np.uint16)
+    row_block = np.zeros(total + LANES, dtype=np.uint16)
+    for shard, part in enumerate(parts):
+        block_first[shard] = len(blocks)
+        vector_cursor = row_first[shard, :-1].copy()
+        other_cursor = vector_cursor + row_lanes[shard]
+        for number in part:
+            node = nodes[number]
+            for index, entry in enumerate(node.blocks):
+                place = len(blocks) - int(block_first[shard])
+                if place > 65535:
+                    raise ValueError("a shard holds more than 65,536 blocks")
+                _, source, seed, length = _row_parts(node, index)
+                _place(
+                    0, source, seed, length, _is_vector(entry), place,
+                    vector_cursor, other_cursor, row_events[shard],
+                    row_seed, row_length, row_block,
+                )  # fmt: skip
+                blocks.append(
+                    {
+                        "target": (number - part.start) * NODE_STRIDE,
+                        "size": node.n_neurons,
+                        "key": node.node_key,
+                        "table": pool.place(node, entry),
+                        "sampler": int(entry["sampler"]),
+                        "skip": int(bool(entry["flags"] & layout.SKIP_SELF_FLAG)),
+                        "neuron": node.first_neuron,
+                        "stubs": int(entry["n_stubs"]),
+                        "half": stub_bits(int(entry["n_stubs"])) // 2,
+                        "stub_key": int(entry["stub_key"]),
+                        "synapses": n_synapses,
+                    }
+                )
+            synapses.append(np.asarray(node.synapses))
+            n_synapses += len(node.synapses)
+        _sort_rows(row_first[shard], row_lanes[shard], row_seed, row_length, row_block)
+    dtypes = {"sampler": np.uint8, "skip": np.uint8, "synapses": np.int64}
+    names = ("target", "size", "key", "table", "sampler", "skip", "neuron", "stubs", "half",
+             "stub_key", "synapses")  # fmt: skip
+    return Rows(
+        row_first,
+        row_lanes,
+        row_events,
+        row_seed,
+        row_length,
+        row_block,
+        block_first,
+        {
+            name: np.array(
+                [block[name] for block in blocks] + [0], dtype=dtypes.get(name, np.uint32)
+            )
+            for name in names
+        },
+        pool.arrays(),
+        np.concatenate([*synapses, np.zeros(1, np.uint32)]),
+    )
+
+
+class _TablePool:
+    """Distinct table pairs of all nodes; a pair's place is its first entry."""
+
+    def __init__(self) -> None:
+        self._places: dict[bytes, int] = {}
+        self._weights: list[npt.NDArray[np.void]] = []
+        self._delays: list[npt.NDArray[np.void]] = []
+
+    def place(self, node: NodeImage, entry: Any) -> int:
+        if int(entry["sampler"]) == Sampler.STORED:
+            return 0
+        selector = int(entry["selector"])
+        weights, delays = node.weight_tables[selector], node.delay_tables[selector]
+        key = weights.tobytes() + delays.tobytes()
+        if key not in self._places:
+            self._places[key] = 64 * len(self._weights)
+            self._weights.append(weights)
+            self._delays.append(delays)
+        return self._places[key]
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        if not self._weights:
+            self._weights.append(np.zeros(64, dtype=layout.WEIGHT_TABLE))
+            self._delays.append(np.zeros(64, dtype=layout.DELAY_TABLE))
+        weights, delays = np.concatenate(self._weights), np.concatenate(self._delays)
+
+        def column(table: npt.NDArray[np.void], name: str) -> U32:
+            return np.ascontiguousarray(table[name].astype(np.uint32))
+
+        own, alias = column(weights, "own"), column(weights, "alias")
+        delay_own, delay_alias = column(delays, "own"), column(delays, "alias")
+        high = column(delays, "H") >> np.uint32(16) << np.uint32(16)
+        return {
+            "weight_pair": own | alias << np.uint32(16),
+            "weight_H": column(weights, "H") >> np.uint32(16),
+            "delay_pack": high | delay_alias << np.uint32(8) | delay_own,
+            "weight_H_full": column(weights, "H"),
+            "weight_own": own,
+            "weight_alias": alias,
+            "delay_H_full": column(delays, "H"),
+            "delay_own": delay_own,
+            "delay_alias": delay_alias,
+        }

@@ -1,0 +1,136 @@
+"""State of the whole machine between two steps, and its checkpoint file."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from csnn.errors import InvalidInputError
+from csnn.files import atomic_file
+from csnn.image.store import Image, content_digest
+
+U32 = npt.NDArray[np.uint32]
+SCHEMA = "csnn-checkpoint"
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MachineState:
+    """Every state word of the machine.
+
+    Attributes
+    ----------
+    step : int
+        Last step that was completed; 0 before the first.
+    state : ndarray of uint32, shape (float states, neurons)
+        Binary32 words of the neuron states.
+    refractory : ndarray of uint32, shape (neurons,)
+        Refractory counters, steps.
+    delay_buffer : ndarray of uint32, shape (slots, 2, neurons)
+        Circular buffer; slot t mod slots is due in step t.
+    ext_states : ndarray of uint32, shape (nodes, lanes, 4)
+        EXT generators.
+    saturated : ndarray of bool, shape (nodes,)
+        Sticky flag: a circular-buffer word of the node was clipped.
+    """
+
+    step: int
+    state: U32
+    refractory: U32
+    delay_buffer: U32
+    ext_states: U32
+    saturated: npt.NDArray[np.bool_]
+
+    def first_difference(self, other: MachineState) -> str | None:
+        """Describe the first word that differs from `other`; None if all are equal."""
+        if self.step != other.step:
+            return f"step: {self.step} and {other.step}"
+        for field in fields(self):
+            if field.name == "step":
+                continue
+            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            if mine.shape != theirs.shape:
+                return f"{field.name}: shapes {mine.shape} and {theirs.shape}"
+            if not np.array_equal(mine, theirs):
+                place = tuple(int(i) for i in np.argwhere(mine != theirs)[0])
+                a, b = int(mine[place]), int(theirs[place])
+                return f"{field.name}{list(place)} after step {self.step}: {a:#x} and {b:#x}"
+        return None
+
+
+def initial_state(image: Image) -> MachineState:
+    """Return the state that an image starts from."""
+    nodes = image.nodes
+    slots = nodes[0].delay_slots
+    buffer = np.zeros((slots, 2, image.n_neurons), dtype=np.uint32)
+    for node in nodes:
+        if node.delay_buffer.size:
+            part = slice(node.first_neuron, node.first_neuron + node.n_neurons)
+            buffer[:, :, part] = node.delay_buffer
+    return MachineState(
+        step=0,
+        state=np.concatenate([node.state for node in nodes], axis=1),
+        refractory=np.concatenate([node.refractory for node in nodes]),
+        delay_buffer=buffer,
+        ext_states=np.stack([node.ext_states for node in nodes]),
+        saturated=np.zeros(len(nodes), dtype=bool),
+    )
+
+
+def save_checkpoint(path: str | Path, state: MachineState, image: Image) -> None:
+    """Write a checkpoint atomically: all state words and the digest of the image they belong to."""
+    arrays = {field.name: np.asarray(getattr(state, field.name)) for field in fields(state)}
+    header = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "image": image.digest,
+        "arrays": {name: _digest(array) for name, array in arrays.items()},
+    }
+    header["digest"] = content_digest(header)
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+
+
+def load_checkpoint(path: str | Path, image: Image) -> MachineState:
+    """Read a checkpoint of `image`.
+
+    Raises
+    ------
+    InvalidInputError
+        If the file is no checkpoint, damaged, of another version, or of another image.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            header = json.loads(str(data["header"]))
+            arrays = {field.name: data[field.name] for field in fields(MachineState)}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or "damaged or not a checkpoint"
+        raise InvalidInputError(f"{path}: cannot be read as a checkpoint ({reason})") from None
+    except Exception as error:
+        # zlib and the array header parser raise types of their own on damaged bytes.
+        raise InvalidInputError(f"{path}: damaged checkpoint ({type(error).__name__})") from None
+    if not isinstance(header, dict) or header.get("schema") != SCHEMA:
+        raise InvalidInputError(f"{path}: schema must be {SCHEMA!r}")
+    if header.get("version") != VERSION:
+        raise InvalidInputError(f"{path}: version = {header.get('version')!r}: must be {VERSION}")
+    damaged = header.get("digest") != content_digest(header)
+    if damaged or header["arrays"] != {name: _digest(array) for name, array in arrays.items()}:
+        raise InvalidInputError(f"{path}: damaged checkpoint (digest)")
+    if header["image"] != image.digest:
+        raise InvalidInputError(f"{path}: belongs to another image than {image.path}")
+    step = int(arrays.pop("step"))
+    return MachineState(step=step, **arrays)
+
+
+def _digest(array: npt.NDArray[np.generic]) -> str:
+    import hashlib
+
+    content = np.ascontiguousarray(array)
+    return hashlib.sha256(
+        f"{content.dtype}{content.shape}".encode() + content.tobytes()
+    ).hexdigest()

@@ -1,0 +1,163 @@
+"""The report: one self-contained, escaped page, complete or absent."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from csnn.errors import InvalidInputError
+from csnn.report.figures import population_colour
+from csnn.report.html import write_report
+from csnn.report.markup import number, table
+from csnn.validation.baseline import load_baseline
+from csnn.validation.criteria import judge_spikes
+from csnn.validation.poisson_control import poisson_spikes
+from csnn.validation.statistics import Window, compute_statistics
+
+OWN = [("E", 80), ("I", 20)]
+RESULT = {
+    "network": "a <b>bold</b> & 'quoted' name",
+    "neurons": 100,
+    "synapses": 12345678,
+    "time_ms": 300.0,
+    "rtf": 2.5,
+    "notes": ["<script>alert(1)</script>"],
+    "fidelity": [{"table": "E -> I", "mean_error": 1e-6}],
+    "image": {"bytes": 100_000_000, "explicit_bytes": 2_000_000_000, "full_scale_pd14": True},
+    "timings": {"generate": 12.5},
+    "peak_mb": 700.0,
+    "manifest": {"spec_hash": "abc", "tools": {"numpy": "2"}},
+}
+
+
+class Page(HTMLParser):
+    """Collects headings, text, and tags; checks that tags balance."""
+
+    VOID = ("meta", "img")
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def own_run(rate=20.0):
+    window = Window(first_step=1, n_steps=3000)
+    step, source = poisson_spikes(np.full(100, rate), window, np.random.default_rng(1))
+    return step, source, compute_statistics(step, source, OWN, window)
+
+
+def write_own(folder, result=RESULT, rate=20.0):
+    step, source, statistics = own_run(rate)
+    return write_report(folder, result, step, source, OWN, statistics, None, None)
+
+
+def test_page_is_self_contained_balanced_and_escaped(tmp_path):
+    path = write_own(tmp_path)
+    source = path.read_text(encoding="utf-8")
+    page = Page(source)
+    assert path == tmp_path / "report.html"
+    assert page.open == []
+    assert not {"script", "link", "iframe", "b>"} & {tag for tag, _ in page.tags}
+    assert "<b>bold</b>" not in source
+    assert "a <b>bold</b> & 'quoted' name" in page.text
+    assert "<script>alert(1)</script>" in page.text
+    for _, attributes in page.tags:
+        assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,")
+        assert "href" not in attributes
+    assert "http" not in source
+    assert "url(" not in source
+
+
+def test_sections_and_files(tmp_path):
+    page = Page(write_own(tmp_path).read_text(encoding="utf-8"))
+    for text in (
+        "No verdict",
+        "12,345,678",
+        "Table fidelity",
+        "Machine image",
+        "20.0",  # explicit over image
+        "3.5",  # the paper's image over this one
+        "25.0",  # the paper's explicit network over this image
+        "12.50 s",
+        "700 MB",
+        "tools.numpy",
+    ):
+        assert text in page.text
+    assert sorted(p.name for p in (tmp_path / "figures").iterdir()) == [
+        "distributions.png",
+        "raster.png",
+        "rates.png",
+    ]
+    summary = json.loads((tmp_path / "statistics.json").read_text())
+    assert summary["verdict"] is None
+    assert summary["statistics"]["populations"][0]["neurons"] == 80
+    assert not list(tmp_path.rglob("*.tmp*"))
+
+
+@pytest.mark.parametrize("rate", [0.0, 5.0])
+def test_missing_sections_are_left_out(tmp_path, rate):
+    page = Page(write_own(tmp_path, {}, rate).read_text(encoding="utf-8"))
+    for title in ("Table fidelity", "Machine image", "Manifest", "Time and memory"):
+        assert title not in page.text
+    assert "Activity" in page.text
+
+
+def test_failed_verdict_is_shown(tmp_path):
+    baseline = load_baseline(1000)
+    populations = list(baseline.populations)
+    window = Window(first_step=1, n_steps=12000)
+    step, source = poisson_spikes(np.full(77169, 3.0), window, np.random.default_rng(2))
+    statistics, baseline, verdict = judge_spikes(step, source, populations, window)
+    path = write_report(tmp_path, {}, step, source, populations, statistics, verdict, baseline)
+    page = Page(path.read_text(encoding="utf-8"))
+    assert "Differs from NEST" in page.text
+    assert "Agrees with NEST" not in page.text
+    assert "The first 1000 ms of 1200 ms were judged" in page.text
+    assert page.text.count("✗ fail") == len(verdict.failed) > 0
+    assert page.text.count("✓ pass") == 24 - len(verdict.failed)
+    assert (tmp_path / "figures" / "ks.png").is_file()
+    summary = json.loads((tmp_path / "statistics.json").read_text())
+    assert summary["verdict"]["passed"] is False
+    assert summary["baseline"]["realisations"][0]["seed"] == 123450
+
+
+def test_unwritable_folder_is_one_line_and_leaves_nothing(tmp_path):
+    (tmp_path / "figures").write_text("in the way")
+    with pytest.raises(InvalidInputError, match="figures"):
+        write_own(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["figures"]
+
+
+def test_numbers_are_readable():
+    assert [number(x) for x in (1234567, 0.5, 1e-7, 123456.7, 0.0, True, "x", None)] == [
+        "1,234,567",
+        "0.5",
+        "1e-07",
+        "123,457",
+        "0",
+        "True",
+        "x",
+        "None",
+    ]
+    assert "&lt;i&gt;" in table(("<i>",), [("a",)])
+
+
+def test_inhibitory_populations_differ_in_colour():
+    assert population_colour("L4I") == population_colour("I") != population_colour("L4E")

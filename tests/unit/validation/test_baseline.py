@@ -1,0 +1,158 @@
+"""The shipped baseline, its format, and the builder."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from csnn.errors import InvalidInputError
+from csnn.spec.pd14 import POPULATIONS, SIZES
+from csnn.validation import build_baseline
+from csnn.validation.baseline import (
+    DURATIONS_MS,
+    choose_duration,
+    cut_window,
+    has_baseline,
+    load_baseline,
+    pack,
+    quantise,
+    sorted_ks_distance,
+    unpack,
+)
+from csnn.validation.poisson_control import poisson_spikes
+from csnn.validation.statistics import STATISTICS, Window, ks_distance
+
+PD14 = [(name, int(size)) for name, size in zip(POPULATIONS, SIZES, strict=True)]
+
+
+@pytest.mark.parametrize("duration", DURATIONS_MS)
+def test_shipped_baseline_is_complete(duration):
+    baseline = load_baseline(duration)
+    windows = 10000 // duration
+    assert baseline.duration_ms == duration
+    assert baseline.seeds == (123450, 123451, 123452)
+    assert list(baseline.populations) == PD14
+    assert baseline.distances.shape == (3, 8, 3 * windows, 3 * windows)
+    for name, size in PD14:
+        for sample in baseline.samples["FR", name]:
+            assert sample.size == size
+        for statistic in STATISTICS:
+            assert len(baseline.samples[statistic, name]) == 3 * windows
+            assert all(np.all(np.diff(s) >= 0) for s in baseline.samples[statistic, name])
+    origin = baseline.provenance
+    assert [r["nest"] for r in origin["realisations"]] == ["3.10.0"] * 3
+    assert all(len(r["sha256"]) == 64 for r in origin["realisations"])
+
+
+def test_shipped_rates_are_those_of_the_model():
+    means = [float(load_baseline(10000).pooled("FR", name).mean()) for name in POPULATIONS]
+    published = [0.903, 2.965, 4.414, 5.876, 7.569, 8.633, 1.105, 7.829]
+    np.testing.assert_allclose(means, published, rtol=0.02)
+
+
+def test_shipped_distances_are_those_of_the_shipped_samples():
+    baseline = load_baseline(10000)
+    for s, statistic in enumerate(STATISTICS):
+        for p, name in enumerate(POPULATIONS):
+            samples = baseline.samples[statistic, name]
+            for i, j in ((0, 1), (2, 0)):
+                expected = ks_distance(samples[i], samples[j])
+                assert baseline.distances[s, p, i, j] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_quantised_distance_is_within_a_thousandth_of_the_exact_one(statistic):
+    rng = np.random.default_rng(5)
+    if statistic == "FR":
+        a, b = (rng.poisson(rng.gamma(2.0, 2.0, 20000)) / 10.0 for _ in range(2))
+    elif statistic == "CV":
+        # Ratios of small integers: many neurons share a value, as over one second.
+        a, b = (np.abs(x - y) / (x + y) for x, y in rng.integers(1, 4000, (2, 2, 20000)))
+    else:
+        a, b = (-np.sqrt(np.multiply(*rng.integers(1, 9, (2, 30000)))) / 499 for _ in range(2))
+    distance = sorted_ks_distance(quantise(a, statistic), quantise(b, statistic))
+    assert abs(distance - ks_distance(a, b)) < 1e-3
+
+
+def test_sorted_distance_equals_the_general_one():
+    rng = np.random.default_rng(6)
+    for n, m in ((1, 3), (50, 4), (400, 300)):
+        a, b = np.sort(rng.integers(0, 20, n)), np.sort(rng.integers(2, 25, m))
+        assert sorted_ks_distance(a, b) == pytest.approx(ks_distance(a, b), abs=1e-15)
+    assert sorted_ks_distance(a, a) == 0.0
+    assert sorted_ks_distance(a, a[:0]) == 1.0
+
+
+def test_pack_and_unpack_are_inverse():
+    baseline = load_baseline(10000).without(123451)
+    packed = pack(baseline)
+    again = unpack(packed, baseline.provenance)
+    assert pack(again) == packed
+    for key, windows in baseline.samples.items():
+        assert all(np.array_equal(a, b) for a, b in zip(windows, again.samples[key], strict=True))
+
+
+def test_durations():
+    assert choose_duration(1000.0) == 1000
+    assert choose_duration(9999.9) == 1000
+    assert choose_duration(15 * 60e3) == 10000
+    with pytest.raises(InvalidInputError, match="no verdict is possible"):
+        choose_duration(999.9)
+    window = Window(first_step=5001, n_steps=25000)
+    assert cut_window(window) == Window(first_step=5001, n_steps=10000)
+    assert cut_window(Window(first_step=1, n_steps=10000)).n_steps == 10000
+
+
+def test_only_the_full_microcircuit_has_a_baseline():
+    assert has_baseline(PD14)
+    assert not has_baseline([("L23E", 2068), *PD14[1:]])
+    assert not has_baseline(PD14[:-1])
+
+
+def test_altered_or_foreign_files_are_refused(tmp_path):
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        load_baseline(1000, tmp_path)
+    build_baseline.write_baseline(load_baseline(10000).without(123450), tmp_path)
+    assert load_baseline(10000, tmp_path).seeds == (123451, 123452)
+    data = tmp_path / "nest_pd14_10000ms.npz"
+    raw = bytearray(data.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    data.write_bytes(raw)
+    with pytest.raises(InvalidInputError, match="altered"):
+        load_baseline(10000, tmp_path)
+    origin = tmp_path / "nest_pd14_10000ms.json"
+    origin.write_text(json.dumps(json.loads(origin.read_text()) | {"schema": 2}))
+    with pytest.raises(InvalidInputError, match="schema"):
+        load_baseline(10000, tmp_path)
+
+
+def recording(seed):
+    rng = np.random.default_rng(seed)
+    step, sender = poisson_spikes(
+        rng.gamma(2.0, 0.5, int(SIZES.sum())), Window(first_step=101, n_steps=20000), rng
+    )
+    timing = {"seed": seed, "T_ms": 2000.0, "nest": "3.10.0", "sim_s": 1.0}
+    return build_baseline.Recording(
+        name=f"r{seed}.npz", sha256="0" * 64, timing=timing, step=step, sender=sender
+    )
+
+
+def test_builder_orders_seeds_and_rejects_too_few():
+    recordings = [recording(seed) for seed in (9, 7, 8)]
+    [built] = build_baseline.build(recordings, 10.0, durations_ms=(1000,))
+    assert built.window_seed.tolist() == [7, 7, 8, 8, 9, 9]
+    assert [r["file"] for r in built.provenance["realisations"]] == ["r7.npz", "r8.npz", "r9.npz"]
+    counts = np.bincount(recordings[1].sender, minlength=77169)
+    total = sum(s.sum() for n in POPULATIONS for s in built.samples["FR", n][:2]) * 0.01
+    assert round(total) == counts.sum()
+    with pytest.raises(InvalidInputError, match="three or more"):
+        build_baseline.build(recordings[:2], 10.0)
+
+
+def test_builder_command_reports_bad_files(tmp_path, capsys):
+    bad = tmp_path / "bad.npz"
+    bad.write_bytes(b"no archive")
+    assert build_baseline.main([str(bad), "--out", str(tmp_path / "out")]) == 3
+    assert "is no NEST recording" in capsys.readouterr().err

@@ -1,0 +1,215 @@
+"""The verdict: NEST passes, negative controls fail."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from csnn.errors import InvalidInputError
+from csnn.validation.baseline import RESOLUTION, load_baseline, quantise
+from csnn.validation.criteria import (
+    centres,
+    judge,
+    judge_spikes,
+    leave_one_out,
+    mean_distance,
+    nest_pairs,
+    per_cell_quantile,
+    spreads,
+    thresholds,
+)
+from csnn.validation.poisson_control import poisson_spikes
+from csnn.validation.statistics import STATISTICS, PopulationStatistics, Statistics, Window
+
+
+def window_statistics(baseline, i):
+    """Return window `i` of a baseline as if it were a candidate."""
+    sample = {key: windows[i] * RESOLUTION[key[0]] for key, windows in baseline.samples.items()}
+    return Statistics(
+        window=Window(first_step=5001, n_steps=round(baseline.duration_ms * 10)),
+        populations=tuple(
+            PopulationStatistics(
+                name=name,
+                size=size,
+                n_spikes=0,
+                rate=sample["FR", name],
+                cv=sample["CV", name],
+                cc=sample["CC", name],
+            )
+            for name, size in baseline.populations
+        ),
+    )
+
+
+def changed(statistics, name, **samples):
+    return replace(
+        statistics,
+        populations=tuple(
+            replace(p, **samples) if p.name == name else p for p in statistics.populations
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def ten():
+    return load_baseline(10000)
+
+
+@pytest.fixture(scope="module")
+def one():
+    return load_baseline(1000)
+
+
+def test_every_nest_realisation_passes_against_the_others(ten):
+    limit = per_cell_quantile(24) * spreads(ten)
+    assert np.all(leave_one_out(ten) <= limit[:, np.newaxis])
+
+
+def test_nearly_every_nest_second_passes_against_the_other_realisations(one):
+    limit = per_cell_quantile(24) * spreads(one)
+    alarms = np.any(leave_one_out(one) > limit[:, np.newaxis], axis=(1, 2))
+    assert alarms.sum() <= 1
+
+
+def test_three_single_seconds_as_references_seldom_reject_another_second(one):
+    # As few references as at 10 s, but many independent draws of them and of candidates.
+    rng = np.random.default_rng(5)
+    rejected = []
+    for _ in range(200):
+        refs = np.array([rng.choice(np.flatnonzero(one.window_seed == s)) for s in one.seeds])
+        few = replace(
+            one,
+            window_seed=one.window_seed[refs],
+            samples={},
+            distances=one.distances[:, :, refs[:, None], refs],
+        )
+        limit = thresholds(few)
+        for i in rng.choice(np.setdiff1d(np.arange(30), refs), 6, replace=False):
+            others = refs[one.window_seed[refs] != one.window_seed[i]]
+            rejected.append(np.any(one.distances[:, :, i][:, :, others].mean(axis=2) > limit))
+    assert np.mean(rejected) < 0.04
+
+
+def scaled_rates(rate, duration_ms, factor, rng):
+    """Return rates as if every neuron fired `factor` times as often."""
+    count = np.rint(rate * duration_ms / 1000).astype(int)
+    count = rng.binomial(count, factor) if factor < 1 else count + rng.poisson(count * (factor - 1))
+    return count * 1000 / duration_ms
+
+
+@pytest.mark.parametrize(("factor", "least"), [(0.9, 18), (1.1, 14), (0.85, 22), (1.15, 22)])
+def test_how_often_shifted_rates_are_seen(ten, factor, least):
+    limit = thresholds(ten)[0]
+    rng = np.random.default_rng(7)
+    seen = 0
+    for i, seed in enumerate(ten.seeds):
+        others = ten.without(seed)
+        for p, (name, _) in enumerate(ten.populations):
+            rate = scaled_rates(ten.samples["FR", name][i] * 0.01, 10000, factor, rng)
+            score = mean_distance(quantise(rate, "FR"), others.samples["FR", name])
+            seen += int(score > limit[p])
+    assert seen >= least
+
+
+def test_leave_one_out_by_hand(ten):
+    others = ten.without(123451)
+    score = (ten.distances[:, :, 1, 0] + ten.distances[:, :, 1, 2]) / 2
+    np.testing.assert_allclose(leave_one_out(ten)[1], np.log(score / centres(others)))
+    np.testing.assert_allclose(nest_pairs(others)[:, :, 0], ten.distances[:, :, 0, 2])
+
+
+def test_spread_of_a_scaled_baseline_is_the_same(ten):
+    # Ratios carry the rule: doubling every distance doubles the thresholds and nothing else.
+    doubled = replace(ten, distances=2 * ten.distances)
+    np.testing.assert_allclose(spreads(doubled), spreads(ten))
+    np.testing.assert_allclose(thresholds(doubled), 2 * thresholds(ten))
+
+
+def test_family_false_alarm():
+    # P(Z > 3.34014...) = 1 - 0.99 ** (1 / 24)
+    assert per_cell_quantile(24) == pytest.approx(3.3401, abs=1e-4)
+
+
+def test_a_realisation_passes_and_its_verdict_is_plain_data(ten):
+    verdict = judge(window_statistics(ten, 0), ten)
+    assert verdict.passed
+    assert verdict.failed == ()
+    assert len(verdict.cells) == 24
+    plain = json.loads(json.dumps(verdict.to_dict()))
+    assert plain["passed"] is True
+    assert plain["cells"][0]["statistic"] == "FR"
+    cell = verdict.cell("CC", "L6I")
+    assert cell.nest_low <= cell.nest_mean <= cell.nest_high < cell.threshold
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_shifted_rates_of_one_population_fail_its_rate_alone(ten, factor):
+    for i in range(3):
+        statistics = window_statistics(ten, i)
+        rate = scaled_rates(statistics.populations[2].rate, 10000, factor, np.random.default_rng(i))
+        verdict = judge(changed(statistics, "L4E", rate=rate), ten)
+        assert [(c.statistic, c.population) for c in verdict.failed] == [("FR", "L4E")]
+        assert not verdict.passed
+
+
+@pytest.mark.parametrize("seconds", [1, 10])
+def test_poisson_spikes_at_nest_rates_fail(ten, seconds):
+    rate = np.concatenate([ten.samples["FR", n][1] * 0.01 for n, _ in ten.populations])
+    window = Window(first_step=5001, n_steps=10000 * seconds)
+    step, source = poisson_spikes(rate, window, np.random.default_rng(4))
+    _, _, verdict = judge_spikes(step, source, ten.populations, window)
+    assert not verdict.passed
+    failed = [cell.statistic for cell in verdict.failed]
+    assert failed.count("CV") == 8
+    # The rates are NEST's own: the control fails for the right reason.
+    assert failed.count("FR") <= 2
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_an_empty_sample_fails(ten, statistic):
+    field = {"FR": "rate", "CV": "cv", "CC": "cc"}[statistic]
+    silent = changed(window_statistics(ten, 0), "L5I", **{field: np.empty(0)})
+    verdict = judge(silent, ten)
+    assert [(c.statistic, c.population, c.distance) for c in verdict.failed] == [
+        (statistic, "L5I", 1.0)
+    ]
+
+
+def test_longer_runs_are_cut_and_say_so(ten):
+    step = source = np.empty(0, dtype=np.uint32)
+    window = Window(first_step=5001, n_steps=25000)
+    statistics, baseline, verdict = judge_spikes(step, source, ten.populations, window)
+    assert statistics.duration_ms == baseline.duration_ms == verdict.judged_ms == 1000
+    assert verdict.candidate_ms == 2500
+    assert "first 1000 ms of 2500 ms" in verdict.note
+    assert not verdict.passed
+
+
+def test_what_cannot_be_judged_is_refused(ten, one):
+    statistics = window_statistics(ten, 0)
+    with pytest.raises(InvalidInputError, match="duration_ms"):
+        judge(statistics, one)
+    with pytest.raises(InvalidInputError, match="populations"):
+        judge(replace(statistics, populations=statistics.populations[:-1]), ten)
+    with pytest.raises(InvalidInputError, match="three or more"):
+        judge(statistics, ten.without(123450))
+    with pytest.raises(InvalidInputError, match="no verdict is possible"):
+        judge_spikes(
+            np.empty(0, int), np.empty(0, int), ten.populations, Window(first_step=1, n_steps=5000)
+        )
+    with pytest.raises(InvalidInputError, match="must be one of"):
+        ten.without(1)
+
+
+def test_poisson_control_has_the_given_rates():
+    rate = np.array([0.0, 5.0, 50.0])
+    window = Window(first_step=11, n_steps=1_000_000)
+    step, source = poisson_spikes(rate, window, np.random.default_rng(1))
+    assert step.min() >= 11
+    assert step.max() < 1_000_011
+    found = np.bincount(source, minlength=3) / 100.0
+    np.testing.assert_allclose(found, rate, atol=2.5, rtol=0)
+    assert found[0] == 0
