@@ -17,6 +17,7 @@ Marsaglia, G. (2003) Xorshift RNGs. J. Stat. Softw. 8(14).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -138,8 +139,7 @@ def ext_streams(first: State, count: int) -> U32:
     -------
     ndarray of uint32, shape (count, 4)
     """
-    jump = matrix_power(words_matrix(4, EXT_SHIFTS), 1 << EXT_STREAM_SPACING_LOG2)
-    tables = _byte_tables(jump)
+    tables = _stream_jump()
     streams = np.empty((count, 4), dtype=np.uint32)
     vector = pack(first)
     for i in range(count):
@@ -149,6 +149,11 @@ def ext_streams(first: State, count: int) -> U32:
             image ^= table[vector >> (8 * position) & 0xFF]
         vector = image
     return streams
+
+
+@cache
+def _stream_jump() -> list[list[int]]:
+    return _byte_tables(matrix_power(words_matrix(4, EXT_SHIFTS), 1 << EXT_STREAM_SPACING_LOG2))
 
 
 def _byte_tables(matrix: Sequence[int]) -> list[list[int]]:

@@ -73,13 +73,13 @@ def permute(position: Any, n_stubs: Any, half: Any, key: Any) -> Any:
 
 @njit(nogil=True, cache=True, inline="always")
 def unroll_row(
-    sampler: int,
-    n_neurons: int,
-    own: int,
+    sampler: Any,
+    n_neurons: Any,
+    own: Any,
     key: Any,
     source: Any,
     seed: Any,
-    length: int,
+    length: Any,
     n_stubs: Any,
     half: Any,
     stub_key: Any,
@@ -94,8 +94,8 @@ def unroll_row(
     neuron: Any,
     delay: Any,
     code: Any,
-    position: int,
-) -> int:
+    position: Any,
+) -> Any:
     """Unroll one row into `neuron`, `delay`, `code` from `position` on; return the new position.
 
     `own` is the local number to step over, `n_neurons` if none; `used` is scratch for 256 flags.
@@ -154,11 +154,11 @@ def unroll_row(
 
 @njit(nogil=True, cache=True)
 def _unroll_rows(
-    sampler: int, n_neurons: int, skip_self: bool, first_neuron: int, key: Any,
+    sampler: Any, n_neurons: Any, skip_self: Any, first_neuron: Any, key: Any,
     source: Any, seed: Any, length: Any, n_stubs: Any, half: Any, stub_key: Any,
     weight_H: Any, weight_own: Any, weight_alias: Any, delay_H: Any, delay_own: Any,
     delay_alias: Any, synapses: Any, row: Any, neuron: Any, delay: Any, code: Any,
-) -> int:  # fmt: skip
+) -> Any:  # fmt: skip
     used = np.zeros(256, dtype=np.uint8)
     position = 0
     for i in range(len(source)):
@@ -180,7 +180,7 @@ def _unroll_rows(
 
 @njit(nogil=True, cache=True)
 def _sum_rows(
-    sampler: int, n_neurons: int, skip_self: bool, first_neuron: int, key: Any,
+    sampler: Any, n_neurons: Any, skip_self: Any, first_neuron: Any, key: Any,
     source: Any, seed: Any, length: Any, n_stubs: Any, half: Any, stub_key: Any,
     weight_H: Any, weight_own: Any, weight_alias: Any, delay_H: Any, delay_own: Any,
     delay_alias: Any, synapses: Any, neuron: Any, delay: Any, code: Any, sums: Any,
@@ -199,6 +199,32 @@ def _sum_rows(
         )  # fmt: skip
         for j in range(end):
             sums[code[j] >> _u4(15), neuron[j]] += np.int64(code[j] & _u4(0x7FFF))
+
+
+@njit(nogil=True, cache=True)
+def _sum_independent(
+    n_neurons: Any, skip_self: Any, first_neuron: Any, key: Any,
+    source: Any, seed: Any, length: Any, weight_H: Any, weight_pair: Any, sums: Any,
+) -> None:  # fmt: skip
+    # `sums` is flat, excitatory first; no branch depends on random bits.
+    for i in range(len(source)):
+        available = np.int64(n_neurons)
+        own = available
+        if skip_self:
+            local = np.int64(source[i]) - first_neuron
+            if 0 <= local < n_neurons:
+                own = local
+                available -= 1
+        x, y = start(seed[i], source[i], key)
+        for _ in range(length[i]):
+            x, y = draw(x, y)
+            target = (np.int64(x >> _TARGET_SHIFT) * available) >> np.int64(_TARGET_BITS)
+            target += np.int64(target >= own)
+            k = np.intp(x & _INDEX_MASK)
+            other = _u4((y >> _FRACTION_BITS) >= weight_H[k])
+            code = _u4(weight_pair[k] >> _u4(other << _u4(4)))
+            inhibitory = np.int64((code >> _u4(15)) & _u4(1))
+            sums[inhibitory * n_neurons + target] += np.int64(code & _u4(0x7FFF))
 
 
 def _arguments(
@@ -240,9 +266,26 @@ def sum_weights(
     sums : ndarray of int64, shape (2, n_neurons), modified
         Excitatory and inhibitory sums in grid units.
     """
+    if block.sampler is Sampler.INDEPENDENT:
+        flat = np.zeros(sums.size, dtype=np.int64)
+        _sum_independent(
+            block.n_neurons,
+            block.skip_self,
+            block.first_neuron,
+            np.uint32(block.node_key),
+            np.ascontiguousarray(source),
+            np.ascontiguousarray(seed),
+            np.ascontiguousarray(length, dtype=np.uint16),
+            block.weight_H >> np.uint32(rows.FRACTION_BITS),
+            block.weight_own | block.weight_alias.astype(np.uint32) << np.uint32(16),
+            flat,
+        )
+        sums += flat.reshape(sums.shape)
+        return
     longest = max(int(length.max(initial=0)), 1)
     scratch = tuple(np.empty(longest, dtype=np.uint32) for _ in range(3))
-    _sum_rows(*_arguments(block, source, seed, length), *scratch, sums)
+    arguments = (*_arguments(block, source, seed, length), *scratch, sums)
+    _sum_rows(*arguments)
 
 
 def unroll(block: Block, source: U32, seed: U32, length: npt.NDArray[np.integer]) -> Synapses:
@@ -250,5 +293,6 @@ def unroll(block: Block, source: U32, seed: U32, length: npt.NDArray[np.integer]
     n = int(length.sum(dtype=np.int64))
     row = np.empty(n, dtype=np.int64)
     neuron, delay, code = (np.empty(n, dtype=np.uint32) for _ in range(3))
-    _unroll_rows(*_arguments(block, source, seed, length), row, neuron, delay, code)
+    arguments = (*_arguments(block, source, seed, length), row, neuron, delay, code)
+    _unroll_rows(*arguments)
     return Synapses(row, neuron, delay, code)

@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from csnn import edges as edge_files
-from csnn.errors import InvalidInputError
+from csnn.errors import InvalidInputError, reject
 from csnn.files import atomic_directory
-from csnn.image import layout
 from csnn.image.node import NodeImage, write_node
 from csnn.image.store import NETWORK_FILE, Image, node_file, open_image, write_manifest
 from csnn.neurons.registry import model_of
@@ -29,19 +28,23 @@ from csnn.spec.network import Network, Projection
 from csnn.spec.toml import dumps
 from netgen import inputs
 from netgen.connectivity import Connector, NodeRows
-from netgen.discretise import Pmf, delay_pmf, weight_pmf
-from netgen.edge_rows import EdgeRows
-from netgen.fidelity import compare_distribution
+from netgen.discretise import Pmf, delay_pmf, rounded_delays, weight_pmf
+from netgen.edge_rows import EdgeRows, FittedRows
+from netgen.fidelity import compare_distribution, compare_pmf
+from netgen.fit_report import FitReport, NodeFit, check_moments
 from netgen.grid import GridTooFineError, choose_exponent, ext_weight_units, prove_sums
 from netgen.partition import NodePlan, expected_indegree, node_loads_hz, partition
 from netgen.row_memory import RowMemory
 from netgen.sums import weight_sums
 from netgen.tables import SelectorPool, delay_table, weight_table
+from netgen.unrolling import unroll
 
 # Bits of an explicit synapse in the paper's account: 32 for J, 6 for D, 8 for N.
 EXPLICIT_SYNAPSE_BITS = 46
 PAPER_EXPLICIT_BYTES = 2.5e9
 PAPER_IMAGE_BYTES = 348e6
+# Lengths have at most 16 bits.
+MAX_ROW_SYNAPSES = 65535
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,18 @@ class _Build:
         self.ext_states = ext_streams(
             tuple(int(word) for word in first), len(self.plans) * lanes
         ).reshape(len(self.plans), lanes, 4)
+        self.inputs = {
+            p.name: inputs.schedule(self.model, p, self.network.dt_ms, self.grid_pA)
+            for p in self.network.populations
+        }
+        self.constants = {
+            p.name: inputs.model_constants(self.model, p, self.network.dt_ms, self.grid_pA)
+            for p in self.network.populations
+        }
+        fitted = self.network.edges is not None and self.network.edges.representation == "fitted"
+        self.fit = (
+            FitReport([(p.name, p.size) for p in self.network.populations]) if fitted else None
+        )
         self.statistics: list[_NodeStatistics | None] = [None] * len(self.plans)
         self.stop = threading.Event()
 
@@ -220,6 +235,7 @@ class _Build:
             if projection.target != plan.population:
                 continue
             rows = connector.rows(local)
+            _check_lengths(f"projection {projection.label}.rule", rows)
             selector = 0
             words = None
             if rows.sampler is Sampler.STORED:
@@ -229,12 +245,11 @@ class _Build:
             first = self.network.first_ids[projection.source]
             memory.add(rows, first, selector, seeds, words)
             _count(statistics, projection.label, rows)
+        fits: list[FittedRows] = []
         if self.edges is not None:
-            self._add_edges(plan, memory, pool, seeds, statistics)
+            fits = self._add_edges(plan, memory, pool, seeds, statistics)
         weight_tables, delay_tables = pool.tables()
-        epochs, ext_tables = inputs.schedule(
-            self.model, population, self.network.dt_ms, self.grid_pA
-        )
+        epochs, ext_tables = self.inputs[plan.population]
         state_rng = np.random.default_rng(self._sequence(2, plan.index))
         sections: dict[str, Any] = memory.sections()
         node = NodeImage(
@@ -255,15 +270,15 @@ class _Build:
             ext_tables=ext_tables,
             ext_states=self.ext_states[plan.index],
             schedule=epochs,
-            constants=inputs.model_constants(
-                self.model, population, self.network.dt_ms, self.grid_pA
-            ),
+            constants=self.constants[plan.population],
             state=inputs.initial_state(self.model, population, plan.size, self.grid_pA, state_rng),
             refractory=np.zeros(plan.size, dtype=np.uint32),
             source_ids=np.arange(plan.first_neuron, plan.first_neuron + plan.size, dtype=np.uint32),
             delay_buffer=np.empty(0, dtype=np.uint32),
             **sections,
         )
+        for fit in fits:
+            self._measure(plan, node, fit)
         sums = weight_sums(node)
         if self.machine.random_delay_buffer:
             node, sums = self._fill_delay_buffer(plan, node, sums)
@@ -279,32 +294,57 @@ class _Build:
         pool: SelectorPool,
         seeds: np.random.Generator,
         statistics: _NodeStatistics,
-    ) -> None:
-        if self.edges is None or self.network.edges is None:
-            return
-        if self.network.edges.representation == "stored":
+    ) -> list[FittedRows]:
+        if self.edges is None:
+            return []
+        if self.fit is None:
             rows, words = self.edges.stored(plan, self.grid_pA)
+            _check_lengths(f"{self.edges.path}: edges of one source", rows)
             memory.add(rows, 0, 0, seeds, words)
             _count(statistics, "edges", rows)
-            return
-        for fitted in self.edges.fitted(plan, self.grid_pA):
+            return []
+        fits = list(self.edges.fitted(plan, self.grid_pA))
+        for fitted in fits:
+            _check_lengths(f"{self.edges.path}: edges of one source", fitted.rows)
             selector = pool.selector(weight_table(fitted.weight), delay_table(fitted.delay))
             memory.add(fitted.rows, fitted.source_first, selector, seeds)
             _count(statistics, "edges", fitted.rows)
+        return fits
+
+    def _measure(self, plan: NodePlan, node: NodeImage, fitted: FittedRows) -> None:
+        if self.fit is None:
+            return
+        # Edges come after all projections, and blocks of one first source keep their order.
+        index = int(np.flatnonzero(node.blocks["source_first"] == fitted.source_first)[-1])
+        source, seed, length = node.rows(index)
+        synapses = unroll(node.block(index), source, seed, length)
+        fit = NodeFit(
+            n_sources=self.network.population(fitted.population).size,
+            n_neurons=plan.size,
+            listed=fitted.listed,
+            drawn_source=source[synapses.row].astype(np.int64) - fitted.source_first,
+            drawn_neuron=synapses.neuron.astype(np.int64),
+            weight=(fitted.weight[0].astype(np.float64) * self.grid_pA, fitted.weight[1]),
+            delay=fitted.delay,
+        )
+        self.fit.add(fitted.population, plan.population, plan.index, fit)
 
     def _fill_delay_buffer(
         self, plan: NodePlan, node: NodeImage, sums: npt.NDArray[np.int64]
     ) -> tuple[NodeImage, npt.NDArray[np.int64]]:
         dt_s = self.network.dt_ms * 1e-3
-        events, total = np.zeros(2), np.zeros(2)
-        for projection in self.network.projections:
+        total, driven = np.zeros(2), np.zeros(2)
+        if self.edges is not None:
+            total, driven = self.edges.strength(plan)
+        for projection, tables in zip(self.network.projections, self.tables, strict=True):
             if projection.target == plan.population:
-                mean = projection.weight_pA.mean()
-                strength = expected_indegree(self.network, projection) * abs(mean)
-                rate = self.network.population(projection.source).expected_rate_hz
-                events[int(mean < 0)] += strength * rate * dt_s
-                total[int(mean < 0)] += strength
-        share = np.divide(events, total, out=np.zeros(2), where=total > 0)
+                values, probabilities = tables.weight
+                parts = [np.maximum(values, 0), np.maximum(-values, 0)]
+                each = np.array([float(part @ probabilities) for part in parts]) * self.grid_pA
+                strength = plan.size * expected_indegree(self.network, projection) * each
+                total += strength
+                driven += strength * self.network.population(projection.source).expected_rate_hz
+        share = dt_s * np.divide(driven, total, out=np.zeros(2), where=total > 0)
         rng = np.random.default_rng(self._sequence(4, plan.index))
         buffer = inputs.delay_buffer(sums, share.tolist(), node.delay_slots, plan.size, rng)
         filled = NodeImage(**{**node.__dict__, "delay_buffer": buffer})
@@ -321,6 +361,7 @@ class _Build:
             self.plans,
             edge_events_hz=self.edges.events_hz() if self.edges else None,
         )
+        edge_fit = self._edge_fit()
         return {
             "network": self.network.name,
             "network_sha256": hashlib.sha256(text).hexdigest(),
@@ -336,6 +377,7 @@ class _Build:
                     "size": p.size,
                     "first_neuron": self.network.first_ids[p.name],
                     "nodes": len(self.nodes_of[p.name]),
+                    "expected_rate_hz": p.expected_rate_hz,
                 }
                 for p in self.network.populations
             ],
@@ -350,19 +392,35 @@ class _Build:
                 "max": float(loads.max()),
             },
             "fidelity": self._fidelity(),
+            **({"edge_fit": edge_fit} if edge_fit else {}),
             "generate_s": round(time.perf_counter() - self.started, 3),
         }
+
+    def _edge_fit(self) -> dict[str, Any]:
+        if self.edges is None:
+            return {}
+        if self.fit is None:
+            rounding = self.edges.rounding(self.grid_pA)
+            return {"representation": "stored", "edges": len(self.edges.source), **rounding}
+        report = self.fit.to_dict()
+        check_moments(report, self.edges.path, self.grid_pA)
+        return report
 
     def _fidelity(self) -> list[dict[str, Any]]:
         rows = []
         for projection, tables in zip(self.network.projections, self.tables, strict=True):
             weight = compare_distribution(*tables.weight, projection.weight_pA, self.grid_pA)
-            delay = compare_distribution(*tables.delay, projection.delay_ms, self.network.dt_ms)
+            # Delays are rounded to steps by definition; `delay_unrounded` counts that as an error.
+            dt_ms = self.network.dt_ms
+            steps = rounded_delays(projection.delay_ms, dt_ms, self.machine.delay_slots)
+            delay = compare_pmf(*tables.delay, *steps, dt_ms)
+            unrounded = compare_distribution(*tables.delay, projection.delay_ms, dt_ms)
             rows.append(
                 {
                     "projection": projection.label,
                     "weight": weight.to_dict(),
                     "delay": delay.to_dict(),
+                    "delay_unrounded": unrounded.to_dict(),
                 }
             )
         return rows
@@ -377,6 +435,13 @@ def _draw_words(
     weight = rng.choice(tables.weight[0], n, p=tables.weight[1])
     delay = rng.choice(tables.delay[0], n, p=tables.delay[1])
     return synapse_word(rows.target, delay - 1, weight_code(weight))
+
+
+def _check_lengths(field: str, rows: NodeRows) -> None:
+    longest = int(rows.length.max(initial=0))
+    if longest > MAX_ROW_SYNAPSES:
+        rule = f"a source has at most {MAX_ROW_SYNAPSES} synapses in one node"
+        raise reject(field, longest, rule)
 
 
 def _count(statistics: _NodeStatistics, label: str, rows: NodeRows) -> None:

@@ -6,11 +6,13 @@ targets, fixed in-degree by permuted stubs) stays procedural; the rest becomes s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from csnn.errors import reject
 from csnn.rows import Sampler
@@ -52,6 +54,42 @@ class NodeRows:
     length: I64
     n_stubs: int = 0
     target: U32 | None = None
+
+
+def scatter(count: int, n: int, rng: np.random.Generator) -> I64:
+    """Throw `count` balls into `n` equal bins: an exact multinomial draw, fast for many balls.
+
+    Independent Poisson numbers, given their sum S, are multinomial with S balls. So: numbers whose
+    sum rarely exceeds `count` (drawn as a histogram and shuffled), again if it does, and the
+    missing balls one by one.
+
+    Parameters
+    ----------
+    count : int
+    n : int
+        At least 1 unless `count` is 0.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Summing to `count`.
+    """
+    if count < 3 * n or n == 0:
+        return np.bincount(rng.integers(0, max(n, 1), count), minlength=n)
+    if count > 1000 * n:
+        return rng.multinomial(count, np.full(n, 1.0 / n))
+    mean = max(count - 3.0 * math.sqrt(count), 0.0) / n
+    values = np.arange(int(mean + 12.0 * math.sqrt(mean)) + 40)
+    pmf = stats.poisson.pmf(values, mean)
+    pmf /= pmf.sum()
+    while True:
+        length = np.repeat(values, rng.multinomial(n, pmf))
+        missing = count - int(length.sum())
+        if missing >= 0:
+            break
+    rng.shuffle(length)
+    return length + np.bincount(rng.integers(0, n, missing), minlength=n)
 
 
 class Connector:
@@ -135,24 +173,36 @@ class Connector:
 
     def _split_total(self, count: int, rng: np.random.Generator) -> I64:
         pairs = np.array([self._available(node).sum() for node in self.nodes])
+        if count == 0:
+            return np.zeros_like(pairs)
         if self.projection.allow_multapses:
             return rng.multinomial(count, pairs / pairs.sum())
         if pairs.sum() >= _HYPERGEOMETRIC_LIMIT:
             raise reject(
                 f"projection {self.projection.label}.allow_multapses",
                 False,
-                f"fixed_total_number without multapses needs fewer than 1e9 pairs, not {pairs.sum()}",
+                "fixed_total_number without multapses needs fewer than 1e9 pairs, "
+                f"not {pairs.sum()}",
             )
         return rng.multivariate_hypergeometric(pairs, count)
 
     def _total(self, count: int, available: I64, rng: np.random.Generator) -> NodeRows:
-        if self.projection.allow_multapses:
-            return self._drawn(rng.multinomial(count, available / available.sum()))
-        return self._drawn(rng.multivariate_hypergeometric(available, count))
+        if not self.projection.allow_multapses:
+            return self._drawn(rng.multivariate_hypergeometric(available, count))
+        length = np.empty(self.n_sources, dtype=np.int64)
+        # At most two kinds of sources: those of the node, which may lack one target, and others.
+        fewer = available < available.max()
+        share = available[fewer].sum() / max(available.sum(), 1)
+        inside = int(rng.binomial(count, share))
+        length[fewer] = scatter(inside, int(fewer.sum()), rng)
+        length[~fewer] = scatter(count - inside, int((~fewer).sum()), rng)
+        return self._drawn(length)
 
     def _split_outdegree(self, outdegree: int, rng: np.random.Generator) -> npt.NDArray[np.uint16]:
         sizes = np.array([node.size for node in self.nodes])
-        lengths = np.empty((len(self.nodes), self.n_sources), dtype=np.uint16)
+        lengths = np.zeros((len(self.nodes), self.n_sources), dtype=np.uint16)
+        if outdegree == 0:
+            return lengths
         groups: list[tuple[slice, I64]] = [(slice(0, self.n_sources), sizes)]
         if self.skip_self:
             groups = []
@@ -182,7 +232,7 @@ class Connector:
     def _indegree(self, indegree: int, node: NodePlan, rng: np.random.Generator) -> NodeRows:
         if self.projection.allow_multapses and not self.skip_self:
             stubs = node.size * indegree
-            length = rng.multinomial(stubs, np.full(self.n_sources, 1.0 / self.n_sources))
+            length = scatter(stubs, self.n_sources, rng)
             return NodeRows(sampler=Sampler.STUBS, skip_self=False, length=length, n_stubs=stubs)
         # Without multapses or autapses the choices of one target depend on each other: stored rows.
         sources = np.empty((node.size, indegree), dtype=np.int64)

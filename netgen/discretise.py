@@ -69,17 +69,28 @@ def delay_pmf(
             rule = f"must be from {dt_ms:g} to {slots * dt_ms:g} ms (1 to {slots} steps)"
             raise reject(field, distribution.value, rule)
         return np.array([whole]), np.array([1.0])
-    boundaries = np.asarray((np.arange(slots + 1) + 0.5) * dt_ms, dtype=np.float64)
-    at = distribution.cdf(boundaries)
-    outside = float(at[0] + (1.0 - at[-1]))
+    masses = _step_masses(distribution, dt_ms, slots)
+    outside = 1.0 - float(masses.sum())
     if not outside <= TAIL_MASS:
         rule = (
             f"delays must lie from {0.5 * dt_ms:g} to {(slots + 0.5) * dt_ms:g} ms "
             f"(1 to {slots} steps); {outside:.2g} of the probability does not"
         )
         raise reject(field, distribution, rule)
-    masses = np.diff(at)
     return alias.representable(np.arange(1, slots + 1), masses / masses.sum(), _DELAY_TOTAL)
+
+
+def rounded_delays(distribution: Distribution, dt_ms: float, slots: int = 64) -> Pmf:
+    """Return the distribution of the delays in steps after rounding, before it becomes a table."""
+    if isinstance(distribution, Constant):
+        return np.array([round(distribution.value / dt_ms)]), np.array([1.0])
+    masses = _step_masses(distribution, dt_ms, slots)
+    return np.arange(1, slots + 1), masses / masses.sum()
+
+
+def _step_masses(distribution: Distribution, dt_ms: float, slots: int) -> npt.NDArray[np.float64]:
+    boundaries = np.asarray((np.arange(slots + 1) + 0.5) * dt_ms, dtype=np.float64)
+    return np.diff(distribution.cdf(boundaries))
 
 
 def fit_delay_pmf(steps: npt.ArrayLike, slots: int = 64, *, field: str = "edges.delay_ms") -> Pmf:

@@ -15,6 +15,7 @@ from csnn.spec.machine import MAX_WEIGHT_UNITS
 from csnn.spec.network import Network
 from netgen.connectivity import NodeRows
 from netgen.discretise import Pmf, fit_delay_pmf, fit_weight_pmf
+from netgen.fidelity import compare_pmf
 from netgen.partition import NodePlan
 
 F64 = npt.NDArray[np.float64]
@@ -24,13 +25,37 @@ _STEP_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class FittedRows:
-    """Rows of one source population in one node, with the tables fitted to their edges."""
+class Listed:
+    """Edges of one source population in one node as the list has them, with local numbers."""
 
+    source: I64
+    neuron: I64
+    weight_pA: F64
+    delay: I64
+
+
+@dataclass(frozen=True)
+class FittedRows:
+    """Rows of one source population in one node, the tables fitted to their edges, and those edges.
+
+    Attributes
+    ----------
+    population : str
+        Source population.
+    source_first : int
+        Global number of its first neuron.
+    rows : NodeRows
+    weight, delay : Pmf
+        In grid units and steps.
+    listed : Listed
+    """
+
+    population: str
     source_first: int
     rows: NodeRows
     weight: Pmf
     delay: Pmf
+    listed: Listed
 
 
 class EdgeRows:
@@ -68,6 +93,9 @@ class EdgeRows:
         self.target = edges.target[order]
         self.weight_pA = edges.weight_pA[order]
         self.delay = whole[order].astype(np.int64)
+        self.rates_hz = np.concatenate(
+            [np.full(p.size, p.expected_rate_hz) for p in network.populations]
+        )
 
     def largest_pA(self) -> float:
         """Return the largest weight magnitude."""
@@ -89,15 +117,47 @@ class EdgeRows:
 
     def events_hz(self) -> dict[str, float]:
         """Return the mean incoming events per second and neuron of each population."""
-        rates = np.concatenate(
-            [np.full(p.size, p.expected_rate_hz) for p in self.network.populations]
-        )
         events = {}
         for name, first in self.network.first_ids.items():
             size = self.network.population(name).size
             part = slice(*np.searchsorted(self.target, [first, first + size]))
-            events[name] = float(rates[self.source[part]].sum()) / size
+            events[name] = float(self.rates_hz[self.source[part]].sum()) / size
         return events
+
+    def strength(self, node: NodePlan) -> tuple[F64, F64]:
+        """Return a node's sum of |weight|, and of |weight| times the expected rate of the source.
+
+        Returns
+        -------
+        total, driven : ndarray of float64, shape (2,)
+            Excitatory and inhibitory, in pA and pA/s.
+        """
+        part, _ = self._of(node)
+        magnitude = np.abs(self.weight_pA[part])
+        kind = (self.weight_pA[part] < 0.0).astype(np.intp)
+        rate = self.rates_hz[self.source[part]]
+        return (
+            np.asarray(np.bincount(kind, magnitude, 2), dtype=np.float64),
+            np.asarray(np.bincount(kind, magnitude * rate, 2), dtype=np.float64),
+        )
+
+    def rounding(self, grid_pA: float) -> dict[str, float]:
+        """Return what rounding the weights to the grid changes, for stored rows.
+
+        Returns
+        -------
+        dict
+            `largest_weight_error_pA`, and `mean_error` and `variance_error` as in
+            `netgen.fidelity.Fidelity`.
+        """
+        rounded = np.rint(self.weight_pA / grid_pA) * grid_pA
+        same = np.full(len(rounded), 1.0 / max(len(rounded), 1))
+        fit = compare_pmf(rounded, same, self.weight_pA, same)
+        return {
+            "largest_weight_error_pA": float(np.abs(rounded - self.weight_pA).max(initial=0.0)),
+            "mean_error": fit.mean_error,
+            "variance_error": fit.variance_error,
+        }
 
     def _of(self, node: NodePlan) -> tuple[slice, I64]:
         bounds = np.searchsorted(self.target, [node.first_neuron, node.first_neuron + node.size])
@@ -130,16 +190,20 @@ class EdgeRows:
         source = self.source[part][order]
         weight = self.weight_pA[part][order]
         delay = self.delay[part][order]
+        neuron = self.target[part][order].astype(np.int64) - node.first_neuron
         for name, first in self.network.first_ids.items():
             size = self.network.population(name).size
             of = slice(*np.searchsorted(source, [first, first + size]))
             if of.start == of.stop:
                 continue
-            length = np.bincount(source[of].astype(np.int64) - first, minlength=size)
+            local = source[of].astype(np.int64) - first
+            length = np.bincount(local, minlength=size)
             field = f"{self.path}: edges {name}->node {node.index}.weight_pA"
             yield FittedRows(
+                name,
                 first,
                 NodeRows(sampler=Sampler.INDEPENDENT, skip_self=False, length=length),
                 fit_weight_pmf(weight[of], grid_pA, field=field),
                 fit_delay_pmf(delay[of]),
+                Listed(local, neuron[of], weight[of], delay[of]),
             )

@@ -13,6 +13,8 @@ F64 = npt.NDArray[np.float64]
 
 # Quantiles at which the Wasserstein distance to a continuous distribution is evaluated.
 _QUANTILES = 4096
+# Standard deviations relative to the mean that are rounding noise of samples.
+_SPREAD_NOISE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +140,15 @@ def _fidelity(x: F64, p: F64, mean: float, sd: float, ks: float, moved: float) -
     table_mean = float(p @ x)
     table_sd = float(np.sqrt(p @ (x - table_mean) ** 2))
     scale = max(abs(mean), sd) or 1.0
+    spread = sd if sd > _SPREAD_NOISE * scale else 0.0
     return Fidelity(
         target_mean=mean,
         target_sd=sd,
         table_mean=table_mean,
         table_sd=table_sd,
         mean_error=abs(table_mean - mean) / scale,
-        variance_error=abs((table_sd / sd) ** 2 - 1.0) if sd > 0 else table_sd / scale,
+        variance_error=abs((table_sd / sd) ** 2 - 1.0) if spread else table_sd / scale,
         ks_distance=ks,
-        wasserstein_distance=moved / (sd or scale),
+        wasserstein_distance=moved / (spread or scale),
         n_outcomes=int(np.count_nonzero(p)),
     )

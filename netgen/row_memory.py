@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -108,7 +110,7 @@ class RowMemory:
         self._ranks.append((np.cumsum(counts) - counts).astype(np.uint32))
         self._n_words += n_words
 
-    def sections(self) -> dict[str, npt.NDArray[np.void] | npt.NDArray[np.integer]]:
+    def sections(self) -> dict[str, npt.NDArray[Any]]:
         """Return the sections `blocks`, `seed`, `length`, `presence`, `rank` and `synapses`."""
         blocks = np.array(self._blocks, dtype=layout.BLOCK)
         blocks = blocks[np.argsort(blocks["source_first"], kind="stable")]
@@ -124,5 +126,5 @@ class RowMemory:
         }
 
 
-def _join(parts: list[npt.NDArray], dtype: type) -> npt.NDArray:
+def _join(parts: list[npt.NDArray[Any]], dtype: type) -> npt.NDArray[Any]:
     return np.concatenate(parts).astype(dtype, copy=False) if parts else np.empty(0, dtype=dtype)

@@ -7,11 +7,7 @@ import numpy.typing as npt
 
 from csnn import rows
 from csnn.image.node import NodeImage
-
-try:
-    from csnn import rows_compiled
-except ImportError:  # numba is optional here: the NumPy rows give the same sums, slower
-    rows_compiled = None  # type: ignore[assignment]
+from netgen.unrolling import compiled_rows
 
 
 def weight_sums(node: NodeImage) -> npt.NDArray[np.int64]:
@@ -25,12 +21,13 @@ def weight_sums(node: NodeImage) -> npt.NDArray[np.int64]:
     -------
     ndarray of int64, shape (2, n_neurons), grid units
     """
+    compiled = compiled_rows()
     sums = np.zeros((2, node.n_neurons), dtype=np.int64)
     for index in range(len(node.blocks)):
         block = node.block(index)
         source, seed, length = node.rows(index)
-        if rows_compiled is not None:
-            rows_compiled.sum_weights(block, source, seed, length, sums)
+        if compiled is not None:
+            compiled.sum_weights(block, source, seed, length, sums)
             continue
         synapses = rows.unroll(block, source, seed, length)
         kind = (synapses.code >> np.uint32(15)).astype(np.intp)

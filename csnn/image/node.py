@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy.typing as npt
 
 from csnn.errors import InvalidInputError
 from csnn.image import layout
+from csnn.image.consistency import header_fault, node_fault, shapes
 from csnn.rows import Block, Sampler
 
 U32 = npt.NDArray[np.uint32]
@@ -152,7 +155,8 @@ def read_node(path: Path) -> NodeImage:
     Raises
     ------
     InvalidInputError
-        If the file is missing, truncated, of another version, or inconsistent.
+        If the file is missing, truncated, of another version, or inconsistent: see
+        `csnn.image.consistency` for what is checked. Padding is not.
     """
     try:
         data = np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
@@ -169,41 +173,52 @@ def read_node(path: Path) -> NodeImage:
         raise invalid("not a node file (magic number)")
     if header["version"] != layout.FORMAT_VERSION:
         raise invalid(f"format version {header['version']}, but {layout.FORMAT_VERSION} is read")
-    if header["n_sections"] != len(_ARRAYS) or not 1 <= header["n_neurons"] <= 256:
-        raise invalid("the header is damaged")
+    if header["n_sections"] != len(_ARRAYS):
+        raise invalid(f"n_sections = {header['n_sections']}: must be {len(_ARRAYS)}")
+    fault = header_fault(header)
+    if fault is not None:
+        raise invalid(fault)
+    arrays = _sections(data, header, invalid)
+    scalars: dict[str, Any] = {name: header[name].item() for name in _SCALARS}
+    scalars["model"] = scalars["model"].decode("ascii")
+    node = NodeImage(**scalars, **arrays)
+    fault = node_fault(node)
+    if fault is not None:
+        raise invalid(fault)
+    return node
+
+
+def _sections(
+    data: npt.NDArray[np.uint8],
+    header: npt.NDArray[np.void],
+    invalid: Callable[[str], InvalidInputError],
+) -> dict[str, Any]:
+    """Return the sections as views of `data`, in their declared shapes."""
     start = layout.HEADER.itemsize
-    stop = start + len(_ARRAYS) * layout.SECTION_ENTRY.itemsize
-    if len(data) < stop:
+    end = start + len(_ARRAYS) * layout.SECTION_ENTRY.itemsize
+    if len(data) < end:
         raise invalid("truncated: shorter than its section table")
-    table = data[start:stop].view(layout.SECTION_ENTRY)
+    table = data[start:end].view(layout.SECTION_ENTRY)
     arrays: dict[str, Any] = {}
     for entry, section in zip(table, layout.SECTIONS, strict=True):
         dtype = section.dtype
         if section.name == "length" and header["length_bytes"] == 1:
             dtype = np.dtype("<u1")
         begin, size = int(entry["offset"]), int(entry["size"])
-        if entry["name"].decode("ascii", "replace") != section.name or size % dtype.itemsize:
+        if entry["name"] != section.name.encode() or size % dtype.itemsize:
             raise invalid(f"the entry of section {section.name} is damaged")
-        if begin % layout.ALIGNMENT or begin + size > len(data):
+        # Sections follow each other without gaps, so that no byte of the file has two meanings.
+        if begin != -(-end // layout.ALIGNMENT) * layout.ALIGNMENT:
+            raise invalid(f"section {section.name} starts at {begin}, not behind the one before")
+        end = begin + size
+        if end > len(data):
             raise invalid(f"truncated: section {section.name} ends beyond the file")
-        arrays[section.name] = data[begin : begin + size].view(dtype)
-    n = int(header["n_neurons"])
-    shapes = {
-        "weight_tables": (-1, 64),
-        "delay_tables": (-1, 64),
-        "ext_tables": (-1, 32),
-        "ext_states": (int(header["ext_lanes"]), 4),
-        "state": (-1, n),
-        "refractory": (n,),
-        "source_ids": (n,),
-    }
-    if len(arrays["delay_buffer"]):
-        shapes["delay_buffer"] = (int(header["delay_slots"]), 2, n)
-    try:
-        for name, shape in shapes.items():
-            arrays[name] = arrays[name].reshape(shape)
-    except ValueError:
-        raise invalid(f"section {name} does not have its declared shape") from None
-    scalars: dict[str, Any] = {name: header[name].item() for name in _SCALARS}
-    scalars["model"] = scalars["model"].decode("ascii", "replace")
-    return NodeImage(**scalars, **arrays)
+        arrays[section.name] = data[begin:end].view(dtype)
+    if end != len(data):
+        raise invalid(f"{len(data) - end} bytes follow the last section")
+    declared = shapes(header, {name: len(array) for name, array in arrays.items()})
+    for name, shape in declared.items():
+        if arrays[name].size != math.prod(shape):
+            raise invalid(f"section {name} has {arrays[name].size} entries, must be {shape}")
+        arrays[name] = arrays[name].reshape(shape)
+    return arrays

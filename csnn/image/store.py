@@ -14,13 +14,20 @@ import numpy as np
 import scipy
 
 import csnn
-from csnn.errors import InvalidInputError
+from csnn.errors import InvalidInputError, reject
 from csnn.files import MANIFEST_NAME, sha256
 from csnn.image import layout
 from csnn.image.node import NodeImage, read_node
 
 SCHEMA = "csnn-image"
 NETWORK_FILE = "network.toml"
+_MAX_MANIFEST_BYTES = 64 * 2**20
+_POPULATION_FIELDS = (("size", 1), ("first_neuron", 0), ("nodes", 1))
+_MAX_NODES = 2**16
+_MAX_NUMBER = 2.0**1000
+_NUMBERS = ("dt_ms", "weight_grid_pA")
+# Header fields that all nodes of an image share.
+_COMMON_FIELDS = ("ext_lanes", "delay_slots", "grid_exponent")
 
 
 def node_file(node: int) -> str:
@@ -39,8 +46,11 @@ def tool_versions() -> dict[str, str]:
 
 
 def content_digest(content: dict[str, Any]) -> str:
-    """Return the SHA-256 of a JSON object in canonical form, without its `digest`."""
-    rest = {key: value for key, value in content.items() if key != "digest"}
+    """Return the SHA-256 of a JSON object in canonical form, without its `digest`.
+
+    `generate_s` is left out as well: the same image made again has the same digest.
+    """
+    rest = {key: value for key, value in content.items() if key not in ("digest", "generate_s")}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -110,8 +120,33 @@ class Image:
 
     @cached_property
     def nodes(self) -> tuple[NodeImage, ...]:
-        """All nodes, memory-mapped."""
-        return tuple(read_node(self.path / node_file(k)) for k in range(self.n_nodes))
+        """All nodes, memory-mapped; InvalidInputError if one is damaged or does not fit in."""
+        nodes: list[NodeImage] = []
+        first = 0
+        for k in range(self.n_nodes):
+            path = self.path / node_file(k)
+            node = read_node(path)
+            common = nodes[0] if nodes else node
+            expected = {
+                "node": k,
+                "first_neuron": first,
+                "n_sources": self.n_neurons,
+                "dt_ms": self.dt_ms,
+                "model": self.manifest["model"],
+                **{name: getattr(common, name) for name in _COMMON_FIELDS},
+            }
+            for name, value in expected.items():
+                if getattr(node, name) != value:
+                    raise InvalidInputError(
+                        f"{path}: header: {name} = {getattr(node, name)!r}: must be {value!r}"
+                    )
+            nodes.append(node)
+            first += node.n_neurons
+        if first != self.n_neurons:
+            raise InvalidInputError(
+                f"{self.path}: the nodes hold {first} neurons, the populations {self.n_neurons}"
+            )
+        return tuple(nodes)
 
     @property
     def dt_ms(self) -> float:
@@ -136,21 +171,7 @@ def open_image(path: str | Path, *, verify: bool = True) -> Image:
     """
     directory = Path(path)
     where = directory / MANIFEST_NAME
-    try:
-        manifest = json.loads(where.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or "not valid JSON"
-        raise InvalidInputError(
-            f"{where}: cannot be read as an image manifest ({reason})"
-        ) from None
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-        raise InvalidInputError(f"{where}: schema must be {SCHEMA!r}")
-    if manifest.get("version") != layout.FORMAT_VERSION:
-        raise InvalidInputError(
-            f"{where}: version = {manifest.get('version')!r}: must be {layout.FORMAT_VERSION}"
-        )
-    if manifest.get("digest") != content_digest(manifest):
-        raise InvalidInputError(f"{where}: digest: the manifest was altered or truncated")
+    manifest = _read_manifest(where)
     for name, entry in manifest["files"].items():
         file = directory / name
         try:
@@ -164,3 +185,84 @@ def open_image(path: str | Path, *, verify: bool = True) -> Image:
         if verify and sha256(file) != entry["sha256"]:
             raise InvalidInputError(f"{file}: altered: its SHA-256 is not the manifest's")
     return Image(directory, manifest)
+
+
+def _read_manifest(where: Path) -> dict[str, Any]:
+    try:
+        if where.stat().st_size > _MAX_MANIFEST_BYTES:
+            raise InvalidInputError(f"{where}: larger than {_MAX_MANIFEST_BYTES} bytes")
+        manifest = json.loads(where.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or "not valid JSON"
+        raise InvalidInputError(
+            f"{where}: cannot be read as an image manifest ({reason})"
+        ) from None
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        raise InvalidInputError(f"{where}: schema must be {SCHEMA!r}")
+    version = manifest.get("version")
+    if not _is_integer(version, 0) or version != layout.FORMAT_VERSION:
+        raise reject(f"{where}: version", version, f"must be {layout.FORMAT_VERSION}")
+    try:
+        digest = content_digest(manifest)
+    except (ValueError, RecursionError):  # a number that is not finite, or absurd nesting
+        raise InvalidInputError(f"{where}: holds values that no manifest has") from None
+    if manifest.get("digest") != digest:
+        raise InvalidInputError(f"{where}: digest: the manifest was altered or truncated")
+    _check_types(where, manifest)
+    return manifest
+
+
+def _check_types(where: Path, manifest: dict[str, Any]) -> None:
+    """Require of a manifest the fields that readers use, also of one that vouches for itself."""
+
+    def require(kept: bool, field: str, value: Any, rule: str) -> None:
+        if not kept:
+            raise reject(f"{where}: {field}", value, rule)
+
+    files = manifest.get("files")
+    require(isinstance(files, dict), "files", files, "must be an object")
+    for name, entry in manifest["files"].items():
+        # A name with a folder in it would reach outside the image.
+        plain = Path(name).name == name and name.isascii() and name.isprintable()
+        require(plain, "files", name, "must be the name of a file in the image")
+        kept = (
+            isinstance(entry, dict)
+            and _is_integer(entry.get("bytes"), 0)
+            and isinstance(entry.get("sha256"), str)
+        )
+        require(kept, f"files.{name}", entry, "must hold bytes and sha256")
+    populations = manifest.get("populations")
+    require(
+        isinstance(populations, list) and len(populations) > 0,
+        "populations",
+        populations,
+        "must be a list of at least one",
+    )
+    for index, population in enumerate(manifest["populations"]):
+        kept = (
+            isinstance(population, dict)
+            and isinstance(population.get("name"), str)
+            and all(_is_integer(population.get(key), low) for key, low in _POPULATION_FIELDS)
+        )
+        rule = "must hold a name and the integers size, first_neuron and nodes"
+        require(kept, f"populations[{index}]", population, rule)
+    n_nodes = manifest.get("n_nodes")
+    total = sum(population["nodes"] for population in manifest["populations"])
+    kept = _is_integer(n_nodes, 1) and n_nodes == total <= _MAX_NODES
+    rule = f"must be the number of the populations' nodes, at most {_MAX_NODES}"
+    require(kept, "n_nodes", n_nodes, rule)
+    missing = [k for k in range(total) if node_file(k) not in manifest["files"]]
+    require(not missing, "files", missing[:1], "must list every node")
+    for key in _NUMBERS:
+        value = manifest.get(key)
+        real = isinstance(value, float) or _is_integer(value, 1)
+        require(real and 0 < (value or 0) < _MAX_NUMBER, key, value, "must be a number > 0")
+    for key in ("network", "model"):
+        require(isinstance(manifest.get(key), str), key, manifest.get(key), "must be a string")
+    for key in ("seed", "synapses"):
+        value = manifest.get(key)
+        require(_is_integer(value, 0), key, value, "must be an integer >= 0")
+
+
+def _is_integer(value: Any, low: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low

@@ -13,7 +13,7 @@ from csnn.image.store import Image
 from csnn.neurons.compiled import load
 from csnn.neurons.registry import MODELS
 from csnn.simulator.atomics import new_barrier
-from csnn.simulator.kernels import BLOCK_WORDS, NODE_STRIDE, Worker, make_run
+from csnn.simulator.kernels import BLOCK_WORDS, LINE_WORDS, NODE_STRIDE, Worker, make_run
 from csnn.simulator.lanes import LANES
 from csnn.simulator.layout import divide_nodes, shards, transpose
 from csnn.simulator.recording import Recording, check_recorded, join
@@ -72,7 +72,7 @@ class FastSimulator:
         nodes = image.nodes
         self._model = MODELS[nodes[0].model]
         self._run = step_loop(self._model.name)
-        self._parts = divide_nodes(nodes, min(threads, len(nodes)))
+        self._parts = divide_nodes(image, min(threads, len(nodes)))
         self._workers = [
             _make_worker(nodes, part, self._model, self.record, pool_blocks) for part in self._parts
         ]
@@ -205,6 +205,14 @@ class FastSimulator:
         )
 
 
+def _aligned(shape: tuple[int, int]) -> U32:
+    """Return uninitialised words that start at a cache line."""
+    words = shape[0] * shape[1]
+    raw = np.empty(words + LINE_WORDS, dtype=np.uint32)
+    skip = -raw.ctypes.data // 4 % LINE_WORDS
+    return raw[skip : skip + words].reshape(shape)
+
+
 def _pending(w: Worker, shard: int, slot: int) -> U32:
     """Events of one calendar list, in order."""
     cursor, block = int(w.cursor[shard, slot]), int(w.head[shard, slot])
@@ -212,7 +220,9 @@ def _pending(w: Worker, shard: int, slot: int) -> U32:
     while cursor // BLOCK_WORDS != block:
         parts.append(w.pool[shard, block * BLOCK_WORDS : (block + 1) * BLOCK_WORDS])
         block = int(w.following[shard, block])
-    parts.append(w.pool[shard, block * BLOCK_WORDS : cursor])
+    line = cursor % LINE_WORDS
+    parts.append(w.pool[shard, block * BLOCK_WORDS : cursor - line])
+    parts.append(w.stage[shard, slot * LINE_WORDS : slot * LINE_WORDS + line])
     return np.concatenate(parts)
 
 
@@ -288,7 +298,8 @@ def _make_worker(
         state=state,
         refractory=np.zeros((len(own), 256), dtype=np.int32),
         accumulator=np.zeros((len(cut), shard_words), dtype=np.int32),
-        pool=np.empty((len(cut), n_blocks * BLOCK_WORDS), dtype=np.uint32),
+        pool=_aligned((len(cut), n_blocks * BLOCK_WORDS)),
+        stage=_aligned((len(cut), slots * LINE_WORDS)),
         cursor=np.tile(np.arange(slots) * BLOCK_WORDS, (len(cut), 1)),
         head=np.tile(np.arange(slots, dtype=np.int32), (len(cut), 1)),
         following=np.zeros((len(cut), n_blocks), dtype=np.int32),

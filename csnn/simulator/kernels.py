@@ -27,15 +27,14 @@ from csnn.simulator.lanes import EXT_LANES, LANES, draw_external_lanes, unroll_l
 ACCUMULATOR_BITS = 17
 NODES_PER_SHARD = 1 << (ACCUMULATOR_BITS - 9)
 NODE_STRIDE = 512
-BLOCK_WORDS = 1024
+LINE_WORDS = 16
+BLOCK_BITS = 10
+BLOCK_WORDS = 1 << BLOCK_BITS
 
 _u4 = np.uint32
 _ACCUMULATOR_MASK = np.uint32((1 << ACCUMULATOR_BITS) - 1)
 _LEFT, _MIDDLE, _RIGHT = (np.uint32(s) for s in EXT_SHIFTS)
 _NO_TABLE = np.uint32(0xFFFFFFFF)
-# Words ahead: the list's next cache line arrives before it is written.
-_PREFETCH = 24
-_BLOCK_BITS = 10
 
 U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
@@ -96,6 +95,7 @@ class Worker(NamedTuple):
     refractory: npt.NDArray[np.int32]
     accumulator: npt.NDArray[np.int32]
     pool: U32
+    stage: U32
     cursor: I64
     head: npt.NDArray[np.int32]
     following: npt.NDArray[np.int32]
@@ -115,13 +115,13 @@ class Worker(NamedTuple):
 def drain(w: Any, shard: int, slot: int) -> None:
     """Add what is due in `slot` to the accumulators of a shard and empty the slot."""
     accumulator = w.accumulator[shard]
-    pool = w.pool[shard]
-    last = w.cursor[shard, slot]
+    pool, stage = w.pool[shard], w.stage[shard]
+    end = w.cursor[shard, slot]
     block = np.int64(w.head[shard, slot])
     while True:
-        first = block << _BLOCK_BITS
-        final = last >> _BLOCK_BITS == block
-        for i in range(first, last if final else first + BLOCK_WORDS):
+        first = block << BLOCK_BITS
+        final = end >> BLOCK_BITS == block
+        for i in range(first, end & -LINE_WORDS if final else first + BLOCK_WORDS):
             event = pool[i]
             accumulator[event & _ACCUMULATOR_MASK] += np.int32(event >> _u4(ACCUMULATOR_BITS))
         if final:
@@ -129,8 +129,11 @@ def drain(w: Any, shard: int, slot: int) -> None:
         w.free[shard, w.n_free[shard]] = block
         w.n_free[shard] += 1
         block = np.int64(w.following[shard, block])
+    for i in range(end & (LINE_WORDS - 1)):
+        event = stage[slot * LINE_WORDS + i]
+        accumulator[event & _ACCUMULATOR_MASK] += np.int32(event >> _u4(ACCUMULATOR_BITS))
     w.head[shard, slot] = block
-    w.cursor[shard, slot] = block << _BLOCK_BITS
+    w.cursor[shard, slot] = block << BLOCK_BITS
     if w.buffer_used[shard, slot]:
         words = w.buffer[shard, slot]
         for i in range(len(words)):
@@ -141,22 +144,30 @@ def drain(w: Any, shard: int, slot: int) -> None:
 
 @njit(nogil=True, cache=True)
 def append(w: Any, shard: int, n: int) -> None:
-    """Sort the `n` events of the scratch arrays into the calendar."""
-    pool, cursor, following = w.pool[shard], w.cursor[shard], w.following[shard]
-    free = w.free[shard]
+    """Sort the `n` events of the scratch arrays into the calendar.
+
+    Each list collects a cache line in the stage and copies it to the pool when it is full: writing
+    64 lists directly would touch 64 lines that compete for the same sets of the level-1 cache.
+    """
+    pool, stage, cursor = w.pool[shard], w.stage[shard], w.cursor[shard]
+    following, free = w.following[shard], w.free[shard]
     n_free = w.n_free[shard]
     word, due = w.word, w.slot
     for i in range(n):
-        slot = np.intp(due[i])
+        slot = np.int64(due[i])
         at = cursor[slot]
-        pool[at] = word[i]
-        prefetch_write(pool, at + _PREFETCH)
+        line = slot * LINE_WORDS
+        stage[line + (at & (LINE_WORDS - 1))] = word[i]
         at += 1
-        if at & (BLOCK_WORDS - 1) == 0:
-            n_free -= 1
-            block = np.int64(free[n_free])
-            following[(at - 1) >> _BLOCK_BITS] = block
-            at = block << _BLOCK_BITS
+        if at & (LINE_WORDS - 1) == 0:
+            for j in range(LINE_WORDS):
+                pool[at - LINE_WORDS + j] = stage[line + j]
+            if at & (BLOCK_WORDS - 1) == 0:
+                n_free -= 1
+                block = np.int64(free[n_free])
+                following[(at - 1) >> BLOCK_BITS] = block
+                at = block << BLOCK_BITS
+            prefetch_write(pool, at)
         cursor[slot] = at
     w.n_free[shard] = n_free
 
@@ -225,7 +236,7 @@ def deliver(
             )
             w.slot[n] = _u4(_u4(now + delay[i]) & slot_mask)
             n += 1
-    if w.n_free[shard] > n >> _BLOCK_BITS:
+    if w.n_free[shard] > n >> BLOCK_BITS:
         append(w, shard, n)
     else:
         spill(w, shard, n)

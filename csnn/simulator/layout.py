@@ -16,29 +16,50 @@ from numba import njit
 
 from csnn.image import layout
 from csnn.image.node import NodeImage
+from csnn.image.store import Image
 from csnn.rows import Sampler, stub_bits
 from csnn.simulator.kernels import NODE_STRIDE, NODES_PER_SHARD
 from csnn.simulator.lanes import LANES
 
 U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+# Cost of a neuron's update and external draw, in synaptic events.
+_UPDATE_COST = 0.4
 
 
-def divide_nodes(nodes: Sequence[NodeImage], parts: int) -> list[range]:
-    """Divide the nodes into `parts` consecutive ranges of about equal numbers of synapses."""
-    load = np.array([int(node.length.sum(dtype=np.int64)) + 64 * node.n_neurons for node in nodes])
+def divide_nodes(image: Image, parts: int) -> list[range]:
+    """Divide the nodes into `parts` consecutive ranges of about equal expected work."""
+    rates = np.concatenate(
+        [np.full(int(p["size"]), p["expected_rate_hz"]) for p in image.manifest["populations"]]
+    )
+    steps_per_s = 1e3 / image.dt_ms
+    load = np.array(
+        [
+            _expected_events_hz(node, rates) + _UPDATE_COST * steps_per_s * node.n_neurons
+            for node in image.nodes
+        ]
+    )
     ends = np.cumsum(load)
     bounds = [0]
     for part in range(1, parts):
         ideal = ends[-1] * part / parts
         cut = int(np.searchsorted(ends, ideal))
         # The boundary nearer to the ideal, leaving at least one node for every part.
-        if cut and ideal - ends[cut - 1] < ends[cut] - ideal:
-            cut -= 1
-        cut = min(max(cut + 1, bounds[-1] + 1), len(nodes) - (parts - part))
-        bounds.append(cut)
-    bounds.append(len(nodes))
+        if ideal - (ends[cut - 1] if cut else 0.0) >= ends[cut] - ideal:
+            cut += 1
+        bounds.append(min(max(cut, bounds[-1] + 1), len(load) - (parts - part)))
+    bounds.append(len(load))
     return [range(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def _expected_events_hz(node: NodeImage, rates: F64) -> float:
+    events = 0.0
+    for index in range(len(node.blocks)):
+        source, _, length = node.rows(index)
+        events += float(rates[source] @ length)
+    return events
 
 
 def shards(part: range) -> list[range]:
@@ -49,10 +70,10 @@ def shards(part: range) -> list[range]:
 
 
 @njit(nogil=True, cache=True)
-def _count(first: int, offsets: Any, length: Any, vector: bool, counts: Any, lanes: Any) -> None:
+def _count(sources: Any, length: Any, vector: bool, counts: Any, lanes: Any) -> None:
     for i in range(len(length)):
         if length[i] > 0:
-            source = first + np.int64(offsets[i])
+            source = np.int64(sources[i])
             counts[source] += 1
             if vector:
                 lanes[source] += 1
@@ -60,13 +81,13 @@ def _count(first: int, offsets: Any, length: Any, vector: bool, counts: Any, lan
 
 @njit(nogil=True, cache=True)
 def _place(
-    first: int, offsets: Any, seed: Any, length: Any, vector: bool, block: int,
+    sources: Any, seed: Any, length: Any, vector: bool, block: int,
     vector_cursor: Any, other_cursor: Any, events: Any,
     row_seed: Any, row_length: Any, row_block: Any,
 ) -> None:  # fmt: skip
     for i in range(len(length)):
         if length[i] > 0:
-            source = first + np.int64(offsets[i])
+            source = np.int64(sources[i])
             if vector:
                 at = vector_cursor[source]
                 vector_cursor[source] += 1
@@ -97,7 +118,6 @@ def _sort_rows(row_first: Any, row_lanes: Any, seed: Any, length: Any, block: An
             t_seed[i], t_length[i] = seed[first + i], length[first + i]
             t_block[i] = block[first + i]
             longest = max(longest, np.int64(t_length[i]))
-            starts[longest - np.int64(t_length[i])] += 0
         for v in range(longest + 2):
             starts[v] = 0
         for i in range(n):
@@ -132,11 +152,6 @@ def _is_vector(entry: Any) -> bool:
     return int(entry["sampler"]) == Sampler.INDEPENDENT and not skips
 
 
-def _row_parts(node: NodeImage, index: int) -> tuple[int, Any, Any, Any]:
-    source, seed, length = node.rows(index)
-    return 0, source, seed, length
-
-
 def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
     """Gather the rows of the shards `parts` by source.
 
@@ -162,8 +177,8 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
         for number in part:
             node = nodes[number]
             for index, entry in enumerate(node.blocks):
-                _, source, _, length = _row_parts(node, index)
-                _count(0, source, length, _is_vector(entry), counts, row_lanes[shard])
+                source, _, length = node.rows(index)
+                _count(source, length, _is_vector(entry), counts, row_lanes[shard])
         row_first[shard, 0] = total
         row_first[shard, 1:] = total + np.cumsum(counts)
         total = int(row_first[shard, -1])
@@ -181,9 +196,9 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
                 place = len(blocks) - int(block_first[shard])
                 if place > 65535:
                     raise ValueError("a shard holds more than 65,536 blocks")
-                _, source, seed, length = _row_parts(node, index)
+                source, seed, length = node.rows(index)
                 _place(
-                    0, source, seed, length, _is_vector(entry), place,
+                    source, seed, length, _is_vector(entry), place,
                     vector_cursor, other_cursor, row_events[shard],
                     row_seed, row_length, row_block,
                 )  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,29 +53,30 @@ class Constant:
 class _Scipy:
     """Distributions that scipy knows, truncated ones included."""
 
+    @cached_property
     def _frozen(self) -> Any:
         raise TypeError(f"{type(self).__name__} names no scipy distribution")
 
     def mean(self) -> float:
         """Return the expectation (after truncation, if any)."""
-        return float(self._frozen().mean())
+        return float(self._frozen.mean())
 
     def sd(self) -> float:
         """Return the standard deviation (after truncation, if any)."""
-        return float(self._frozen().std())
+        return float(self._frozen.std())
 
     def support(self) -> tuple[float, float]:
         """Return the smallest and largest possible value; may be infinite."""
-        low, high = self._frozen().support()
+        low, high = self._frozen.support()
         return float(low), float(high)
 
     def cdf(self, x: F64) -> F64:
         """Return P(X <= x) for each `x`."""
-        return np.asarray(self._frozen().cdf(x), dtype=np.float64)
+        return np.asarray(self._frozen.cdf(x), dtype=np.float64)
 
     def ppf(self, q: F64) -> F64:
         """Return the quantile of each probability `q`."""
-        return np.asarray(self._frozen().ppf(q), dtype=np.float64)
+        return np.asarray(self._frozen.ppf(q), dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,7 @@ class Normal(_Scipy):
         low, high = self._bounds()
         return float(stats.norm.cdf(high) - stats.norm.cdf(low))
 
+    @cached_property
     def _frozen(self) -> Any:
         low, high = self._bounds()
         return stats.truncnorm(low, high, loc=self.mu, scale=self.sigma)
@@ -128,6 +131,7 @@ class Lognormal(_Scipy):
         if self.sigma_log > 10:
             raise reject("lognormal.sigma_log", self.sigma_log, "must be <= 10")
 
+    @cached_property
     def _frozen(self) -> Any:
         return stats.lognorm(self.sigma_log, scale=math.exp(self.mu_log))
 
@@ -147,6 +151,7 @@ class Uniform(_Scipy):
         if math.isinf(float(self.high) - float(self.low)):
             raise reject("uniform.high", self.high, "must leave high - low finite")
 
+    @cached_property
     def _frozen(self) -> Any:
         return stats.uniform(self.low, self.high - self.low)
 

@@ -1,0 +1,103 @@
+"""Figures of merit: generation time, image size, speed and memory, beside NEST's where it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from csnn.image.store import Image
+from csnn.oracle.nest import expected_synapses, is_installed, run_network
+from csnn.run import peak_mb
+from csnn.simulator.session import simulate
+from csnn.spec.description import Description
+from csnn.spec.machine import Run
+from csnn.spec.network import Network
+
+
+def bench(
+    description: Description,
+    run: Run,
+    make_image: Callable[[Description, int, Path, int], Image],
+    folder: Path,
+    *,
+    nest_time_ms: float | None,
+) -> dict[str, Any]:
+    """Generate, simulate and measure.
+
+    Parameters
+    ----------
+    description : Description
+    run : Run
+        Its times, seed and threads are used.
+    make_image : callable
+        `make_image(description, seed, path, threads)`.
+    folder : Path
+        Where the image goes.
+    nest_time_ms : float or None
+        Model time for NEST, after a warm-up of 50 ms; None leaves NEST out.
+
+    Returns
+    -------
+    dict
+        `generate_s`, `image_mb` (10^6 bytes of node files), `rtf` (wall seconds per model second
+        after the warm-up), `peak_mb` (10^6 bytes resident, this process), `events_per_s`, what they
+        were measured on, and the same under `nest` (None where NEST is absent or left out). NEST
+        keeps its network in memory only, so its `image_mb` is its resident memory.
+    """
+    image = make_image(description, run.seed, folder, run.threads)
+    session = simulate(image, time_ms=run.time_ms, warmup_ms=run.warmup_ms, threads=run.threads)
+    model_s = session.simulated_steps * image.dt_ms * 1e-3
+    return {
+        "network": image.manifest["network"],
+        "neurons": image.n_neurons,
+        "synapses": image.manifest["synapses"],
+        "threads": run.threads,
+        "time_ms": run.time_ms,
+        "warmup_ms": run.warmup_ms,
+        "complete": session.complete,
+        "generate_s": image.manifest["generate_s"],
+        "image_mb": image.node_bytes / 1e6,
+        "load_s": session.load_s,
+        "rtf": session.simulate_s / model_s if model_s else math.nan,
+        "peak_mb": peak_mb(),
+        "events_per_s": session.recording.events / session.simulate_s,
+        "nest": _bench_nest(description.network, run, nest_time_ms),
+    }
+
+
+def _bench_nest(network: Network, run: Run, time_ms: float | None) -> dict[str, Any] | None:
+    if time_ms is None or not is_installed():
+        return None
+    outcome = run_network(
+        network, time_ms=time_ms, warmup_ms=50.0, seed=run.seed + 1, threads=run.threads
+    )
+    sizes = [population.size for population in network.populations]
+    spikes = np.histogram(outcome.source, np.cumsum([0, *sizes]))[0]
+    events = sum(
+        count * _outdegree(network, population.name)
+        for count, population in zip(spikes, network.populations, strict=True)
+    )
+    return {
+        "version": outcome.version,
+        "threads": outcome.threads,
+        "time_ms": time_ms,
+        "generate_s": outcome.create_s + outcome.connect_s,
+        "image_mb": outcome.peak_mb,
+        "rtf": outcome.simulate_s / (time_ms * 1e-3),
+        "peak_mb": outcome.peak_mb,
+        "events_per_s": float(events) / outcome.simulate_s,
+    }
+
+
+def _outdegree(network: Network, source: str) -> float:
+    """Return the mean number of synapses that leave a neuron of `source`."""
+    total = sum(
+        expected_synapses(network, projection)
+        for projection in network.projections
+        if projection.source == source
+    )
+    return float(total) / network.population(source).size

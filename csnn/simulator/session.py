@@ -1,0 +1,214 @@
+"""Running an image for a given time: warm-up, progress, Ctrl-C, resuming."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from csnn.errors import ToolMissingError, reject
+from csnn.image.store import Image
+from csnn.progress import progress
+from csnn.simulator.recording import Recording, join
+from csnn.simulator.state import MachineState
+
+SIMULATORS = ("fast", "plain")
+# Model time between two looks at the keyboard.
+_CHUNK_MS = 50.0
+
+
+class Simulator(Protocol):
+    """What both simulators offer."""
+
+    step: int
+
+    def run(self, steps: int) -> Recording:
+        """Simulate `steps` steps."""
+
+    def state(self) -> MachineState:
+        """Return every state word after the last step."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Session:
+    """The outcome of one simulation.
+
+    Attributes
+    ----------
+    recording : Recording
+        Spikes and traces after the warm-up (all of this session's part of it).
+    first_traced_step : int
+        Step of the first trace.
+    last_step : int
+        Last completed step.
+    complete : bool
+        Whether the requested time was reached; False after Ctrl-C.
+    load_s, warmup_s, simulate_s : float
+        Wall time to set up (compilation included), of the warm-up, and after it.
+    simulated_steps : int
+        Steps after the warm-up that this session made.
+    state : MachineState
+        State after the last step.
+    """
+
+    recording: Recording
+    first_traced_step: int
+    last_step: int
+    complete: bool
+    load_s: float
+    warmup_s: float
+    simulate_s: float
+    simulated_steps: int
+    state: MachineState
+
+
+def whole_steps(owner: str, field: str, time_ms: float, dt_ms: float) -> int:
+    """Return `time_ms` in steps; InvalidInputError if it is no multiple of `dt_ms`."""
+    steps = round(time_ms / dt_ms)
+    if abs(steps * dt_ms - time_ms) > 1e-6 * dt_ms + 1e-12 * abs(time_ms):
+        raise reject(f"{owner}.{field}", time_ms, f"must be a multiple of dt_ms = {dt_ms:g}")
+    if steps >= 2**32:
+        raise reject(f"{owner}.{field}", time_ms, "must be below 2^32 steps")
+    return steps
+
+
+def make_simulator(
+    image: Image,
+    *,
+    kind: str = "fast",
+    threads: int = 2,
+    state: MachineState | None = None,
+    record: npt.ArrayLike = (),
+) -> Simulator:
+    """Return a simulator of `image`.
+
+    Raises
+    ------
+    ToolMissingError
+        If the fast one is asked for and numba cannot be imported.
+    """
+    if kind == "plain":
+        from csnn.simulator.plain import PlainSimulator
+
+        return PlainSimulator(image, state=state, record=record)
+    try:
+        from csnn.simulator.fast import FastSimulator
+    except ImportError as error:
+        raise ToolMissingError(
+            f"the fast simulator needs numba ({error}); install it or use --simulator plain"
+        ) from None
+    return FastSimulator(image, threads=threads, state=state, record=record)
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[bool]]:
+    """Turn Ctrl-C into a flag; a second one acts at once. Does nothing outside the main thread."""
+    pressed = [False]
+
+    def press(number: int, frame: object) -> None:
+        if pressed[0]:
+            raise KeyboardInterrupt
+        pressed[0] = True
+
+    try:
+        before = signal.signal(signal.SIGINT, press)
+    except ValueError:
+        yield pressed
+        return
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def simulate(
+    image: Image,
+    *,
+    time_ms: float,
+    warmup_ms: float = 0.0,
+    kind: str = "fast",
+    threads: int = 2,
+    record: npt.ArrayLike = (),
+    start: MachineState | None = None,
+) -> Session:
+    """Simulate an image up to `warmup_ms` + `time_ms` of model time.
+
+    Parameters
+    ----------
+    image : Image
+    time_ms, warmup_ms : float
+        Model time after the warm-up, and the warm-up, both counted from step 0.
+    kind : str
+        "fast" or "plain".
+    threads : int
+        Threads of the fast simulator.
+    record : array_like of int
+        Neurons to trace.
+    start : MachineState, optional
+        State to resume from.
+
+    Returns
+    -------
+    Session
+        Partial (`complete` False) if Ctrl-C was pressed.
+
+    Raises
+    ------
+    InvalidInputError
+        If a time is not a whole number of steps or lies before `start`.
+    """
+    warmup = whole_steps("run", "warmup_ms", warmup_ms, image.dt_ms)
+    end = warmup + whole_steps("run", "time_ms", time_ms, image.dt_ms)
+    began = time.perf_counter()
+    simulator = make_simulator(image, kind=kind, threads=threads, state=start, record=record)
+    if simulator.step > end:
+        raise reject("run.time_ms", time_ms, f"ends before step {simulator.step}, already done")
+    parts = [simulator.run(0)]
+    load_s = time.perf_counter() - began
+    first_traced = max(simulator.step, warmup) + 1
+    spent = {"warm-up": 0.0, "simulate": 0.0}
+    with _interruptible() as pressed:
+        for label, until in (("warm-up", warmup), ("simulate", end)):
+            remaining = until - simulator.step
+            if remaining <= 0 or pressed[0]:
+                continue
+            began = time.perf_counter()
+            chunk = max(1, round(_CHUNK_MS / image.dt_ms))
+            with progress(remaining, label, "steps") as bar:
+                while simulator.step < until and not pressed[0]:
+                    n = min(chunk, until - simulator.step)
+                    recording = simulator.run(n)
+                    bar.update(n)
+                    if label == "simulate":
+                        parts.append(recording)
+            spent[label] = time.perf_counter() - began
+    return Session(
+        recording=join(parts),
+        first_traced_step=first_traced,
+        last_step=simulator.step,
+        complete=simulator.step == end,
+        load_s=load_s,
+        warmup_s=spent["warm-up"],
+        simulate_s=spent["simulate"],
+        simulated_steps=max(0, simulator.step - first_traced + 1),
+        state=simulator.state(),
+    )
+
+
+def mean_rates_hz(
+    source: npt.NDArray[np.uint32], populations: list[tuple[str, int]], duration_s: float
+) -> dict[str, float]:
+    """Return the mean firing rate of each population."""
+    sizes = [size for _, size in populations]
+    edges = np.cumsum([0, *sizes])
+    counts = np.histogram(source, edges)[0]
+    return {
+        name: float(count / (size * duration_s)) if duration_s > 0 else 0.0
+        for (name, size), count in zip(populations, counts, strict=True)
+    }

@@ -1,0 +1,1 @@
+"""Makes `tests/` importable: helper modules such as `networks` lie here."""

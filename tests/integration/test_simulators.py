@@ -1,0 +1,415 @@
+"""fast = plain = resumed = any thread count, bit for bit, on spikes, traces and every state word."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import networks
+import numpy as np
+import pytest
+
+from csnn.image.node import NodeImage
+from csnn.image.store import Image
+from csnn.rows import WORD_WEIGHT_SHIFT, Sampler
+from csnn.simulator.fast import FastSimulator
+from csnn.simulator.plain import PlainSimulator
+from csnn.simulator.recording import Recording, join
+from csnn.simulator.state import MachineState, load_checkpoint, save_checkpoint
+from csnn.spec.brunel import brunel
+from csnn.spec.network import (
+    AllToAll,
+    FixedIndegree,
+    FixedTotalNumber,
+    LifNeuron,
+    Network,
+    PoissonInput,
+)
+from csnn.spec.pd14 import pd14
+
+THREADS = (1, 2, 3, 5)
+STEPS = 61
+# Steps of each leg of a resumed run, and who runs it: 0 is the plain simulator, else threads.
+LEGS = ((7, 2), (1, 0), (19, 3), (34, 1))
+
+
+def record_of(image: Image) -> list[int]:
+    """Return neurons to trace: first and last, and some between, out of order."""
+    n = image.n_neurons
+    return sorted({0, n - 1, n // 2, n // 3}, reverse=True)
+
+
+def run_plain(image: Image, steps: int, **options: Any) -> tuple[Recording, MachineState]:
+    simulator = PlainSimulator(image, record=record_of(image), **options)
+    return simulator.run(steps), simulator.state()
+
+
+def run_fast(
+    image: Image, steps: int, threads: int, **options: Any
+) -> tuple[Recording, MachineState]:
+    simulator = FastSimulator(image, record=record_of(image), threads=threads, **options)
+    return simulator.run(steps), simulator.state()
+
+
+def run_resumed(
+    image: Image, folder: Path, legs: tuple[tuple[int, int], ...], **options: Any
+) -> tuple[Recording, MachineState]:
+    """Run leg after leg, each from the checkpoint file of the one before."""
+    parts: list[Recording] = []
+    state: MachineState | None = None
+    path = folder / "state.npz"
+    for steps, threads in legs:
+        if threads:
+            part, state = run_fast(image, steps, threads, state=state, **options)
+        else:
+            part, state = run_plain(image, steps, state=state, **options)
+        save_checkpoint(path, state, image)
+        state = load_checkpoint(path, image)
+        parts.append(part)
+    assert state is not None
+    return join(parts), state
+
+
+def difference(a: tuple[Recording, MachineState], b: tuple[Recording, MachineState]) -> str | None:
+    """Describe the first difference of two runs, spikes and traces first; None if equal."""
+    if a[0].events != b[0].events:
+        events = f"events: {a[0].events} and {b[0].events}"
+    else:
+        events = None
+    return a[0].first_difference(b[0]) or a[1].first_difference(b[1]) or events
+
+
+def check_all(
+    image: Image,
+    folder: Path,
+    *,
+    pool_blocks: tuple[int, ...] = (),
+    threads: tuple[int, ...] = THREADS,
+    **options: Any,
+) -> tuple[Recording, MachineState]:
+    """Require that every way of running the image gives the plain simulator's bits."""
+    wanted = run_plain(image, STEPS, **options)
+    for count in threads:
+        assert difference(wanted, run_fast(image, STEPS, count, **options)) is None
+    assert difference(wanted, run_resumed(image, folder, LEGS, **options)) is None
+    for blocks in pool_blocks:
+        got = run_fast(image, STEPS, 2, pool_blocks=blocks, **options)
+        assert difference(wanted, got) is None
+    return wanted
+
+
+def check_lively(wanted: tuple[Recording, MachineState], image: Image) -> None:
+    """Require spikes in most nodes, and events: an equality of silent networks proves little."""
+    first = np.array([node.first_neuron for node in image.nodes])
+    nodes = np.unique(np.searchsorted(first, wanted[0].source, side="right"))
+    assert len(nodes) > image.n_nodes / 2
+    assert wanted[0].events > 300
+
+
+@pytest.mark.parametrize("row_layout", ["dense", "sparse"])
+@pytest.mark.parametrize(("rule", "autapses", "multapses"), networks.rule_cases())
+def test_every_connection_rule(
+    tmp_path: Path, rule: str, autapses: bool, multapses: bool, row_layout: str
+) -> None:
+    network = networks.rule_network(rule, autapses, multapses)
+    image = networks.image(network, tmp_path / "image", row_layout=row_layout)
+    check_lively(check_all(image, tmp_path), image)
+
+
+@pytest.mark.parametrize("row_layout", ["dense", "sparse"])
+@pytest.mark.parametrize("representation", ["stored", "fitted"])
+def test_edge_lists(tmp_path: Path, representation: str, row_layout: str) -> None:
+    network = networks.edge_network(tmp_path, representation)
+    image = networks.image(network, tmp_path / "image", row_layout=row_layout)
+    check_lively(check_all(image, tmp_path), image)
+
+
+@pytest.mark.parametrize("delay_slots", [16, 64])
+@pytest.mark.parametrize("ext_lanes", [1, 4, 8, 32])
+def test_external_lanes_and_delay_slots(tmp_path: Path, ext_lanes: int, delay_slots: int) -> None:
+    network = networks.rule_network("fixed_outdegree", False, True)
+    image = networks.image(
+        network, tmp_path / "image", ext_lanes=ext_lanes, delay_slots=delay_slots
+    )
+    assert image.nodes[0].ext_states.shape == (ext_lanes, 4)
+    check_lively(check_all(image, tmp_path, threads=(1, 3)), image)
+
+
+def test_random_delay_buffer(tmp_path: Path) -> None:
+    network = networks.rule_network("fixed_total_number", True, True)
+    image = networks.image(network, tmp_path / "image", random_delay_buffer=True, delay_slots=16)
+    assert all(node.delay_buffer.any() for node in image.nodes if node.population == 0)
+    check_lively(check_all(image, tmp_path), image)
+
+
+def test_random_delay_buffer_of_an_edge_list(tmp_path: Path) -> None:
+    network = networks.edge_network(tmp_path, "stored")
+    image = networks.image(network, tmp_path / "image", random_delay_buffer=True, delay_slots=16)
+    assert all(node.delay_buffer.any() for node in image.nodes)
+    check_lively(check_all(image, tmp_path, threads=(2,)), image)
+
+
+def test_input_changes(tmp_path: Path) -> None:
+    image = networks.image(networks.changing_inputs(), tmp_path / "image")
+    recording, _ = check_all(image, tmp_path)
+    traced = recording.traces[:, -2, record_of(image).index(0)]
+    # No external spike while the rate is zero: steps 11 to 25 (offsets 10 to 24).
+    assert not traced[10:25].any()
+    assert traced[:10].any()
+    assert traced[25:].any()
+
+
+def test_neurons_without_refractory_time(tmp_path: Path) -> None:
+    population = networks.population(
+        "E",
+        50,
+        neuron=LifNeuron(t_ref_ms=0.0),
+        poisson=PoissonInput(rate_hz=150000.0, weight_pA=150.0),
+    )
+    network = networks.network(networks.projection("E", "E", AllToAll()), populations=(population,))
+    image = networks.image(network, tmp_path / "image")
+    recording, _ = check_all(image, tmp_path)
+    # Some neuron spikes in two steps running.
+    spikes = set(zip(recording.source.tolist(), recording.step.tolist(), strict=True))
+    assert any((source, step + 1) in spikes for source, step in spikes)
+
+
+def test_nodes_of_every_size(tmp_path: Path) -> None:
+    sizes = (1, 2, 7, 8, 9, 16, 31, 33, 64, 100, 200, 255, 256, 257)
+    names = [f"E{size}" for size in sizes]
+    network = networks.network(
+        *(
+            networks.projection(source, target, FixedTotalNumber(count=700))
+            for source in ("E1", "E9", "E200")
+            for target in names
+        ),
+        populations=tuple(
+            networks.population(name, size) for name, size in zip(names, sizes, strict=True)
+        ),
+    )
+    image = networks.image(network, tmp_path / "image", neurons_per_node=256)
+    assert {node.n_neurons for node in image.nodes} == {*sizes, 128, 129} - {257}
+    check_lively(check_all(image, tmp_path), image)
+
+
+def test_load_partition(tmp_path: Path) -> None:
+    network = networks.rule_network("fixed_indegree", True, True)
+    image = networks.image(network, tmp_path / "image", partition="load", n_nodes=9)
+    assert image.n_nodes == 9
+    check_lively(check_all(image, tmp_path), image)
+
+
+@pytest.mark.parametrize("autapses", [True, False])
+def test_exhausted_event_pool(tmp_path: Path, autapses: bool) -> None:
+    # Several thousand events per step: blocks run out at once, soon, or not at all.
+    network = networks.network(
+        networks.projection("E", "E", AllToAll(), autapses=autapses),
+        networks.projection("E", "E", FixedIndegree(indegree=300)),
+        networks.projection("I", "E", FixedTotalNumber(count=9000)),
+        populations=(networks.population("E", 300), networks.population("I", 60)),
+    )
+    image = networks.image(network, tmp_path / "image", neurons_per_node=256)
+    recording, _ = check_all(image, tmp_path, pool_blocks=(0, 1, 2, 5), threads=(1, 2))
+    assert recording.events > 100_000
+
+
+@pytest.mark.parametrize("pool_blocks", [0, 2048])
+def test_saturation(tmp_path: Path, pool_blocks: int) -> None:
+    image = networks.image(networks.rule_network("all_to_all", True, True), tmp_path / "image")
+    free = run_plain(image, STEPS)
+    # The largest inhibitory input seen: words above two thirds of it saturate.
+    limit = int(free[0].traces[:, -1].max()) * 2 // 3
+    wanted = check_all(
+        image, tmp_path, pool_blocks=(pool_blocks,), threads=(1, 3), saturation_limit=limit
+    )
+    assert wanted[1].saturated.any()
+    assert difference(free, wanted) is not None
+    # Not one step later: the flag is up as soon as the word is clipped.
+    simulator = FastSimulator(image, saturation_limit=limit)
+    plain = PlainSimulator(image, saturation_limit=limit)
+    for _ in range(STEPS):
+        simulator.run(1)
+        plain.run(1)
+        assert plain.state().first_difference(simulator.state()) is None
+
+
+def test_saturation_flags_stay_where_they_belong(tmp_path: Path) -> None:
+    # Only I is driven hard enough to saturate; the flags of E stay down.
+    network = networks.network(
+        networks.projection("E", "I", AllToAll()), networks.projection("I", "E", AllToAll())
+    )
+    image = networks.image(network, tmp_path / "image")
+    grid = 2.0 ** image.nodes[0].grid_exponent
+    wanted = check_all(image, tmp_path, threads=(1, 2), saturation_limit=int(600.0 / grid))
+    of_E = np.array([node.population == 0 for node in image.nodes])
+    assert wanted[1].saturated[~of_E].all()
+    assert not wanted[1].saturated.all()
+
+
+@pytest.mark.parametrize(
+    ("network", "machine"),
+    [
+        (pd14(n_scale=0.02, k_scale=0.05), {"neurons_per_node": 256}),
+        (brunel(order=60), {"neurons_per_node": 100}),
+    ],
+    ids=["pd14", "brunel"],
+)
+def test_built_in_networks(tmp_path: Path, network: Network, machine: dict[str, int]) -> None:
+    image = networks.image(network, tmp_path / "image", **machine)
+    recording, _ = check_all(image, tmp_path)
+    assert recording.events > 1000
+
+
+def test_runs_are_independent_of_how_they_are_cut(tmp_path: Path) -> None:
+    image = networks.image(networks.rule_network("all_to_all", True, True), tmp_path / "image")
+    wanted = run_fast(image, STEPS, 2)
+    simulator = FastSimulator(image, record=record_of(image), threads=3)
+    parts = [simulator.run(steps) for steps in (0, 1, 0, 20, STEPS - 21)]
+    assert difference(wanted, (join(parts), simulator.state())) is None
+
+
+# Negative controls: one planted bit must be found, and its place named.
+
+
+def planted(image: Image, number: int, **changes: Any) -> Image:
+    """Return the image with arrays of one node replaced."""
+    copy = Image(image.path, image.manifest)
+    nodes = list(image.nodes)
+    nodes[number] = dataclasses.replace(nodes[number], **changes)
+    copy.__dict__["nodes"] = tuple(nodes)
+    return copy
+
+
+def flipped(array: np.ndarray, place: Any, bit: int) -> np.ndarray:
+    changed = array.copy()
+    changed[place] ^= array.dtype.type(1 << bit)
+    return changed
+
+
+def first_row(image: Image, sampler: Sampler) -> tuple[int, int, NodeImage, int, int]:
+    """Return the earliest spike that meets a row of this sampler: (node, block, step, row)."""
+    recording, _ = run_fast(image, STEPS, 1)
+    for step, source in zip(recording.step, recording.source, strict=True):
+        for number, node in enumerate(image.nodes):
+            for index, entry in enumerate(node.blocks):
+                sources, _, length = node.rows(index)
+                at = np.flatnonzero((sources == source) & (length > 0))
+                if entry["sampler"] == sampler and len(at):
+                    return number, index, node, int(step), int(entry["row_first"]) + int(at[0])
+    raise AssertionError("no such row was met")
+
+
+def buffer_difference(image: Image, wrong: Image, step: int) -> tuple[int, int, int]:
+    """Run to `step` with each simulator; return the place of the delay buffer that differs."""
+    good, bad = run_plain(image, step), run_fast(wrong, step, 2)
+    assert good[0].first_difference(bad[0]) is None
+    found = good[1].first_difference(bad[1])
+    assert found is not None
+    place = re.fullmatch(
+        rf"delay_buffer\[(\d+), (\d+), (\d+)\] after step {step}: (0x\w+) and (0x\w+)", found
+    )
+    assert place, found
+    assert place[4] != place[5]
+    later = run_plain(image, STEPS)[0].first_difference(run_fast(wrong, STEPS, 2)[0])
+    assert later is not None
+    return int(place[1]), int(place[2]), int(place[3])
+
+
+def test_planted_synapse_word_is_found(tmp_path: Path) -> None:
+    image = networks.image(networks.rule_network("one_to_one", True, True), tmp_path / "image")
+    number, _, node, step, row = first_row(image, Sampler.STORED)
+    word = int(node.seed[row])
+    synapses = flipped(node.synapses, word, WORD_WEIGHT_SHIFT + 3)
+    place = buffer_difference(image, planted(image, number, synapses=synapses), step)
+    value = int(node.synapses[word])
+    target = node.first_neuron + (value & 0xFF)
+    assert place == ((step + 1 + (value >> 8 & 63)) % 64, value >> 29 & 1, target)
+
+
+@pytest.mark.parametrize("sampler", [Sampler.INDEPENDENT, Sampler.DISTINCT, Sampler.STUBS])
+@pytest.mark.parametrize("field", ["seed", "length"])
+def test_planted_row_is_found(tmp_path: Path, field: str, sampler: Sampler) -> None:
+    image = networks.image(
+        networks.rule_network("fixed_outdegree", True, False), tmp_path / "image"
+    )
+    number, _, node, step, row = first_row(image, sampler)
+    changed = flipped(getattr(node, field), row, 0)
+    place = buffer_difference(image, planted(image, number, **{field: changed}), step)
+    assert node.first_neuron <= place[2] < node.first_neuron + node.n_neurons
+
+
+def test_planted_table_entry_is_found(tmp_path: Path) -> None:
+    image = networks.image(networks.rule_network("all_to_all", True, True), tmp_path / "image")
+    number, index, node, step, _ = first_row(image, Sampler.DISTINCT)
+    tables = node.delay_tables.copy()
+    tables["own"][int(node.blocks[index]["selector"])] ^= 1
+    place = buffer_difference(image, planted(image, number, delay_tables=tables), step)
+    assert node.first_neuron <= place[2] < node.first_neuron + node.n_neurons
+
+
+@pytest.mark.parametrize("constant", [0, 3, 5, 8])
+def test_planted_constant_is_found(tmp_path: Path, constant: int) -> None:
+    # P22, P11_ex, theta and the refractory steps; the last bit of a binary32 word, or one step.
+    image = networks.image(networks.rule_network("fixed_indegree", True, True), tmp_path / "image")
+    number = 2
+    node = image.nodes[number]
+    wrong = planted(image, number, constants=flipped(node.constants, constant, 0))
+    bad = run_fast(wrong, STEPS, 2)
+    good = run_plain(image, STEPS)
+    if constant == 5:
+        # One bit of the threshold decides only where a potential lies just between.
+        far = planted(image, number, constants=flipped(node.constants, constant, 20))
+        bad = run_fast(far, STEPS, 2)
+    found = difference(good, bad)
+    assert found is not None
+    assert re.match(r"(spike \d+: neuron|trace at step offset|\w+\[\d+, \d+\] after step)", found)
+
+
+def test_planted_external_state_is_found_in_its_lane(tmp_path: Path) -> None:
+    image = networks.image(networks.driven(40), tmp_path / "image", ext_lanes=8)
+    node = image.nodes[1]
+    wrong = planted(image, 1, ext_states=flipped(node.ext_states, (5, 1), 7))
+    found = run_plain(image, 1)[1].first_difference(run_fast(wrong, 1, 1)[1])
+    assert found is not None
+    assert found.startswith("ext_states[1, 5, 0] after step 1")
+
+
+def test_recordings_name_their_first_difference() -> None:
+    def recording(step: list[int], source: list[int], traces: np.ndarray) -> Recording:
+        return Recording(
+            np.array(step, dtype=np.uint32), np.array(source, dtype=np.uint32), traces, 0
+        )
+
+    traces = np.zeros((2, 5, 1), dtype=np.uint32)
+    good = recording([1, 2], [7, 9], traces)
+    assert good.first_difference(recording([1, 2], [7, 9], traces.copy())) is None
+    assert good.first_difference(recording([1, 2], [7, 8], traces)) == (
+        "spike 1: neuron 9 at step 2 and neuron 8 at step 2"
+    )
+    assert good.first_difference(recording([1], [7], traces)) == (
+        "spike 1: neuron 9 at step 2 and no spike"
+    )
+    other = flipped(traces, (1, 4, 0), 31)
+    assert good.first_difference(recording([1, 2], [7, 9], other)) == (
+        "trace at step offset 1, word 4, neuron 0: 0x0 and 0x80000000"
+    )
+    assert good.first_difference(recording([1, 2], [7, 9], traces[:1])) is not None
+
+
+def test_states_name_their_first_difference(tmp_path: Path) -> None:
+    image = networks.image(networks.driven(3), tmp_path / "image")
+    _, state = run_plain(image, 2)
+    assert state.first_difference(state) is None
+    for field in dataclasses.fields(state):
+        value = getattr(state, field.name)
+        if field.name == "step":
+            assert state.first_difference(dataclasses.replace(state, step=3)) == "step: 2 and 3"
+            continue
+        last = tuple(n - 1 for n in value.shape)
+        changed = value.copy()
+        changed[last] ^= True
+        found = state.first_difference(dataclasses.replace(state, **{field.name: changed}))
+        assert found is not None
+        assert found.startswith(f"{field.name}{list(last)} after step 2")
