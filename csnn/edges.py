@@ -151,6 +151,11 @@ def write(path: str | Path, edges: Edges) -> None:
                 _write_csv(packed, edges)
 
 
+def check_name(path: str | Path) -> None:
+    """Raise InvalidInputError if `write` would refuse the name."""
+    _suffix(path)
+
+
 def _suffix(path: str | Path) -> str:
     name = str(path).lower()
     for suffix in (".npz", ".csv", ".csv.gz"):

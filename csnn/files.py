@@ -121,6 +121,33 @@ def is_own_directory(path: Path) -> bool:
     return isinstance(content, dict) and _mentions_csnn(content, levels=2)
 
 
+def require_kind(path: str | Path, schema: str) -> None:
+    """Raise InvalidInputError unless `path` is free for, or already is, an artifact of one kind.
+
+    Parameters
+    ----------
+    path : str or Path
+        What is to be written: absent, an empty directory, or one whose manifest has this schema.
+    schema : str
+        Its kind, such as "csnn-image"; a run must not replace an image, nor an image a run.
+    """
+    directory = Path(path)
+    with reported(path):
+        if not directory.exists():
+            return
+        if not directory.is_dir():
+            raise InvalidInputError(f"{path}: exists and is not a directory")
+        if not is_own_directory(directory):
+            raise InvalidInputError(
+                f"{path}: exists and was not written by csnn (no {MANIFEST_NAME} of its own); "
+                "choose another name or remove it"
+            )
+        manifest = directory / MANIFEST_NAME
+        found = json.loads(manifest.read_bytes()).get("schema") if manifest.exists() else schema
+    if found != schema:
+        raise InvalidInputError(f"{path}: holds a {found}, not a {schema}; choose another name")
+
+
 def _mentions_csnn(value: Any, levels: int) -> bool:
     if isinstance(value, str):
         return value.startswith("csnn")

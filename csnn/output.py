@@ -1,29 +1,49 @@
-"""The output directory of a run: spikes, traces, result, checkpoint, and the manifest over them."""
+"""The output directory of a run: spikes, traces, result, checkpoint, and the manifest over them.
+
+A run's files are written under temporary names and renamed together, so that the directory holds
+one run, complete, or the one before. What the files of an earlier run no longer describe (its
+report, its traces) is removed with them.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import zipfile
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from csnn.errors import InvalidInputError
-from csnn.files import MANIFEST_NAME, atomic_file, is_own_directory, reported, sha256
+from csnn.errors import InvalidInputError, reject
+from csnn.files import MANIFEST_NAME, atomic_file, reported, require_kind, sha256
 from csnn.image.store import Image, content_digest, tool_versions
 
 U32 = npt.NDArray[np.uint32]
+Writer = Callable[[Path], object]
 SCHEMA = "csnn-run"
+RESULT_SCHEMA = "csnn-result"
 VERSION = 1
 IMAGE_DIRECTORY = "image"
 SPIKES, TRACES = "spikes.npz", "traces.npz"
 RESULT, CHECKPOINT, REPORT = "result.json", "checkpoint.npz", "report.html"
+STATISTICS, FIGURES = "statistics.json", "figures"
+_MAX_JSON_BYTES = 64 * 2**20
 
 
-def prepare(path: str | Path) -> Path:
+@contextmanager
+def prepared(path: str | Path) -> Iterator[Path]:
     """Create the output directory, or accept an empty one or one of an earlier run.
+
+    If the body raises, what was created here is removed again, unless the body put files there.
+
+    Yields
+    ------
+    Path
+        The directory.
 
     Raises
     ------
@@ -31,25 +51,39 @@ def prepare(path: str | Path) -> Path:
         If it cannot be created or holds something else.
     """
     directory = Path(path)
+    missing = []
     with reported(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        if not is_own_directory(directory):
-            raise InvalidInputError(
-                f"{path}: exists and was not written by csnn (no {MANIFEST_NAME} of its own); "
-                "choose another name or remove it"
-            )
-        # Claims the directory, so that an interrupted run can be repeated into it.
-        write_manifest(directory, None)
-    return directory
+        require_kind(directory, SCHEMA)
+        folder = directory
+        while not folder.exists():
+            missing.append(folder)
+            folder = folder.parent
+    claimed = False
+    try:
+        with reported(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+        if not (directory / MANIFEST_NAME).exists():
+            claimed = True
+            # So that a run that is killed later can be repeated into this directory.
+            write_manifest(directory, None)
+        yield directory
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if claimed and {entry.name for entry in directory.iterdir()} <= {MANIFEST_NAME}:
+                (directory / MANIFEST_NAME).unlink(missing_ok=True)
+            for folder in missing:
+                folder.rmdir()
+        raise
 
 
 def write_manifest(directory: Path, image: Image | None) -> None:
     """Write the manifest of what the directory holds now."""
-    files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
-        for path in sorted(directory.iterdir())
-        if path.is_file() and path.name != MANIFEST_NAME and not path.name.startswith(".tmp-")
-    }
+    with reported(directory):
+        files = {
+            path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
+            for path in sorted(directory.iterdir())
+            if path.is_file() and path.name != MANIFEST_NAME and not path.name.startswith(".tmp-")
+        }
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
         "version": VERSION,
@@ -61,16 +95,110 @@ def write_manifest(directory: Path, image: Image | None) -> None:
     write_json(directory / MANIFEST_NAME, manifest)
 
 
+def check(directory: Path, *names: str) -> None:
+    """Compare files with the directory's manifest.
+
+    Raises
+    ------
+    InvalidInputError
+        If the directory or its manifest is not one of a run, or a file is missing or altered.
+    """
+    where = directory / MANIFEST_NAME
+    manifest = _read_json(where)
+    if manifest.get("schema") != SCHEMA:
+        raise InvalidInputError(f"{where}: schema must be {SCHEMA!r}: not a directory of a run")
+    if manifest.get("version") != VERSION:
+        raise reject(f"{where}: version", manifest.get("version"), f"must be {VERSION}")
+    try:
+        intact = manifest.get("digest") == content_digest(manifest)
+    except ValueError:
+        intact = False
+    if not intact or not isinstance(manifest.get("files"), dict):
+        raise InvalidInputError(f"{where}: digest: the manifest was altered or truncated")
+    for name in names:
+        entry = manifest["files"].get(name)
+        if not isinstance(entry, dict):
+            raise InvalidInputError(f"{directory}: holds no {name}: nothing was simulated there")
+        if sha256(directory / name) != entry.get("sha256"):
+            rule = "its SHA-256 is not the manifest's"
+            raise InvalidInputError(f"{directory / name}: altered: {rule}")
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file atomically."""
     with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
+        temporary.write_bytes(encode_json(content))
+
+
+def encode_json(content: dict[str, Any]) -> bytes:
+    """Return an object as strict JSON text."""
+    return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _MAX_JSON_BYTES:
+            raise InvalidInputError(f"{path}: larger than {_MAX_JSON_BYTES} bytes")
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or "not valid JSON"
+        raise InvalidInputError(f"{path}: cannot be read ({reason})") from None
+    if not isinstance(content, dict):
+        raise InvalidInputError(f"{path}: must hold a JSON object")
+    return content
+
+
+def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write an .npz file; equal arrays make equal bytes."""
+    members: dict[str, Any] = dict(arrays)
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **members)
 
 
 def write_spikes(directory: Path, step: U32, source: U32) -> None:
     """Write spikes.npz: `step` (from 1, warm-up counted) and `source` (global neuron number)."""
-    with atomic_file(directory / SPIKES) as temporary, temporary.open("wb") as file:
-        np.savez(file, step=step, source=source)
+    with atomic_file(directory / SPIKES) as temporary:
+        write_arrays(temporary, {"step": step, "source": source})
+
+
+def write_run(directory: Path, contents: Mapping[str, Writer]) -> None:
+    """Replace the run in `directory`.
+
+    `contents` maps the name of each file to what writes it to a given path. All of them are written
+    before the first takes its name, and result.json, which makes a run out of them, takes it last.
+    Other files of an earlier run are removed.
+    """
+    with ExitStack() as stack:
+        # Contexts end in reverse order.
+        names = sorted(contents, key=lambda name: name != RESULT)
+        temporary = {name: stack.enter_context(atomic_file(directory / name)) for name in names}
+        for name in names:
+            with reported(directory / name, temporary[name]):
+                contents[name](temporary[name])
+        _discard(directory, {TRACES, CHECKPOINT, REPORT, STATISTICS} - set(contents))
+
+
+def _discard(directory: Path, names: set[str]) -> None:
+    for name in names:
+        path = directory / name
+        with reported(path):
+            path.unlink(missing_ok=True)
+    with reported(directory / FIGURES):
+        if (directory / FIGURES).is_dir():
+            shutil.rmtree(directory / FIGURES)
+
+
+def read_arrays(path: Path, *names: str) -> list[npt.NDArray[Any]]:
+    """Read arrays of an .npz file; InvalidInputError if it is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return [np.asarray(data[name]) for name in names]
+    except OSError as error:
+        reason = error.strerror or "damaged"
+        raise InvalidInputError(f"{path}: cannot be read ({reason})") from None
+    except Exception:
+        # Damaged bytes make zipfile, zlib and NumPy's parser raise types of their own.
+        raise InvalidInputError(f"{path}: cannot be read (damaged or another file)") from None
 
 
 def read_spikes(directory: Path) -> tuple[U32, U32]:
@@ -82,12 +210,7 @@ def read_spikes(directory: Path) -> tuple[U32, U32]:
         If it is missing or damaged.
     """
     path = directory / SPIKES
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            step, source = data["step"], data["source"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or "damaged or not a spike file"
-        raise InvalidInputError(f"{path}: cannot be read ({reason})") from None
+    step, source = read_arrays(path, "step", "source")
     if (
         step.shape != source.shape
         or step.ndim != 1
@@ -98,26 +221,49 @@ def read_spikes(directory: Path) -> tuple[U32, U32]:
 
 
 def read_result(directory: Path) -> dict[str, Any]:
-    """Read result.json; InvalidInputError if it is missing or damaged."""
-    path = directory / RESULT
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or "not valid JSON"
-        raise InvalidInputError(f"{path}: cannot be read ({reason})") from None
-    if not isinstance(content, dict) or content.get("schema") != "csnn-result":
-        raise InvalidInputError(f"{path}: schema must be 'csnn-result'")
+    """Read result.json; InvalidInputError if there is no run, or its result or spikes changed."""
+    check(directory, RESULT, SPIKES)
+    content = _read_json(directory / RESULT)
+    if content.get("schema") != RESULT_SCHEMA:
+        raise InvalidInputError(f"{directory / RESULT}: schema must be {RESULT_SCHEMA!r}")
     return content
+
+
+@contextmanager
+def own_image(directory: Path) -> Iterator[Path]:
+    """Yield the path for an image of the directory's own.
+
+    A link to an image elsewhere is taken away first, lest what it names be replaced, and put back
+    if the body raises.
+    """
+    path = directory / IMAGE_DIRECTORY
+    with reported(path):
+        target = path.readlink() if path.is_symlink() else None
+        if target is not None:
+            path.unlink()
+    try:
+        yield path
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if target is not None and not path.exists():
+                path.symlink_to(target, target_is_directory=True)
+        raise
+
+
+def check_link(directory: Path, image: Image) -> None:
+    """Raise InvalidInputError if `directory` holds another image than `image` itself."""
+    path = directory / IMAGE_DIRECTORY
+    own = path.exists() and not path.is_symlink()
+    if own and path.resolve() != image.path.resolve():
+        raise InvalidInputError(f"{path}: exists and is not {image.path}; choose another directory")
 
 
 def link_image(directory: Path, image: Image) -> None:
     """Make the image reachable as `directory`/image, so that validate and report find it."""
-    link = directory / IMAGE_DIRECTORY
-    if link.resolve() == image.path.resolve():
+    check_link(directory, image)
+    path = directory / IMAGE_DIRECTORY
+    if path.resolve() == image.path.resolve():
         return
-    with reported(link):
-        if link.is_symlink():
-            link.unlink()
-        if link.exists():
-            raise InvalidInputError(f"{link}: exists and is another image")
-        link.symlink_to(image.path.resolve(), target_is_directory=True)
+    with reported(path):
+        path.unlink(missing_ok=True)
+        path.symlink_to(image.path.resolve(), target_is_directory=True)

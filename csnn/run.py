@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from csnn import output
-from csnn.errors import InvalidInputError
-from csnn.files import atomic_file
+from csnn.errors import InvalidInputError, reject
 from csnn.image.store import NETWORK_FILE, Image, open_image
 from csnn.neurons.registry import MODELS
 from csnn.progress import progress
 from csnn.report.html import write_report
-from csnn.simulator.recording import Recording
 from csnn.simulator.session import Session, mean_rates_hz, simulate, whole_steps
 from csnn.simulator.state import load_checkpoint, save_checkpoint
 from csnn.spec.machine import Run
@@ -60,8 +59,9 @@ def run_simulation(
 ) -> dict[str, Any]:
     """Simulate an image into `directory`.
 
-    Writes spikes.npz, traces.npz (if neurons are recorded), result.json, the manifest, and
-    checkpoint.npz if it is asked for or the run was interrupted.
+    Writes spikes.npz, traces.npz (if neurons are recorded), result.json, the manifest, the link to
+    an image that lies elsewhere, and checkpoint.npz if it is asked for, the run was interrupted, or
+    it resumes another. Until then the directory holds what it held before.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def run_simulation(
     kind : str
         "fast" or "plain".
     resume : bool
-        Continue from the directory's checkpoint and append to its spikes.
+        Continue from the directory's checkpoint and append to its spikes and traces.
     checkpoint : bool
         Save the final state.
     timings : dict
@@ -83,10 +83,14 @@ def run_simulation(
     dict
         The content of result.json.
     """
-    start, before = None, None
+    output.check_link(directory, image)
+    start, earlier = None, None
     if resume:
+        earlier = _earlier(directory, image, run)
         start = load_checkpoint(directory / output.CHECKPOINT, image)
-        before = _earlier_spikes(directory, image, run, start.step)
+        if start.step != earlier["last_step"]:
+            raise InvalidInputError(f"{directory}: checkpoint and result belong to different runs")
+        timings = {k: v for k, v in earlier["timings"].items() if k == "generate_s"}
     session = simulate(
         image,
         time_ms=run.time_ms,
@@ -97,34 +101,50 @@ def run_simulation(
         start=start,
     )
     step, source = session.recording.step, session.recording.source
-    if before is not None:
-        step = np.concatenate([before[0], step])
-        source = np.concatenate([before[1], source])
-    output.write_spikes(directory, step, source)
-    if run.record:
-        _write_traces(directory, image, run, session)
-    if checkpoint or not session.complete:
-        save_checkpoint(directory / output.CHECKPOINT, session.state, image)
+    traces = _traces(image, run, session) if run.record else None
+    if earlier is not None:
+        first = output.read_spikes(directory)
+        step, source = np.concatenate([first[0], step]), np.concatenate([first[1], source])
+        if traces is not None:
+            traces = _appended(directory / output.TRACES, traces)
     result = _result(image, run, kind, session, source, timings or {})
-    output.write_json(directory / output.RESULT, result)
+    files: dict[str, output.Writer] = {
+        output.SPIKES: partial(output.write_arrays, arrays={"step": step, "source": source}),
+        output.RESULT: partial(output.write_json, content=result),
+    }
+    if traces is not None:
+        files[output.TRACES] = partial(output.write_arrays, arrays=traces)
+    if checkpoint or resume or not session.complete:
+        files[output.CHECKPOINT] = partial(save_checkpoint, state=session.state, image=image)
+    output.link_image(directory, image)
+    output.write_run(directory, files)
     output.write_manifest(directory, image)
     return result
 
 
-def _earlier_spikes(directory: Path, image: Image, run: Run, last_step: int) -> tuple[U32, U32]:
+def _earlier(directory: Path, image: Image, run: Run) -> dict[str, Any]:
+    """Return the result of the run to be resumed, after checking that `run` continues it."""
     result = output.read_result(directory)
-    if result["warmup_ms"] != run.warmup_ms:
-        raise InvalidInputError(
-            f"run.warmup_ms = {run.warmup_ms}: must be {result['warmup_ms']}, as in the run that "
-            f"{directory} resumes"
-        )
-    if result["last_step"] != last_step or result["image_digest"] != image.digest:
-        raise InvalidInputError(f"{directory}: checkpoint and result belong to different runs")
-    return output.read_spikes(directory)
+    if result["image_digest"] != image.digest:
+        raise InvalidInputError(f"{directory}: is a run of another image than {image.path}")
+    for field, value in (("warmup_ms", run.warmup_ms), ("record", list(run.record))):
+        if result[field] != value:
+            rule = f"must be {result[field]!r}, as in the run that {directory} resumes"
+            raise reject(f"run.{field}", value, rule)
+    output.check(directory, output.CHECKPOINT, *([output.TRACES] if run.record else []))
+    return result
 
 
-def _write_traces(directory: Path, image: Image, run: Run, session: Session) -> None:
-    recording: Recording = session.recording
+def _appended(path: Path, traces: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    before = dict(zip(traces, output.read_arrays(path, *traces), strict=True))
+    return {
+        name: part if name == "neuron" else np.concatenate([before[name], part])
+        for name, part in traces.items()
+    }
+
+
+def _traces(image: Image, run: Run, session: Session) -> dict[str, npt.NDArray[Any]]:
+    recording = session.recording
     network = load(image.path / NETWORK_FILE).network
     rest = np.repeat(
         [p.neuron.E_L_mV for p in network.populations], [p.size for p in network.populations]
@@ -135,18 +155,16 @@ def _write_traces(directory: Path, image: Image, run: Run, session: Session) -> 
     )
     inputs = recording.traces[:, -2:].astype(np.float64)
     grid = float(image.manifest["weight_grid_pA"])
-    with atomic_file(directory / output.TRACES) as temporary, temporary.open("wb") as file:
-        np.savez(
-            file,
-            step=np.arange(session.first_traced_step, session.last_step + 1, dtype=np.uint32),
-            neuron=np.array(run.record, dtype=np.uint32),
-            V_mV=values["V"].astype(np.float64) + rest,
-            I_ex_pA=values["I_ex"].astype(np.float64) * grid,
-            I_in_pA=-values["I_in"].astype(np.float64) * grid,
-            input_ex_pA=inputs[:, 0] * grid,
-            input_in_pA=-inputs[:, 1] * grid,
-            words=recording.traces,
-        )
+    return {
+        "step": np.arange(session.first_traced_step, session.last_step + 1, dtype=np.uint32),
+        "neuron": np.array(run.record, dtype=np.uint32),
+        "V_mV": values["V"].astype(np.float64) + rest,
+        "I_ex_pA": values["I_ex"].astype(np.float64) * grid,
+        "I_in_pA": -values["I_in"].astype(np.float64) * grid,
+        "input_ex_pA": inputs[:, 0] * grid,
+        "input_in_pA": -inputs[:, 1] * grid,
+        "words": recording.traces,
+    }
 
 
 def _result(
@@ -175,6 +193,7 @@ def _result(
         "seed": run.seed,
         "threads": run.threads,
         "simulator": kind,
+        "record": list(run.record),
         "complete": session.complete,
         "last_step": session.last_step,
         "spikes": len(source),
@@ -189,26 +208,33 @@ def _result(
             "simulate_s": round(session.simulate_s, 3),
         },
         "peak_mb": round(peak_mb(), 1),
-        "notes": manifest["notes"],
+        "notes": manifest.get("notes", []),
         "image_digest": image.digest,
         "image": {
-            "bytes": manifest["node_bytes"],
-            "explicit_bytes": manifest["explicit_bytes"],
+            "bytes": image.node_bytes,
+            "explicit_bytes": manifest.get("explicit_bytes"),
             "full_scale_pd14": full_scale,
             "nodes": image.n_nodes,
             "weight_grid_pA": manifest["weight_grid_pA"],
-            "largest_sum_units": manifest["largest_sum_units"],
-            "synapses_by_sampler": manifest["synapses_by_sampler"],
+            "largest_sum_units": manifest.get("largest_sum_units"),
+            "synapses_by_sampler": manifest.get("synapses_by_sampler"),
+            **({"edge_fit": _overall(manifest["edge_fit"])} if "edge_fit" in manifest else {}),
         },
-        "fidelity": manifest["fidelity"],
+        "fidelity": manifest.get("fidelity", []),
         "manifest": {
             "image": image.digest,
-            "network": manifest["network_sha256"],
+            "network": manifest.get("network_sha256"),
             "seed": manifest["seed"],
             "processors": os.cpu_count(),
-            **manifest["tools"],
+            **manifest.get("tools", {}),
         },
     }
+
+
+def _overall(edge_fit: dict[str, Any]) -> dict[str, Any]:
+    """Return the report on an edge list without its part per pair of populations."""
+    rest = {key: value for key, value in edge_fit.items() if key not in ("pairs", "overall")}
+    return {**rest, **edge_fit.get("overall", {})}
 
 
 def validate_run(directory: Path) -> Validation:
@@ -220,7 +246,7 @@ def validate_run(directory: Path) -> Validation:
         If the directory holds no run, or nothing was simulated after the warm-up.
     """
     result = output.read_result(directory)
-    image = open_image(directory / output.IMAGE_DIRECTORY, verify=False)
+    image = _image_of(directory, result)
     step, source = output.read_spikes(directory)
     warmup = whole_steps("run", "warmup_ms", result["warmup_ms"], image.dt_ms)
     n_steps = result["last_step"] - warmup
@@ -242,34 +268,38 @@ def validate_run(directory: Path) -> Validation:
     return Validation(compute_statistics(step, source, populations, window), None, None, note)
 
 
-def report_run(directory: Path, validation: Validation | None = None) -> Path:
-    """Validate a run (unless that is given), record the verdict, and write its report."""
+def _image_of(directory: Path, result: dict[str, Any]) -> Image:
+    path = directory / output.IMAGE_DIRECTORY
+    image = open_image(path, verify=False)
+    if image.digest != result["image_digest"]:
+        raise InvalidInputError(f"{path}: is another image than the one that was simulated")
+    return image
+
+
+def report_run(directory: Path) -> Path:
+    """Validate a run, record the verdict in its result, and write its report."""
     began = time.perf_counter()
-    if validation is None:
-        validation = validate_run(directory)
+    validation = validate_run(directory)
     result = output.read_result(directory)
+    image = _image_of(directory, result)
     result["verdict"] = validation.verdict.to_dict() if validation.verdict else None
     result["verdict_note"] = validation.note
-    result["timings"].setdefault("validate_s", round(time.perf_counter() - began, 3))
+    validated = time.perf_counter()
+    result["timings"]["validate_s"] = round(validated - began, 3)
     step, source = output.read_spikes(directory)
-    populations = [
-        tuple(p) for p in open_image(directory / output.IMAGE_DIRECTORY, verify=False).populations
-    ]
     with progress(None, "report"):
         path = write_report(
             directory,
             result,
             step,
             source,
-            populations,
+            image.populations,
             validation.statistics,
             validation.verdict,
             validation.baseline,
         )
-    result["timings"]["report_s"] = round(
-        time.perf_counter() - began - result["timings"]["validate_s"], 3
-    )
+    result["timings"]["report_s"] = round(time.perf_counter() - validated, 3)
     result["peak_mb"] = max(result["peak_mb"], round(peak_mb(), 1))
     output.write_json(directory / output.RESULT, result)
-    output.write_manifest(directory, open_image(directory / output.IMAGE_DIRECTORY, verify=False))
+    output.write_manifest(directory, image)
     return path

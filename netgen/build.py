@@ -16,9 +16,16 @@ import numpy.typing as npt
 
 from csnn import edges as edge_files
 from csnn.errors import InvalidInputError, reject
-from csnn.files import atomic_directory
+from csnn.files import atomic_directory, require_kind
 from csnn.image.node import NodeImage, write_node
-from csnn.image.store import NETWORK_FILE, Image, node_file, open_image, write_manifest
+from csnn.image.store import (
+    NETWORK_FILE,
+    SCHEMA,
+    Image,
+    node_file,
+    open_image,
+    write_manifest,
+)
 from csnn.neurons.registry import model_of
 from csnn.prng import ext_streams, node_key
 from csnn.progress import progress
@@ -90,6 +97,7 @@ def generate(description: Description, seed: int, out: str | Path, *, threads: i
         If the description cannot be represented, naming field, value and rule.
     """
     network, machine = description.network, description.machine
+    require_kind(out, SCHEMA)
     edges = None
     if network.edges is not None:
         listed = edge_files.read(network.edges.path, network.size)

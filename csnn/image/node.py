@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -124,6 +124,17 @@ _SCALARS = tuple(field.name for field in fields(NodeImage) if field.name not in 
 
 def write_node(path: Path, node: NodeImage) -> None:
     """Write a node file (not atomically: the image directory as a whole is)."""
+    with path.open("wb") as file:
+        for piece in _pieces(node):
+            file.write(piece)
+
+
+def node_bytes(node: NodeImage) -> bytes:
+    """Return what the file of a node holds."""
+    return b"".join(_pieces(node))
+
+
+def _pieces(node: NodeImage) -> Iterator[bytes | memoryview]:
     arrays = {name: np.ascontiguousarray(getattr(node, name)) for name in _ARRAYS}
     header = np.zeros((), dtype=layout.HEADER)
     for name in _SCALARS:
@@ -141,12 +152,13 @@ def write_node(path: Path, node: NodeImage) -> None:
         position = -(-position // layout.ALIGNMENT) * layout.ALIGNMENT
         entry["name"], entry["offset"], entry["size"] = name, position, arrays[name].nbytes
         position += arrays[name].nbytes
-    with path.open("wb") as file:
-        file.write(header.tobytes())
-        file.write(table.tobytes())
-        for entry, name in zip(table, _ARRAYS, strict=True):
-            file.write(bytes(int(entry["offset"]) - file.tell()))
-            file.write(arrays[name].data)
+    yield header.tobytes()
+    yield table.tobytes()
+    end = header.nbytes + table.nbytes
+    for entry, name in zip(table, _ARRAYS, strict=True):
+        yield bytes(int(entry["offset"]) - end)
+        yield arrays[name].data
+        end = int(entry["offset"]) + arrays[name].nbytes
 
 
 def read_node(path: Path) -> NodeImage:

@@ -223,7 +223,8 @@ def _check_types(where: Path, manifest: dict[str, Any]) -> None:
     require(isinstance(files, dict), "files", files, "must be an object")
     for name, entry in manifest["files"].items():
         # A name with a folder in it would reach outside the image.
-        plain = Path(name).name == name and name.isascii() and name.isprintable()
+        plain = Path(name).name == name and name not in ("", "..")
+        plain = plain and name.isascii() and name.isprintable()
         require(plain, "files", name, "must be the name of a file in the image")
         kept = (
             isinstance(entry, dict)
@@ -243,8 +244,9 @@ def _check_types(where: Path, manifest: dict[str, Any]) -> None:
             isinstance(population, dict)
             and isinstance(population.get("name"), str)
             and all(_is_integer(population.get(key), low) for key, low in _POPULATION_FIELDS)
+            and _is_number(population.get("expected_rate_hz"))
         )
-        rule = "must hold a name and the integers size, first_neuron and nodes"
+        rule = "must hold a name, the integers size, first_neuron and nodes, and expected_rate_hz"
         require(kept, f"populations[{index}]", population, rule)
     n_nodes = manifest.get("n_nodes")
     total = sum(population["nodes"] for population in manifest["populations"])
@@ -255,8 +257,7 @@ def _check_types(where: Path, manifest: dict[str, Any]) -> None:
     require(not missing, "files", missing[:1], "must list every node")
     for key in _NUMBERS:
         value = manifest.get(key)
-        real = isinstance(value, float) or _is_integer(value, 1)
-        require(real and 0 < (value or 0) < _MAX_NUMBER, key, value, "must be a number > 0")
+        require(_is_number(value) and value != 0, key, value, "must be a number > 0")
     for key in ("network", "model"):
         require(isinstance(manifest.get(key), str), key, manifest.get(key), "must be a string")
     for key in ("seed", "synapses"):
@@ -266,3 +267,7 @@ def _check_types(where: Path, manifest: dict[str, Any]) -> None:
 
 def _is_integer(value: Any, low: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def _is_number(value: Any) -> bool:
+    return (isinstance(value, float) or _is_integer(value, 0)) and 0 <= value < _MAX_NUMBER

@@ -39,7 +39,7 @@ from csnn.neurons.registry import MODELS
 
 ARGUMENTS = "state, refractory, ss_ex, ss_in, constants_f, constants_i, spiked, count"
 FOLDER = Path(__file__).parent / "generated"
-_PRIMITIVES = ("_numba.py", "_primitives.py", "flush.py")
+_PRIMITIVES = ("../_numba.py", "_primitives.py", "flush.py")
 _ARITHMETIC = (Op.FADD, Op.FSUB, Op.FMUL)
 _COMPARISONS = (Op.FGE, Op.FLT)
 _INFIX = {Op.FADD: "+", Op.FSUB: "-", Op.FMUL: "*", Op.FGE: ">=", Op.FLT: "<"}
@@ -186,7 +186,7 @@ def source(model: NeuronModel) -> str:
         "",
         "from csnn.neurons import _primitives as p",
         "from csnn.neurons import flush",
-        "from csnn.neurons._numba import jit",
+        "from csnn._numba import jit",
         "",
         f'GRAPH_SHA256 = "{model.graph.digest()}"',
         f'PRIMITIVES_SHA256 = "{_primitives_digest()}"',

@@ -28,7 +28,7 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
-from csnn.neurons._numba import cgutils, intrinsic
+from csnn._numba import cgutils, intrinsic
 
 HARDWARE = platform.machine().lower() in ("x86_64", "amd64")
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import types
+
+from csnn._numba import cgutils, intrinsic, jit
 
 _SPINS_BEFORE_YIELD = 2000
 _sched_yield = types.ExternalFunction("sched_yield", types.int32())
@@ -103,7 +103,7 @@ def new_barrier() -> npt.NDArray[np.int64]:
     return np.zeros(8, dtype=np.int64)
 
 
-@njit(nogil=True, cache=True)
+@jit
 def wait(counter: npt.NDArray[np.int64], parties: int, generation: int) -> None:
     """Return when all `parties` have called with this `generation` (1, 2, 3, ...).
 

@@ -59,7 +59,7 @@ class CircularBuffer:
         slot = step % len(self.words)
         due = self.words[slot].copy()
         self.words[slot] = 0
-        return due
+        return np.asarray(due)
 
 
 class External:
@@ -83,7 +83,7 @@ class External:
         entry = self.tables[table][word >> np.uint32(EXT_FRACTION_BITS)]
         fraction = word & np.uint32((1 << EXT_FRACTION_BITS) - 1)
         own = fraction < entry["H"] >> np.uint32(32 - EXT_FRACTION_BITS)
-        return np.where(own, entry["own"], entry["alias"]).astype(np.int64)
+        return np.asarray(np.where(own, entry["own"], entry["alias"]), dtype=np.int64)
 
 
 class Router:

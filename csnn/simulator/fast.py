@@ -31,7 +31,8 @@ _loops: dict[str, Any] = {}
 def step_loop(model: str) -> Any:
     """Return the compiled step loop of a registered neuron model."""
     if model not in _loops:
-        _loops[model] = make_run(load(MODELS[model]).update)
+        chosen = MODELS[model]
+        _loops[model] = make_run(model, load(chosen).update, chosen.graph.digest())
     return _loops[model]
 
 
@@ -72,7 +73,7 @@ class FastSimulator:
         nodes = image.nodes
         self._model = MODELS[nodes[0].model]
         self._run = step_loop(self._model.name)
-        self._parts = divide_nodes(image, min(threads, len(nodes)))
+        self._parts = divide_nodes(len(nodes), min(threads, len(nodes)))
         self._workers = [
             _make_worker(nodes, part, self._model, self.record, pool_blocks) for part in self._parts
         ]
@@ -148,11 +149,11 @@ class FastSimulator:
         self.step += steps
         step = np.concatenate([out[0][:n] for out, (n, _) in zip(outputs, results, strict=True)])
         source = np.concatenate([out[1][:n] for out, (n, _) in zip(outputs, results, strict=True)])
-        order = np.argsort(step, kind="stable")
+        order = np.lexsort((source, step))
         traces = np.concatenate([w.traces for w in workers], axis=2)
         # Workers trace their own neurons; put the columns back in the order asked for.
         owner = np.concatenate(
-            [_columns(self.image.nodes, part, self.record) for part in self._parts]
+            [_recorded(self.image.nodes, part, self.record)[0] for part in self._parts]
         )
         arranged = np.empty_like(traces)
         arranged[:, :, owner] = traces
@@ -188,13 +189,13 @@ class FastSimulator:
                         buffer[slot, 1, own] = due[base + 256 : base + 256 + n]
                         if clipped[base : base + NODE_STRIDE].any():
                             w.saturated[k] = 1
-            for k, number in enumerate(part):
+            for place, number in enumerate(part):
                 node = nodes[number]
                 own = slice(node.first_neuron, node.first_neuron + node.n_neurons)
-                state[:, own] = w.state[k, :, : node.n_neurons].view(np.uint32)
-                refractory[own] = w.refractory[k, : node.n_neurons].view(np.uint32)
-                ext_states[number] = w.ext_state[k].T
-                saturated[number] = w.saturated[k]
+                state[:, own] = w.state[place, :, : node.n_neurons].view(np.uint32)
+                refractory[own] = w.refractory[place, : node.n_neurons].view(np.uint32)
+                ext_states[number] = w.ext_state[place].T
+                saturated[number] = w.saturated[place]
         return MachineState(
             step=self.step,
             state=state,
@@ -226,11 +227,18 @@ def _pending(w: Worker, shard: int, slot: int) -> U32:
     return np.concatenate(parts)
 
 
-def _columns(nodes: tuple[NodeImage, ...], part: range, record: npt.NDArray[np.int64]) -> Any:
-    """Positions in `record` of the neurons that a part of the nodes owns."""
-    first = nodes[part.start].first_neuron
-    last = nodes[part[-1]].first_neuron + nodes[part[-1]].n_neurons
-    return np.flatnonzero((record >= first) & (record < last))
+def _recorded(
+    nodes: tuple[NodeImage, ...], part: range, record: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Find the recorded neurons that a worker owns.
+
+    Returns their positions in `record`, their nodes' places in `part`, and their local numbers.
+    """
+    first = np.array([node.first_neuron for node in nodes], dtype=np.int64)
+    node = np.searchsorted(first, record, side="right") - 1
+    columns = np.flatnonzero(np.isin(node, part))
+    places = (node[columns] - part.start) // part.step
+    return columns, places, record[columns] - first[node[columns]]
 
 
 def _make_worker(
@@ -258,15 +266,7 @@ def _make_worker(
         for schedule, first in zip(epochs, ext_first, strict=False)
     ]
     ext = np.concatenate([node.ext_tables for node in own])
-    columns = record[_columns(nodes, part, record)]
-    record_node = np.array(
-        [next(k for k, n in enumerate(own) if c < n.first_neuron + n.n_neurons) for c in columns],
-        dtype=np.int64,
-    )
-    record_neuron = np.array(
-        [c - own[k].first_neuron for c, k in zip(columns, record_node, strict=True)],
-        dtype=np.int64,
-    )
+    _, record_node, record_neuron = _recorded(nodes, part, record)
     state = np.zeros((len(own), len(model.float_states), 256), dtype=np.float32)
     longest = int(rows.row_events.max(initial=0)) + 2 * LANES
     return Worker(

@@ -12,12 +12,13 @@ Arrays of the shards of one worker lie one after the other; `Worker` says how.
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from csnn._numba import jit
 from csnn.neurons import flush
 from csnn.prng import EXT_SHIFTS
 from csnn.rows_compiled import unroll_row
@@ -111,7 +112,7 @@ class Worker(NamedTuple):
     slot: U32
 
 
-@njit(nogil=True, cache=True)
+@jit
 def drain(w: Any, shard: int, slot: int) -> None:
     """Add what is due in `slot` to the accumulators of a shard and empty the slot."""
     accumulator = w.accumulator[shard]
@@ -142,7 +143,7 @@ def drain(w: Any, shard: int, slot: int) -> None:
         w.buffer_used[shard, slot] = 0
 
 
-@njit(nogil=True, cache=True)
+@jit
 def append(w: Any, shard: int, n: int) -> None:
     """Sort the `n` events of the scratch arrays into the calendar.
 
@@ -172,7 +173,7 @@ def append(w: Any, shard: int, n: int) -> None:
     w.n_free[shard] = n_free
 
 
-@njit(nogil=True, cache=True)
+@jit
 def spill(w: Any, shard: int, n: int) -> None:
     """Add events straight to the dense circular buffer, for when the pool could run out."""
     for i in range(n):
@@ -182,7 +183,7 @@ def spill(w: Any, shard: int, n: int) -> None:
         w.buffer_used[shard, slot] = 1
 
 
-@njit(nogil=True, cache=True)
+@jit
 def prefetch_rows(w: Any, source: Any) -> None:
     """Ask for the rows of the next spike while the one before it is unrolled."""
     for shard in range(w.row_first.shape[0]):
@@ -194,7 +195,7 @@ def prefetch_rows(w: Any, source: Any) -> None:
             prefetch_read(w.row_block, row)
 
 
-@njit(nogil=True, cache=True)
+@jit
 def deliver(
     w: Any, shard: int, source: Any, now: Any, slot_mask: Any, used: Any, neuron: Any, delay: Any,
     code: Any,
@@ -243,7 +244,7 @@ def deliver(
     return n
 
 
-@njit(nogil=True, cache=True)
+@jit
 def draw_external(w: Any, k: int, table: Any, ss_ex: Any) -> None:
     """Draw the external spikes of a node and add their weight to `ss_ex`."""
     state = w.ext_state[k]
@@ -275,7 +276,7 @@ def draw_external(w: Any, k: int, table: Any, ss_ex: Any) -> None:
             ss_ex[first + lane] += np.int32(spikes) * weight
 
 
-@njit(nogil=True, cache=True)
+@jit
 def clip(ss: Any, n: int, limit: int) -> bool:
     """Saturate transferred input; return whether anything was clipped."""
     # The OR is no smaller than the largest word, and the loop over it vectorises.
@@ -292,105 +293,116 @@ def clip(ss: Any, n: int, limit: int) -> bool:
     return clipped
 
 
-def make_run(update: Any) -> Any:
+# The neuron model's update, a global of the loop below that `make_run` sets for each model.
+update: Any = None
+
+
+def _run(
+    w: Worker,
+    worker: int,
+    barrier: Any,
+    generation: int,
+    first_step: int,
+    steps: int,
+    limit: int,
+    exchange: Any,
+    counts: Any,
+    out_step: Any,
+    out_source: Any,
+) -> tuple[int, int]:
+    mode = flush.enable()
+    workers = counts.shape[1]
+    n_shards, n_slots = w.cursor.shape
+    slot_mask = _u4(n_slots - 1)
+    n_nodes = len(w.node_size)
+    spiked = np.zeros(32, dtype=np.uint64)
+    flags = spiked.view(np.uint8)
+    used = np.zeros(256, dtype=np.uint8)
+    neuron, delay, code = (
+        np.zeros(65536, dtype=np.uint32),
+        np.zeros(65536, dtype=np.uint32),
+        np.zeros(65536, dtype=np.uint32),
+    )
+    epoch = w.epoch_first[:n_nodes].copy()
+    n_out = 0
+    n_events = 0
+    for offset in range(steps):
+        step = first_step + offset
+        slot = step & (n_slots - 1)
+        parity = step & 1
+        mine = exchange[parity, worker]
+        n_spikes = 0
+        for shard in range(n_shards):
+            drain(w, shard, slot)
+        for k in range(n_nodes):
+            while epoch[k] + 1 < w.epoch_first[k + 1] and w.epoch_step[epoch[k] + 1] <= step:
+                epoch[k] += 1
+            size = w.node_size[k]
+            base = w.node_local[k] * NODE_STRIDE
+            ss = w.accumulator[w.node_shard[k], base : base + NODE_STRIDE]
+            if clip(ss, NODE_STRIDE, limit):
+                w.saturated[k] = 1
+            table = w.epoch_table[epoch[k]]
+            if table != _NO_TABLE:
+                draw_external(w, k, np.intp(table), ss)
+            constants = w.constants_f[k]
+            constants[w.dc_constant] = w.epoch_dc[epoch[k]]
+            update(
+                w.state[k], w.refractory[k], ss[:256], ss[256:], constants,
+                w.constants_i[k], flags, size,
+            )  # fmt: skip
+            for i in range(32):
+                if spiked[i] != 0:
+                    for j in range(8 * i, min(8 * i + 8, size)):
+                        if flags[j]:
+                            mine[n_spikes] = w.node_neuron[k] + _u4(j)
+                            n_spikes += 1
+                    spiked[i] = 0
+            for r in range(len(w.record_node)):
+                if w.record_node[r] == k:
+                    i = w.record_neuron[r]
+                    words = w.state[k].view(np.uint32)
+                    n_state = words.shape[0]
+                    for s in range(n_state):
+                        w.traces[offset, s, r] = words[s, i]
+                    w.traces[offset, n_state, r] = _u4(ss[i])
+                    w.traces[offset, n_state + 1, r] = _u4(ss[256 + i])
+            ss[:] = 0
+        counts[parity, worker] = n_spikes
+        for i in range(n_spikes):
+            out_step[n_out] = step
+            out_source[n_out] = mine[i]
+            n_out += 1
+        generation += 1
+        wait(barrier, workers, generation)
+        now = _u4(step + 1)
+        for other in range(workers):
+            for i in range(counts[parity, other]):
+                source = exchange[parity, other, i]
+                if i + 1 < counts[parity, other]:
+                    prefetch_rows(w, exchange[parity, other, i + 1])
+                for shard in range(n_shards):
+                    n_events += deliver(w, shard, source, now, slot_mask, used, neuron, delay, code)
+    flush.restore(mode)
+    return n_out, n_events
+
+
+def make_run(name: str, update: Any, digest: str) -> Any:
     """Return the compiled step loop around the update of a neuron model.
+
+    The loop is one function with another global `update` for every model. Name and digest enter the
+    compiled function's name, so that each model has a place of its own in Numba's cache on disk.
 
     Parameters
     ----------
+    name : str
+        Name of the model.
     update : callable
         `update(state, refractory, ss_ex, ss_in, constants_f, constants_i, spiked, count)`.
+    digest : str
+        Hash of the model's graph.
     """
-
-    @njit(nogil=True)
-    def run(
-        w: Worker,
-        worker: int,
-        barrier: Any,
-        generation: int,
-        first_step: int,
-        steps: int,
-        limit: int,
-        exchange: Any,
-        counts: Any,
-        out_step: Any,
-        out_source: Any,
-    ) -> tuple[int, int]:
-        mode = flush.enable()
-        workers = counts.shape[1]
-        n_shards, n_slots = w.cursor.shape
-        slot_mask = _u4(n_slots - 1)
-        n_nodes = len(w.node_size)
-        spiked = np.zeros(32, dtype=np.uint64)
-        flags = spiked.view(np.uint8)
-        used = np.zeros(256, dtype=np.uint8)
-        neuron, delay, code = (
-            np.zeros(65536, dtype=np.uint32),
-            np.zeros(65536, dtype=np.uint32),
-            np.zeros(65536, dtype=np.uint32),
-        )
-        epoch = w.epoch_first[:n_nodes].copy()
-        n_out = 0
-        n_events = 0
-        for offset in range(steps):
-            step = first_step + offset
-            slot = step & (n_slots - 1)
-            parity = step & 1
-            mine = exchange[parity, worker]
-            n_spikes = 0
-            for shard in range(n_shards):
-                drain(w, shard, slot)
-            for k in range(n_nodes):
-                while epoch[k] + 1 < w.epoch_first[k + 1] and w.epoch_step[epoch[k] + 1] <= step:
-                    epoch[k] += 1
-                size = w.node_size[k]
-                base = w.node_local[k] * NODE_STRIDE
-                ss = w.accumulator[w.node_shard[k], base : base + NODE_STRIDE]
-                if clip(ss, NODE_STRIDE, limit):
-                    w.saturated[k] = 1
-                table = w.epoch_table[epoch[k]]
-                if table != _NO_TABLE:
-                    draw_external(w, k, np.intp(table), ss)
-                constants = w.constants_f[k]
-                constants[w.dc_constant] = w.epoch_dc[epoch[k]]
-                update(
-                    w.state[k], w.refractory[k], ss[:256], ss[256:], constants,
-                    w.constants_i[k], flags, size,
-                )  # fmt: skip
-                for i in range(32):
-                    if spiked[i] != 0:
-                        for j in range(8 * i, min(8 * i + 8, size)):
-                            if flags[j]:
-                                mine[n_spikes] = w.node_neuron[k] + _u4(j)
-                                n_spikes += 1
-                        spiked[i] = 0
-                for r in range(len(w.record_node)):
-                    if w.record_node[r] == k:
-                        i = w.record_neuron[r]
-                        words = w.state[k].view(np.uint32)
-                        n_state = words.shape[0]
-                        for s in range(n_state):
-                            w.traces[offset, s, r] = words[s, i]
-                        w.traces[offset, n_state, r] = _u4(ss[i])
-                        w.traces[offset, n_state + 1, r] = _u4(ss[256 + i])
-                ss[:] = 0
-            counts[parity, worker] = n_spikes
-            for i in range(n_spikes):
-                out_step[n_out] = step
-                out_source[n_out] = mine[i]
-                n_out += 1
-            generation += 1
-            wait(barrier, workers, generation)
-            now = _u4(step + 1)
-            for other in range(workers):
-                for i in range(counts[parity, other]):
-                    source = exchange[parity, other, i]
-                    if i + 1 < counts[parity, other]:
-                        prefetch_rows(w, exchange[parity, other, i + 1])
-                    for shard in range(n_shards):
-                        n_events += deliver(
-                            w, shard, source, now, slot_mask, used, neuron, delay, code
-                        )
-        flush.restore(mode)
-        return n_out, n_events
-
-    return run
+    loop = FunctionType(_run.__code__, {**globals(), "update": update}, f"run_{name}")
+    loop.__qualname__ = f"run_{name}_{digest[:16]}"
+    loop.__module__ = __name__
+    return jit(loop)

@@ -1,7 +1,7 @@
 """Sixteen rows at once: the row generators of `csnn.rows` as explicit vector code.
 
-Rows of one spike lie sorted by length, longest first, so the lanes still in use are always a prefix;
-a store of all sixteen lanes followed by an advance of the active count leaves a dense list. The
+Rows of one spike lie sorted by length, longest first, so the lanes still in use are a prefix; a
+store of all sixteen lanes followed by an advance of the active count leaves a dense list. The
 vector width is fixed in the code; LLVM splits it for narrower machines, with the same bits.
 """
 
@@ -11,10 +11,9 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from csnn import rows
+from csnn._numba import cgutils, intrinsic
 from csnn.prng import EXT_SHIFTS, ROW_SEED_MULTIPLIER, ROW_SHIFTS, ROW_WARMUP_DRAWS
 
 LANES = 16

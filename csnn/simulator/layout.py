@@ -6,70 +6,42 @@ in every node, so the simulator keeps the rows of a source together.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from csnn._numba import jit
 from csnn.image import layout
 from csnn.image.node import NodeImage
-from csnn.image.store import Image
 from csnn.rows import Sampler, stub_bits
 from csnn.simulator.kernels import NODE_STRIDE, NODES_PER_SHARD
 from csnn.simulator.lanes import LANES
 
 U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
-
-# Cost of a neuron's update and external draw, in synaptic events.
-_UPDATE_COST = 0.4
 
 
-def divide_nodes(image: Image, parts: int) -> list[range]:
-    """Divide the nodes into `parts` consecutive ranges of about equal expected work."""
-    rates = np.concatenate(
-        [np.full(int(p["size"]), p["expected_rate_hz"]) for p in image.manifest["populations"]]
-    )
-    steps_per_s = 1e3 / image.dt_ms
-    load = np.array(
-        [
-            _expected_events_hz(node, rates) + _UPDATE_COST * steps_per_s * node.n_neurons
-            for node in image.nodes
-        ]
-    )
-    ends = np.cumsum(load)
-    bounds = [0]
-    for part in range(1, parts):
-        ideal = ends[-1] * part / parts
-        cut = int(np.searchsorted(ends, ideal))
-        # The boundary nearer to the ideal, leaving at least one node for every part.
-        if ideal - (ends[cut - 1] if cut else 0.0) >= ends[cut] - ideal:
-            cut += 1
-        bounds.append(min(max(cut, bounds[-1] + 1), len(load) - (parts - part)))
-    bounds.append(len(load))
-    return [range(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+def divide_nodes(n_nodes: int, workers: int) -> list[range]:
+    """Deal the nodes out to workers in turn.
 
-
-def _expected_events_hz(node: NodeImage, rates: F64) -> float:
-    events = 0.0
-    for index in range(len(node.blocks)):
-        source, _, length = node.rows(index)
-        events += float(rates[source] @ length)
-    return events
+    Every worker so gets an equal share of each population, hence of the targets of every spike: the
+    work of a step is balanced for each spike, not only on average.
+    """
+    return [range(worker, n_nodes, workers) for worker in range(workers)]
 
 
 def shards(part: range) -> list[range]:
     """Cut a worker's nodes into shards of equal size that the event words can address."""
     n = -(-len(part) // NODES_PER_SHARD)
-    cuts = [part.start + len(part) * i // n for i in range(n + 1)]
-    return [range(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    cuts = [len(part) * i // n for i in range(n + 1)]
+    return [part[a:b] for a, b in itertools.pairwise(cuts)]
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _count(sources: Any, length: Any, vector: bool, counts: Any, lanes: Any) -> None:
     for i in range(len(length)):
         if length[i] > 0:
@@ -79,7 +51,7 @@ def _count(sources: Any, length: Any, vector: bool, counts: Any, lanes: Any) -> 
                 lanes[source] += 1
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _place(
     sources: Any, seed: Any, length: Any, vector: bool, block: int,
     vector_cursor: Any, other_cursor: Any, events: Any,
@@ -100,10 +72,10 @@ def _place(
             events[source] += np.uint32(length[i])
 
 
-@njit(nogil=True, cache=True)
+@jit
 def _sort_rows(row_first: Any, row_lanes: Any, seed: Any, length: Any, block: Any) -> None:
     """Sort the vector rows of every source by length, longest first (counting sort)."""
-    most = 0
+    most: Any = 0
     for s in range(len(row_lanes)):
         most = max(most, np.int64(row_lanes[s]))
     t_seed = np.empty(most, dtype=np.uint32)
@@ -113,7 +85,7 @@ def _sort_rows(row_first: Any, row_lanes: Any, seed: Any, length: Any, block: An
     for s in range(len(row_lanes)):
         n = np.int64(row_lanes[s])
         first = row_first[s]
-        longest = 0
+        longest: Any = 0
         for i in range(n):
             t_seed[i], t_length[i] = seed[first + i], length[first + i]
             t_block[i] = block[first + i]
@@ -126,9 +98,9 @@ def _sort_rows(row_first: Any, row_lanes: Any, seed: Any, length: Any, block: An
             starts[v + 1] += starts[v]
         for i in range(n):
             v = longest - np.int64(t_length[i])
-            at = first + starts[v]
+            to = first + starts[v]
             starts[v] += 1
-            seed[at], length[at], block[at] = t_seed[i], t_length[i], t_block[i]
+            seed[to], length[to], block[to] = t_seed[i], t_length[i], t_block[i]
 
 
 @dataclass
@@ -190,7 +162,7 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
         block_first[shard] = len(blocks)
         vector_cursor = row_first[shard, :-1].copy()
         other_cursor = vector_cursor + row_lanes[shard]
-        for number in part:
+        for local, number in enumerate(part):
             node = nodes[number]
             for index, entry in enumerate(node.blocks):
                 place = len(blocks) - int(block_first[shard])
@@ -204,7 +176,7 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
                 )  # fmt: skip
                 blocks.append(
                     {
-                        "target": (number - part.start) * NODE_STRIDE,
+                        "target": local * NODE_STRIDE,
                         "size": node.n_neurons,
                         "key": node.node_key,
                         "table": pool.place(node, entry),

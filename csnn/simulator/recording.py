@@ -70,7 +70,7 @@ def join(parts: list[Recording]) -> Recording:
 def check_recorded(neurons: npt.ArrayLike, n_neurons: int) -> npt.NDArray[np.int64]:
     """Return the neurons to trace as an array, after checking that they exist."""
     chosen = np.atleast_1d(np.asarray(neurons, dtype=np.int64))
-    if chosen.size and not (0 <= chosen.min() and chosen.max() < n_neurons):
+    if chosen.size and (chosen.min() < 0 or chosen.max() >= n_neurons):
         bad = chosen[(chosen < 0) | (chosen >= n_neurons)][0]
         raise reject("run.record", int(bad), f"must be a neuron number below {n_neurons}")
     return chosen

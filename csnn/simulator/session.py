@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import signal
 import time
 from collections.abc import Iterator
@@ -19,8 +20,11 @@ from csnn.simulator.recording import Recording, join
 from csnn.simulator.state import MachineState
 
 SIMULATORS = ("fast", "plain")
-# Model time between two looks at the keyboard.
-_CHUNK_MS = 50.0
+# Wall time between two looks at the keyboard, and the most steps in between.
+_LOOK_S = 0.1
+_MAX_CHUNK_STEPS = 512
+# Steps are 32-bit numbers.
+_MAX_STEPS = 2**32
 
 
 class Simulator(Protocol):
@@ -70,12 +74,27 @@ class Session:
 
 def whole_steps(owner: str, field: str, time_ms: float, dt_ms: float) -> int:
     """Return `time_ms` in steps; InvalidInputError if it is no multiple of `dt_ms`."""
+    if not abs(time_ms) < _MAX_STEPS * dt_ms:
+        raise reject(f"{owner}.{field}", time_ms, "must be below 2^32 steps")
     steps = round(time_ms / dt_ms)
     if abs(steps * dt_ms - time_ms) > 1e-6 * dt_ms + 1e-12 * abs(time_ms):
         raise reject(f"{owner}.{field}", time_ms, f"must be a multiple of dt_ms = {dt_ms:g}")
-    if steps >= 2**32:
-        raise reject(f"{owner}.{field}", time_ms, "must be below 2^32 steps")
     return steps
+
+
+def run_steps(time_ms: float, warmup_ms: float, dt_ms: float) -> tuple[int, int]:
+    """Return the last step of the warm-up and of the run.
+
+    Raises
+    ------
+    InvalidInputError
+        If a time is no multiple of `dt_ms`, or the run has 2^32 steps or more.
+    """
+    warmup = whole_steps("run", "warmup_ms", warmup_ms, dt_ms)
+    end = warmup + whole_steps("run", "time_ms", time_ms, dt_ms)
+    if end >= _MAX_STEPS:
+        raise reject("run.time_ms", time_ms, "must with the warm-up be below 2^32 steps")
+    return warmup, end
 
 
 def make_simulator(
@@ -97,19 +116,34 @@ def make_simulator(
         from csnn.simulator.plain import PlainSimulator
 
         return PlainSimulator(image, state=state, record=record)
+    require_simulator(kind)
+    from csnn.simulator.fast import FastSimulator
+
+    return FastSimulator(image, threads=threads, state=state, record=record)
+
+
+def require_simulator(kind: str) -> None:
+    """Raise ToolMissingError if the simulator `kind` is the fast one and numba is not there."""
+    if kind == "plain":
+        return
     try:
-        from csnn.simulator.fast import FastSimulator
+        importlib.import_module("csnn.simulator.fast")
     except ImportError as error:
         raise ToolMissingError(
             f"the fast simulator needs numba ({error}); install it or use --simulator plain"
         ) from None
-    return FastSimulator(image, threads=threads, state=state, record=record)
 
 
 @contextmanager
 def _interruptible() -> Iterator[list[bool]]:
-    """Turn Ctrl-C into a flag; a second one acts at once. Does nothing outside the main thread."""
+    """Turn Ctrl-C into a flag; a second one acts at once.
+
+    Does nothing outside the main thread, nor in a process that was started to ignore Ctrl-C.
+    """
     pressed = [False]
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield pressed
+        return
 
     def press(number: int, frame: object) -> None:
         if pressed[0]:
@@ -163,8 +197,7 @@ def simulate(
     InvalidInputError
         If a time is not a whole number of steps or lies before `start`.
     """
-    warmup = whole_steps("run", "warmup_ms", warmup_ms, image.dt_ms)
-    end = warmup + whole_steps("run", "time_ms", time_ms, image.dt_ms)
+    warmup, end = run_steps(time_ms, warmup_ms, image.dt_ms)
     began = time.perf_counter()
     simulator = make_simulator(image, kind=kind, threads=threads, state=start, record=record)
     if simulator.step > end:
@@ -179,11 +212,13 @@ def simulate(
             if remaining <= 0 or pressed[0]:
                 continue
             began = time.perf_counter()
-            chunk = max(1, round(_CHUNK_MS / image.dt_ms))
+            chunk = 1
             with progress(remaining, label, "steps") as bar:
                 while simulator.step < until and not pressed[0]:
                     n = min(chunk, until - simulator.step)
+                    started = time.perf_counter()
                     recording = simulator.run(n)
+                    chunk = _next_chunk(n, time.perf_counter() - started)
                     bar.update(n)
                     if label == "simulate":
                         parts.append(recording)
@@ -199,6 +234,13 @@ def simulate(
         simulated_steps=max(0, simulator.step - first_traced + 1),
         state=simulator.state(),
     )
+
+
+def _next_chunk(steps: int, spent_s: float) -> int:
+    """Return how many steps to make before the next look, after `steps` took `spent_s`."""
+    if spent_s < 0.5 * _LOOK_S:
+        return min(2 * steps, _MAX_CHUNK_STEPS)
+    return max(1, steps // 2) if spent_s > 2.0 * _LOOK_S else steps
 
 
 def mean_rates_hz(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,7 +95,8 @@ def save_checkpoint(path: str | Path, state: MachineState, image: Image) -> None
     }
     header["digest"] = content_digest(header)
     with atomic_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+        members: dict[str, Any] = {"header": np.array(json.dumps(header)), **arrays}
+        np.savez_compressed(file, **members)
 
 
 def load_checkpoint(path: str | Path, image: Image) -> MachineState:
@@ -128,8 +131,6 @@ def load_checkpoint(path: str | Path, image: Image) -> MachineState:
 
 
 def _digest(array: npt.NDArray[np.generic]) -> str:
-    import hashlib
-
     content = np.ascontiguousarray(array)
     return hashlib.sha256(
         f"{content.dtype}{content.shape}".encode() + content.tobytes()

@@ -183,15 +183,16 @@ class StateComparison:
         return found, largest_mV, largest_share
 
     def _physical(self, name: str, words: npt.NDArray[np.float32]) -> F64:
-        value = words[self.model.float_states.index(name)].astype(np.float64)
+        value: F64 = words[self.model.float_states.index(name)].astype(np.float64)
         if name == "V":
-            return value + self.E_L
-        return value * self.grid_pA if name == "I_ex" else 0.0 - value * self.grid_pA
+            shifted: F64 = value + self.E_L
+            return shifted
+        return value * (self.grid_pA if name == "I_ex" else -self.grid_pA)
 
     def divergence(self, step: int, neuron: int, is_machine: bool, last: int) -> Divergence:
         """Examine a neuron that spikes in one simulation only at `step`."""
         k = int(np.flatnonzero(self.record == neuron)[0])
-        E_L, lif = self.E_L[k], self.neurons[k]
+        E_L, lif = float(self.E_L[k]), self.neurons[k]
         theta = lif.V_th_mV
         dc = self.current[neuron]
         for changed, current in sorted(self.changes.items()):

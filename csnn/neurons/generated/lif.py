@@ -48,10 +48,10 @@ from typing import Any
 
 from csnn.neurons import _primitives as p
 from csnn.neurons import flush
-from csnn.neurons._numba import jit
+from csnn._numba import jit
 
 GRAPH_SHA256 = "179966337c388991e5b57d591718f66daa8cea6f3e54c810599996fc46677760"
-PRIMITIVES_SHA256 = "2636c7d411617457b7902f001273adad3b046420dcb04b0b9703d3f7bdfaf3d4"
+PRIMITIVES_SHA256 = "e9182058be65772bfe729e3b45aa590cec6d5f80bb5c4a8691be9818a2a97a69"
 
 
 @jit

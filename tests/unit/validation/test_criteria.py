@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from csnn.errors import InvalidInputError
 from csnn.validation.baseline import RESOLUTION, load_baseline, quantise
@@ -17,7 +18,10 @@ from csnn.validation.criteria import (
     leave_one_out,
     mean_distance,
     nest_pairs,
-    per_cell_quantile,
+    per_test_quantile,
+    pooled_spreads,
+    pooled_thresholds,
+    quantile,
     spreads,
     thresholds,
 )
@@ -64,20 +68,22 @@ def one():
 
 
 def test_every_nest_realisation_passes_against_the_others(ten):
-    limit = per_cell_quantile(24) * spreads(ten)
-    assert np.all(leave_one_out(ten) <= limit[:, np.newaxis])
+    ratios = leave_one_out(ten)
+    assert np.all(ratios <= quantile(ten) * spreads(ten)[:, np.newaxis])
+    assert np.all(ratios.mean(axis=2) <= quantile(ten) * pooled_spreads(ten))
 
 
 def test_nearly_every_nest_second_passes_against_the_other_realisations(one):
-    limit = per_cell_quantile(24) * spreads(one)
-    alarms = np.any(leave_one_out(one) > limit[:, np.newaxis], axis=(1, 2))
+    ratios = leave_one_out(one)
+    alarms = np.any(ratios > quantile(one) * spreads(one)[:, np.newaxis], axis=(1, 2))
     assert alarms.sum() <= 1
+    assert np.all(ratios.mean(axis=2) <= quantile(one) * pooled_spreads(one))
 
 
 def test_three_single_seconds_as_references_seldom_reject_another_second(one):
     # As few references as at 10 s, but many independent draws of them and of candidates.
     rng = np.random.default_rng(5)
-    rejected = []
+    cells, pooled = [], []
     for _ in range(200):
         refs = np.array([rng.choice(np.flatnonzero(one.window_seed == s)) for s in one.seeds])
         few = replace(
@@ -86,11 +92,14 @@ def test_three_single_seconds_as_references_seldom_reject_another_second(one):
             samples={},
             distances=one.distances[:, :, refs[:, None], refs],
         )
-        limit = thresholds(few)
+        limit, pooled_limit, centre = thresholds(few), pooled_thresholds(few), centres(few)
         for i in rng.choice(np.setdiff1d(np.arange(30), refs), 6, replace=False):
             others = refs[one.window_seed[refs] != one.window_seed[i]]
-            rejected.append(np.any(one.distances[:, :, i][:, :, others].mean(axis=2) > limit))
-    assert np.mean(rejected) < 0.04
+            distance = one.distances[:, :, i][:, :, others].mean(axis=2)
+            cells.append(np.any(distance > limit))
+            pooled.append(np.any(stats.gmean(distance / centre, axis=1) > pooled_limit))
+    assert np.mean(pooled) < 0.015
+    assert np.mean(np.logical_or(cells, pooled)) < 0.04
 
 
 def scaled_rates(rate, duration_ms, factor, rng):
@@ -128,9 +137,55 @@ def test_spread_of_a_scaled_baseline_is_the_same(ten):
     np.testing.assert_allclose(thresholds(doubled), 2 * thresholds(ten))
 
 
-def test_family_false_alarm():
-    # P(Z > 3.34014...) = 1 - 0.99 ** (1 / 24)
-    assert per_cell_quantile(24) == pytest.approx(3.3401, abs=1e-4)
+def test_family_false_alarm(ten):
+    # P(Z > 3.37271...) = 1 - 0.99 ** (1 / 27)
+    assert per_test_quantile(27) == pytest.approx(3.3727, abs=1e-4)
+    assert quantile(ten) == per_test_quantile(27)
+
+
+def test_pooled_ratio_is_that_of_geometric_means(ten):
+    # The units of the populations cancel: they only share a statistic's cells among themselves.
+    verdict = judge(window_statistics(ten, 0), ten)
+    for s, test in enumerate(verdict.pooled):
+        distance = [c.distance for c in verdict.cells if c.statistic == test.statistic]
+        nest = nest_pairs(ten)[s].mean(axis=1)
+        assert test.ratio == pytest.approx(stats.gmean(distance) / stats.gmean(nest))
+        assert test.nest_low < 1 < test.nest_high < test.threshold
+
+
+def test_pooled_spread_is_not_believed_below_that_of_independent_populations(ten, one):
+    for baseline in (ten, one):
+        own = np.sqrt(np.mean(leave_one_out(baseline).mean(axis=2) ** 2, axis=0))
+        independent = spreads(baseline) / np.sqrt(8)
+        np.testing.assert_allclose(pooled_spreads(baseline), np.maximum(own, independent))
+    # Three means at 10 s happen to be closer than that in CV and CC.
+    own = np.sqrt(np.mean(leave_one_out(ten).mean(axis=2) ** 2, axis=0))
+    assert (pooled_spreads(ten) > own).tolist() == [False, True, True]
+
+
+def test_small_errors_everywhere_fail_the_pooled_test_alone(ten):
+    # Every CC cell at 70 % of its threshold: each passes, together they cannot be chance.
+    statistics = window_statistics(ten, 0)
+    limit = thresholds(ten)[2]
+    pinned = replace(
+        ten,
+        samples=ten.samples
+        | {("CC", name): (np.arange(2000, dtype=np.int32),) * 3 for name, _ in ten.populations},
+    )
+    for share, passes in ((0.3, True), (0.7, False)):
+        far = {
+            name: np.concatenate(
+                [np.arange(k := 2000 - round(share * limit[p] * 2000)), [5000] * (2000 - k)]
+            )
+            for p, (name, _) in enumerate(ten.populations)
+        }
+        candidate = statistics
+        for name, sample in far.items():
+            candidate = changed(candidate, name, cc=sample * RESOLUTION["CC"])
+        verdict = judge(candidate, pinned)
+        assert verdict.failed == ()
+        assert verdict.passed is passes
+        assert verdict.failures == (() if passes else ("CC of all",))
 
 
 def test_a_realisation_passes_and_its_verdict_is_plain_data(ten):
@@ -141,6 +196,7 @@ def test_a_realisation_passes_and_its_verdict_is_plain_data(ten):
     plain = json.loads(json.dumps(verdict.to_dict()))
     assert plain["passed"] is True
     assert plain["cells"][0]["statistic"] == "FR"
+    assert [test["statistic"] for test in plain["pooled"]] == ["FR", "CV", "CC"]
     cell = verdict.cell("CC", "L6I")
     assert cell.nest_low <= cell.nest_mean <= cell.nest_high < cell.threshold
 
@@ -155,17 +211,17 @@ def test_shifted_rates_of_one_population_fail_its_rate_alone(ten, factor):
         assert not verdict.passed
 
 
-@pytest.mark.parametrize("seconds", [1, 10])
-def test_poisson_spikes_at_nest_rates_fail(ten, seconds):
-    rate = np.concatenate([ten.samples["FR", n][1] * 0.01 for n, _ in ten.populations])
-    window = Window(first_step=5001, n_steps=10000 * seconds)
-    step, source = poisson_spikes(rate, window, np.random.default_rng(4))
-    _, _, verdict = judge_spikes(step, source, ten.populations, window)
-    assert not verdict.passed
-    failed = [cell.statistic for cell in verdict.failed]
-    assert failed.count("CV") == 8
-    # The rates are NEST's own: the control fails for the right reason.
-    assert failed.count("FR") <= 2
+def test_lines_mark_what_failed(ten):
+    statistics = window_statistics(ten, 0)
+    lines = judge(statistics, ten).lines()
+    assert lines[-1] == "passed"
+    assert not any("!" in line for line in lines)
+    silent = changed(statistics, "L5I", cc=np.empty(0))
+    lines = judge(silent, ten).lines()
+    assert lines[-1] == "failed: CC of L5I"
+    assert [line.split()[0] for line in lines if "!" in line] == ["L5I"]
+    assert [line.split()[0] for line in lines[2:10]] == [name for name, _ in ten.populations]
+    assert lines[7].split()[-2:] == ["1.0000", f"/{thresholds(ten)[2, 5]:.4f}!"]
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)

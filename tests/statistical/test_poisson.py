@@ -1,0 +1,44 @@
+"""Negative control: independent Poisson spikes at NEST's own rates, neuron by neuron."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from csnn.validation.baseline import RESOLUTION, load_baseline
+from csnn.validation.criteria import judge_spikes
+from csnn.validation.poisson_control import poisson_spikes
+from csnn.validation.statistics import Window
+
+
+def judge_poisson(seconds, realisation):
+    ten = load_baseline(10000)
+    rate = np.concatenate([ten.samples["FR", name][realisation] for name, _ in ten.populations])
+    window = Window(first_step=5001, n_steps=10000 * seconds)
+    rng = np.random.default_rng(realisation)
+    step, source = poisson_spikes(rate * RESOLUTION["FR"], window, rng)
+    return judge_spikes(step, source, ten.populations, window)[2]
+
+
+def failed_cells(verdict, statistic):
+    return sum(cell.statistic == statistic for cell in verdict.failed)
+
+
+def test_one_second_fails_by_irregularity():
+    verdict = judge_poisson(1, 0)
+    assert not verdict.passed
+    assert failed_cells(verdict, "CV") == 8
+    # Poisson counts of one second scatter more than the network's, so that FR fails as well; CC
+    # sees nothing in so short a time.
+    assert [test.statistic for test in verdict.failed_pooled] == ["FR", "CV"]
+    assert failed_cells(verdict, "CC") == 0
+
+
+@pytest.mark.parametrize("realisation", range(3))
+def test_ten_seconds_fail_by_irregularity_and_correlation(realisation):
+    verdict = judge_poisson(10, realisation)
+    assert not verdict.passed
+    assert failed_cells(verdict, "CV") == 8
+    assert {"CV", "CC"} <= {test.statistic for test in verdict.failed_pooled}
+    # Single cells of CC would not do: NEST realisations differ too much among themselves.
+    assert failed_cells(verdict, "CC") <= 2
