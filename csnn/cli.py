@@ -29,6 +29,8 @@ from csnn.progress import set_quiet
 from csnn.spec import checks
 from csnn.spec.builtin import BUILTINS, build, nearest
 from csnn.spec.description import Description
+from csnn.spec.machine import Run
+from csnn.spec.network import Network
 from csnn.spec.toml import dumps, load
 
 OK, MISMATCH, INTERRUPTED = 0, 1, 130
@@ -114,7 +116,10 @@ def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def _description(options: argparse.Namespace) -> Description:
-    """Build the description from NETWORK and the options that override it."""
+    """Build the description from NETWORK and the options of network and machine.
+
+    Its run is the file's own: an image does not depend on how it is to be run.
+    """
     scaling = _given(options, "scale", "n_scale", "k_scale")
     name = options.network
     if name in BUILTINS:
@@ -129,17 +134,20 @@ def _description(options: argparse.Namespace) -> Description:
                          "scales built-in networks only; set it in the file")  # fmt: skip
         description = load(path)
     machine = _given(options, "partition", "n_nodes", "row_layout")
+    if not machine:
+        return description
+    return dataclasses.replace(
+        description, machine=dataclasses.replace(description.machine, **machine)
+    )
+
+
+def _run_of(options: argparse.Namespace, settings: Run) -> Run:
+    """Return `settings` with what the options say otherwise."""
     run = _given(options, "time_ms", "warmup_ms", "seed", "threads")
     record = _integers("--record", getattr(options, "record", None))
     if record is not None:
         run["record"] = record
-    return dataclasses.replace(
-        description,
-        machine=dataclasses.replace(description.machine, **machine)
-        if machine
-        else description.machine,
-        run=dataclasses.replace(description.run, **run) if run else description.run,
-    )
+    return dataclasses.replace(settings, **run)
 
 
 def _warn(notes: Sequence[str]) -> None:
@@ -160,14 +168,13 @@ def _blamed(options: argparse.Namespace) -> Iterator[None]:
         raise located(options.network, error) from None
 
 
-def _check_run(description: Description) -> None:
+def _check_run(run: Run, network: Network) -> None:
     """Refuse times and recorded neurons that do not fit the network, before anything is made."""
     from csnn.simulator.recording import check_recorded
     from csnn.simulator.session import run_steps
 
-    run = description.run
-    run_steps(run.time_ms, run.warmup_ms, description.network.dt_ms)
-    check_recorded(run.record, description.network.size)
+    run_steps(run.time_ms, run.warmup_ms, network.dt_ms)
+    check_recorded(run.record, network.size)
 
 
 # Commands
@@ -180,9 +187,9 @@ def _run(options: argparse.Namespace) -> int:
     from netgen.build import generate
 
     description = _description(options)
-    run = description.run
+    run = _run_of(options, description.run)
     with _blamed(options):
-        _check_run(description)
+        _check_run(run, description.network)
     require_simulator(options.simulator)
     with output.prepared(options.out) as directory, output.own_image(directory) as path:
         with _blamed(options):
@@ -226,7 +233,7 @@ def _result_lines(result: dict[str, Any]) -> list[str]:
     verdict = result.get("verdict")
     lines = [
         f"{result['network']}: {result['neurons']:,} neurons, {result['synapses']:,} synapses on "
-        f"{result['nodes']} nodes, image {result['image']['bytes'] / 1e6:.1f} MB",
+        f"{result['nodes']} nodes, image {_size(result['image']['bytes'])}",
         f"rates in spikes/s: {rates}",
         f"wall time per model second {_number(result['rtf'])}, peak memory "
         f"{result['peak_mb']:.0f} MB",
@@ -246,6 +253,10 @@ def _result_lines(result: dict[str, Any]) -> list[str]:
     return [row.replace("\xa0", " ") for row in wrapped]
 
 
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.1f} kB"
+
+
 def _number(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.2f}"
 
@@ -254,7 +265,7 @@ def _generate(options: argparse.Namespace) -> int:
     from netgen.build import generate
 
     description = _description(options)
-    run = description.run
+    run = _run_of(options, description.run)
     with _blamed(options):
         image = generate(description, run.seed, options.out, threads=run.threads)
     manifest = image.manifest
@@ -263,7 +274,7 @@ def _generate(options: argparse.Namespace) -> int:
     lines = [
         f"{image.path}: {image.n_neurons:,} neurons, {manifest['synapses']:,} synapses, "
         f"{image.n_nodes} nodes",
-        f"{image.node_bytes / 1e6:.1f} MB in {manifest['generate_s']:.1f} s, "
+        f"{_size(image.node_bytes)} in {manifest['generate_s']:.1f} s, "
         f"{explicit:.1f} times smaller than the synapses in explicit form",
     ]
     fit = manifest.get("edge_fit")
@@ -290,11 +301,7 @@ def _simulate(options: argparse.Namespace) -> int:
         earlier = output.read_result(Path(options.out))
         kept = {name: earlier[name] for name in ("time_ms", "warmup_ms", "threads")}
         settings = dataclasses.replace(settings, **kept, record=tuple(earlier["record"]))
-    given = _given(options, "time_ms", "warmup_ms", "threads")
-    record = _integers("--record", options.record)
-    if record is not None:
-        given["record"] = record
-    run = dataclasses.replace(settings, **given, seed=image.manifest["seed"])
+    run = dataclasses.replace(_run_of(options, settings), seed=image.manifest["seed"])
     check_recorded(run.record, image.n_neurons)
     run_steps(run.time_ms, run.warmup_ms, image.dt_ms)
     require_simulator(options.simulator)
@@ -371,24 +378,25 @@ def _bench(options: argparse.Namespace) -> int:
     from netgen.build import generate
 
     description = _description(options)
+    run = _run_of(options, description.run)
     if not options.no_nest:
         checks.positive("bench", "nest_time_ms", options.nest_time_ms)
     with _blamed(options):
-        _check_run(description)
+        _check_run(run, description.network)
         require_simulator("fast")
         with tempfile.TemporaryDirectory(prefix="csnn-bench-") as folder:
             figures = bench(
                 description,
-                description.run,
+                run,
                 lambda d, seed, path, threads: generate(d, seed, path, threads=threads),
                 Path(folder) / "image",
                 nest_time_ms=None if options.no_nest else options.nest_time_ms,
             )
     rows = [
         ("generation, s", "generate_s", 1),
-        ("image, MB", "image_mb", 1),
+        ("image, MB", "image_mb", 3),
         ("wall s per model s", "rtf", 2),
-        ("peak memory, MB", "peak_mb", 0),
+        ("peak memory, MB", "peak_mb", 1),
         ("synaptic events / s", "events_per_s", 0),
     ]
     other = figures["nest"]

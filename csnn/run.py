@@ -19,7 +19,6 @@ from csnn.errors import InvalidInputError, reject
 from csnn.image.store import NETWORK_FILE, Image, open_image
 from csnn.neurons.registry import MODELS
 from csnn.progress import progress
-from csnn.report.html import write_report
 from csnn.simulator.session import Session, mean_rates_hz, simulate, whole_steps
 from csnn.simulator.state import load_checkpoint, save_checkpoint
 from csnn.spec.machine import Run
@@ -278,6 +277,9 @@ def _image_of(directory: Path, result: dict[str, Any]) -> Image:
 
 def report_run(directory: Path) -> Path:
     """Validate a run, record the verdict in its result, and write its report."""
+    # Loads matplotlib, which simulating does not need.
+    from csnn.report.html import write_report
+
     began = time.perf_counter()
     validation = validate_run(directory)
     result = output.read_result(directory)

@@ -133,9 +133,11 @@ class RowAudit:
 
     def _outcomes(
         self, pair: _Pair, name: str, table: npt.NDArray[np.void], drawn: npt.NDArray[np.uint32]
-    ) -> I64:
+    ) -> npt.NDArray[np.uint8]:
         outcomes, probabilities = table_pmf(table)
-        place = np.searchsorted(outcomes, drawn)
+        places = np.zeros(1 << 16, dtype=np.uint8)
+        places[outcomes] = np.arange(len(outcomes))
+        place = places[drawn]
         known = (name, table.tobytes())
         if known not in pair.outcomes:
             pair.outcomes[known] = (np.zeros(len(outcomes), dtype=np.int64), probabilities)

@@ -135,7 +135,12 @@ def goodness(group: str, name: str, parts: Sequence[tuple[I64, F64]]) -> Check |
     merged: list[tuple[F64, F64]] = []
     for counts, probabilities in parts:
         place = merge(probabilities, MIN_EXPECTED / max(int(counts.sum()), 1))
-        merged.append((np.bincount(place, counts), np.bincount(place, probabilities)))
+        merged.append(
+            (
+                np.bincount(place, counts).astype(np.float64),
+                np.bincount(place, probabilities).astype(np.float64),
+            )
+        )
     return pearson(group, name, merged)
 
 
@@ -180,8 +185,8 @@ def independence(group: str, name: str, tables: Sequence[I64]) -> Check | None:
         share = np.sqrt(MIN_EXPECTED / total)
         rows = merge(table.sum(axis=1) / total, share)
         columns = merge(table.sum(axis=0) / total, share)
-        small = np.zeros((int(rows.max()) + 1, int(columns.max()) + 1))
-        np.add.at(small, (rows[:, None], columns[None, :]), table)
+        small = np.add.reduceat(table, np.flatnonzero(np.diff(rows, prepend=-1)), axis=0)
+        small = np.add.reduceat(small, np.flatnonzero(np.diff(columns, prepend=-1)), axis=1)
         if min(small.shape) < 2:
             continue
         expected = np.outer(small.sum(axis=1), small.sum(axis=0)) / total

@@ -220,11 +220,15 @@ def _density(
     )
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
 
 
 def _edges(sample: F64, statistic: str, duration_ms: float) -> F64:
-    # Few pairs correlate strongly; with all of them the bulk would be two bins wide.
+    # Few pairs correlate strongly; with all of them the bulk would be two bins wide. Pairs of rare
+    # spikers are nearly all negative: zero and as much on its other side still belong to the view.
     low, high = np.quantile(sample, [0.005, 0.975] if statistic == "CC" else [0.002, 0.998])
+    if statistic == "CC":
+        high = max(float(high), -float(low))
     if statistic == "FR":
         # Rates are multiples of one spike per window; other bins would beat with them.
         quantum = 1000.0 / duration_ms

@@ -11,27 +11,21 @@ from typing import Any
 import numpy.typing as npt
 
 from csnn.files import atomic_file, reported
+from csnn.image.store import NETWORK_FILE
 from csnn.report import figures
-from csnn.report.markup import (
-    STYLE,
-    definitions,
-    escape,
-    figure_block,
-    number,
-    section,
-    table,
-)
+from csnn.report.comparison import banner, comparison
+from csnn.report.machine import cost, fidelity, image_sizes
+from csnn.report.markup import STYLE, definitions, escape, figure_block, flat, number, section
 from csnn.validation.baseline import Baseline
 from csnn.validation.criteria import Verdict
-from csnn.validation.statistics import STATISTICS, Statistics
+from csnn.validation.statistics import Statistics
 
-# Sizes Heittmann et al. (2022) give for the same network.
-PAPER_IMAGE_BYTES = 348e6
-PAPER_EXPLICIT_BYTES = 2.5e9
-STATISTIC_NAMES = {
-    "FR": "firing rate",
-    "CV": "irregularity (CV of inter-spike intervals)",
-    "CC": "pairwise correlation",
+RUN_FACTS = {
+    "seed": "seed {}",
+    "warmup_ms": "warm-up {:g} ms, not recorded",
+    "nodes": "{:,} compute nodes",
+    "simulator": "{} simulator",
+    "threads": "{} threads",
 }
 
 
@@ -53,9 +47,10 @@ def write_report(
         Existing folder of the run.
     result : mapping
         What the run measured. Used where present: `network`, `neurons`, `synapses`, `time_ms`,
-        `warmup_ms`, `rtf`, `seed`, `threads`, `notes` (list of str), `verdict_note` (why there is
-        no verdict), `fidelity` (list of dict), `image` (dict with `bytes`, `explicit_bytes` and
-        anything else), `timings` (stage to seconds), `peak_mb`, `manifest` (dict).
+        `warmup_ms`, `rtf`, `seed`, `threads`, `nodes`, `simulator`, `command` (what the user
+        typed), `notes` (list of str), `verdict_note` (why there is no verdict), `fidelity` (list of
+        dict), `image` (dict with `bytes`, `explicit_bytes` and anything else), `timings` (stage to
+        seconds), `events_per_s`, `peak_mb`, `manifest` (dict).
     step, source : ndarray of integers, shape (spikes,)
         Spikes after the warm-up.
     populations : sequence of (name, size)
@@ -116,11 +111,11 @@ def render_page(
     parts = [
         _headline(network, result, populations, statistics, verdict),
         _activity(images, baseline),
-        _comparison(images, statistics, verdict, baseline),
-        _fidelity(result.get("fidelity")),
-        _image(result.get("image")),
-        _cost(result),
-        section("Manifest", definitions(_flat(result.get("manifest") or {}))),
+        comparison(images, statistics, verdict, baseline),
+        fidelity(result.get("fidelity")),
+        image_sizes(result.get("image")),
+        cost(result),
+        _reproduction(result),
     ]
     body = "\n".join(part for part in parts if part)
     return (
@@ -152,40 +147,14 @@ def _headline(
     tiles = "".join(
         f"<div><b>{escape(value)}</b><span>{escape(label)}</span></div>" for label, value in facts
     )
-    run = [
-        f"{label} {number(result[key])}{unit}"
-        for key, label, unit in (
-            ("warmup_ms", "warm-up", " ms"),
-            ("seed", "seed", ""),
-            ("threads", "threads", ""),
-        )
-        if key in result
-    ]
+    run = [text.format(result[key]) for key, text in RUN_FACTS.items() if key in result]
+    if statistics.duration_ms < model_ms:
+        run.append(f"statistics of the first {number(statistics.duration_ms / 1000)} s")
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in result.get("notes") or ())
     return (
         f"<header><p class='kicker'>CsNN run report</p><h1>{escape(network)}</h1>"
-        f"{_verdict_banner(result, verdict)}<div class='tiles'>{tiles}</div>"
+        f"{banner(result, verdict)}<div class='tiles'>{tiles}</div>"
         f"<p class='quiet'>{escape(' · '.join(run))}</p>{notes}</header>"
-    )
-
-
-def _verdict_banner(result: Mapping[str, Any], verdict: Verdict | None) -> str:
-    if verdict is None:
-        why = result.get("verdict_note") or "there is no NEST baseline for this network"
-        return f"<p class='verdict none'><b>No verdict:</b> {escape(why)}.</p>"
-    total, failed = len(verdict.cells), verdict.failed
-    note = f" {escape(verdict.note)}." if verdict.note else ""
-    if verdict.passed:
-        return (
-            f"<p class='verdict pass'><b>&#10003; Agrees with NEST.</b> All {total} distributions "
-            f"lie as close to NEST as NEST realisations lie to each other, within the tolerance "
-            f"fixed for {number(verdict.judged_ms / 1000)} s.{note}</p>"
-        )
-    shown = ", ".join(f"{cell.statistic} of {cell.population}" for cell in failed[:8])
-    more = f" and {len(failed) - 8} more" if len(failed) > 8 else ""
-    return (
-        f"<p class='verdict fail'><b>&#10007; Differs from NEST</b> in {len(failed)} of {total} "
-        f"distributions: {escape(shown)}{more}.{note}</p>"
     )
 
 
@@ -202,129 +171,23 @@ def _activity(images: Mapping[str, str], baseline: Baseline | None) -> str:
     )
 
 
-def _comparison(
-    images: Mapping[str, str],
-    statistics: Statistics,
-    verdict: Verdict | None,
-    baseline: Baseline | None,
-) -> str:
-    seconds = number(statistics.duration_ms / 1000)
-    caption = (
-        f"Distributions over {seconds} s: firing rate of all neurons, CV of the intervals of "
-        "neurons with more than 2 spikes, correlation of spike counts in 2 ms bins of pairs of "
-        "250 neurons."
-    )
-    if baseline is not None:
-        caption += " Coloured: this run. Grey band and line: range and mean of the NEST runs."
-    blocks = figure_block(images.get("distributions"), caption)
-    if verdict is None:
-        return section("Distributions", blocks + _sample_table(statistics))
-    blocks += figure_block(
-        images.get("ks"),
-        "Distance to NEST (dot: passes, cross: fails), the range of distances between NEST "
-        "realisations (grey), and the threshold (black mark).",
-    )
-    blocks += _ks_tables(verdict)
-    blocks += (
-        f"<p class='quiet'>NEST seeds {escape(', '.join(map(str, verdict.seeds)))}. The thresholds "
-        f"are fixed in advance, for all cells together to reject another NEST realisation with a "
-        f"probability of about {verdict.family_false_alarm:.0%}.</p>"
-    )
-    return section("Comparison with NEST", blocks)
-
-
-def _ks_tables(verdict: Verdict) -> str:
+def _reproduction(result: Mapping[str, Any]) -> str:
+    """Return the commands that made the run and repeat it, and the manifest."""
     blocks = ""
-    for statistic in STATISTICS:
-        rows = [
-            (
-                cell.population,
-                f"{cell.distance:.3f}",
-                f"{cell.nest_low:.3f} – {cell.nest_high:.3f}",
-                f"{cell.threshold:.3f}",
-                "✓ pass" if cell.passed else "✗ fail",
-            )
-            for cell in verdict.cells
-            if cell.statistic == statistic
-        ]
-        head = ("population", "this run – NEST", "NEST – NEST", "threshold", "verdict")
-        blocks += f"<h3>KS distance, {STATISTIC_NAMES[statistic]}</h3>" + table(
-            head, rows, marked=[row[-1].startswith("✗") for row in rows]
+    if result.get("command"):
+        blocks += "<p class='quiet'>This run was made by</p>" + _command(str(result["command"]))
+    if {"time_ms", "warmup_ms", "seed"} <= set(result):
+        # The image names its network; a scaled or edited one is repeated as well.
+        again = (
+            f"csnn run image/{NETWORK_FILE} --time-ms {result['time_ms']:g} --warmup-ms "
+            f"{result['warmup_ms']:g} --seed {result['seed']} --out AGAIN"
         )
-    return blocks
-
-
-def _sample_table(statistics: Statistics) -> str:
-    rows = [
-        (
-            p.name,
-            number(p.size),
-            number(p.n_spikes),
-            *(number(float(s.mean())) if s.size else "–" for s in (p.rate, p.cv, p.cc)),
+        blocks += (
+            "<p class='quiet'>In the folder of this page, the run is repeated, and its spikes are "
+            "judged once more, by</p>" + _command(f"{again}\ncsnn validate .")
         )
-        for p in statistics.populations
-    ]
-    return table(("population", "neurons", "spikes", "mean FR (/s)", "mean CV", "mean CC"), rows)
+    return section("Origin", blocks + definitions(flat(result.get("manifest") or {})))
 
 
-def _fidelity(rows: Sequence[Mapping[str, Any]] | None) -> str:
-    if not rows:
-        return ""
-    head = list(dict.fromkeys(key for row in rows for key in row))
-    return section(
-        "Table fidelity",
-        table(
-            [key.replace("_", " ") for key in head],
-            [[number(row.get(key, "–")) for key in head] for row in rows],
-        ),
-    )
-
-
-def _image(image: Mapping[str, Any] | None) -> str:
-    if not image:
-        return ""
-    size, explicit = image.get("bytes"), image.get("explicit_bytes")
-    rows = [("this image", _megabytes(size), "1")] if size else []
-    if size and explicit:
-        rows.append(("every synapse stored", _megabytes(explicit), f"{explicit / size:.1f}"))
-    if size and image.get("full_scale_pd14"):
-        rows += [
-            (label, _megabytes(paper), f"{paper / size:.1f}")
-            for label, paper in (
-                ("image of Heittmann et al. (2022)", PAPER_IMAGE_BYTES),
-                ("explicit network, same paper", PAPER_EXPLICIT_BYTES),
-            )
-        ]
-    known = {"bytes", "explicit_bytes", "full_scale_pd14"}
-    rest = _flat({k: v for k, v in image.items() if k not in known})
-    sizes = table(("", "size", "relative"), rows) if rows else ""
-    return section("Machine image", sizes + definitions(rest))
-
-
-def _megabytes(size: float) -> str:
-    return f"{number(size / 1e6)} MB"
-
-
-def _cost(result: Mapping[str, Any]) -> str:
-    timings = result.get("timings") or {}
-    blocks = ""
-    if timings:
-        rows = [(stage.replace("_", " "), f"{value:.2f} s") for stage, value in timings.items()]
-        blocks += table(("stage", "wall time"), rows)
-    facts = {}
-    if result.get("peak_mb") is not None:
-        facts["peak memory"] = f"{number(result['peak_mb'])} MB"
-    return section("Time and memory", blocks + definitions(facts))
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{name}.")
-        elif isinstance(value, (list, tuple)):
-            flat[name] = ", ".join(str(item) for item in value)
-        else:
-            flat[name] = value
-    return flat
+def _command(text: str) -> str:
+    return f"<pre>{escape(text)}</pre>"

@@ -26,7 +26,8 @@ font-variant-numeric:tabular-nums}
 .tiles span,.quiet,figcaption{color:#555;font-size:.9rem}
 .note{padding:.5rem .9rem;background:#fff7e0;border-left:6px solid #E69F00}
 figure{margin:1.2rem 0 1.8rem}
-figure img{display:block;width:100%;height:auto;background:#fff;border:1px solid #e3e3de}
+figure img{display:block;width:100%;min-width:38rem;height:auto;background:#fff;
+border:1px solid #e3e3de}
 figcaption{margin-top:.5rem;max-width:46rem}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}
@@ -35,12 +36,17 @@ th{font-weight:600;border-bottom:1.5px solid #222}
 th:first-child,td:first-child{text-align:left;padding-left:0}
 th:last-child,td:last-child{padding-right:0}
 tr.marked td{font-weight:600;background:#fbeee5}
+pre{margin:.6rem 0;padding:.6rem .9rem;background:#efefec;font-size:.85rem;white-space:pre-wrap;
+overflow-wrap:anywhere}
+details{margin:.8rem 0}
+summary{cursor:pointer;font-size:.92rem;color:#555}
+details p{font-size:.85rem;color:#555;margin:.5rem 0}
 dl{display:grid;grid-template-columns:minmax(9rem,max-content) 1fr;gap:.25rem 1.2rem;
 font-size:.92rem}
 dt{color:#555;overflow-wrap:anywhere}
 dd{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
 @media(max-width:36rem){main{padding:1.2rem .8rem 3rem}h1{font-size:1.6rem}dl{display:block}
-dd{margin:0 0 .5rem}th,td{padding:.32rem .45rem;font-size:.85rem}}
+dd{margin:0 0 .5rem}th,td{padding:.32rem .3rem;font-size:.8rem}}
 @media print{body{background:#fff;font-size:10.5pt}main{max-width:none;padding:0}
 figure,table,.verdict{break-inside:avoid}h2,h3{break-after:avoid}}
 """
@@ -73,7 +79,8 @@ def figure_block(png_base64: str | None, caption: str) -> str:
     if not png_base64:
         return ""
     return (
-        f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{png_base64}">'
+        f'<figure><div class="scroll"><img alt="{escape(caption)}" '
+        f'src="data:image/png;base64,{png_base64}"></div>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
@@ -93,6 +100,11 @@ def table(
     )
 
 
+def disclosure(summary: str, content: str) -> str:
+    """Return content that is folded away under a line of text; nothing if there is none."""
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>" if content else ""
+
+
 def definitions(pairs: Mapping[str, Any]) -> str:
     """Return a list of names and values, or nothing if there are none."""
     if not pairs:
@@ -102,3 +114,17 @@ def definitions(pairs: Mapping[str, Any]) -> str:
         for name, value in pairs.items()
     )
     return f"<dl>{items}</dl>"
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested names and values as one level, names joined by colons."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{name}: ")
+        elif isinstance(value, (list, tuple)):
+            found[name] = ", ".join(str(item) for item in value)
+        else:
+            found[name] = value
+    return found

@@ -65,7 +65,8 @@ class PoissonInput:
     """Independent Poisson spike trains onto each neuron of a population.
 
     `rate_hz` is the summed rate per neuron (number of external synapses times their rate).
-    `changes` holds (time_ms, rate_hz) steps, effective from the first step that ends after it.
+    `changes` holds (time_ms, rate_hz) pairs, in force from the first step that begins at that time
+    or later.
     """
 
     rate_hz: float

@@ -64,7 +64,8 @@ OWN_SHARE = 0.5
 class Cell:
     """The judgement of one statistic of one population; all numbers are KS distances.
 
-    `nest_low`, `nest_mean` and `nest_high` span the distances between NEST realisations.
+    `nest_low`, `nest_mean` and `nest_high` are those of the NEST windows: each one's mean distance
+    to the windows of the other realisations, as `distance` is one to all windows.
     """
 
     population: str
@@ -185,13 +186,20 @@ def centres(baseline: Baseline) -> F64:
     return np.asarray(unit * np.exp(OWN_SHARE * own + (1.0 - OWN_SHARE) * pooled))
 
 
-def leave_one_out(baseline: Baseline) -> F64:
-    """Return log(distance / centre) of every window, judged by the other seeds; (W, 3, P)."""
-    ratios = np.empty((baseline.window_seed.size, *baseline.distances.shape[:2]))
+def nest_distances(baseline: Baseline) -> F64:
+    """Return the mean distance of every window to those of the other seeds, shape (W, 3, P)."""
+    found = np.empty((baseline.window_seed.size, *baseline.distances.shape[:2]))
     for seed in baseline.seeds:
         own = baseline.window_seed == seed
-        score = baseline.distances[:, :, own][:, :, :, ~own].mean(axis=3)
-        ratios[own] = np.moveaxis(np.log(score), 2, 0) - np.log(centres(baseline.without(seed)))
+        found[own] = np.moveaxis(baseline.distances[:, :, own][:, :, :, ~own].mean(axis=3), 2, 0)
+    return found
+
+
+def leave_one_out(baseline: Baseline) -> F64:
+    """Return log(distance / centre) of every window, judged by the other seeds; (W, 3, P)."""
+    ratios = np.log(nest_distances(baseline))
+    for seed in baseline.seeds:
+        ratios[baseline.window_seed == seed] -= np.log(centres(baseline.without(seed)))
     return ratios
 
 
@@ -265,7 +273,7 @@ def judge(
     if sizes != baseline.populations:
         raise reject("candidate.populations", sizes, f"must be {baseline.populations}")
     limit, pooled_limit = thresholds(baseline), pooled_thresholds(baseline)
-    between, nest_ratio = nest_pairs(baseline), np.exp(leave_one_out(baseline).mean(axis=2))
+    nest, nest_ratio = nest_distances(baseline), np.exp(leave_one_out(baseline).mean(axis=2))
     distances = np.empty_like(limit)
     cells = []
     for s, statistic in enumerate(STATISTICS):
@@ -278,9 +286,9 @@ def judge(
                     population=population.name,
                     statistic=statistic,
                     distance=distance,
-                    nest_low=float(between[s, p].min()),
-                    nest_mean=float(between[s, p].mean()),
-                    nest_high=float(between[s, p].max()),
+                    nest_low=float(nest[:, s, p].min()),
+                    nest_mean=float(nest[:, s, p].mean()),
+                    nest_high=float(nest[:, s, p].max()),
                     threshold=float(limit[s, p]),
                     passed=bool(distance <= limit[s, p]),
                 )

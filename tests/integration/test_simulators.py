@@ -28,6 +28,7 @@ from csnn.spec.network import (
     FixedTotalNumber,
     LifNeuron,
     Network,
+    PoissonInput,
 )
 from csnn.spec.pd14 import pd14
 
@@ -248,6 +249,25 @@ def test_saturation_flags_stay_where_they_belong(tmp_path: Path) -> None:
     wanted = check_all(image, tmp_path, threads=(1, 2), saturation_limit=int(250.0 / grid))
     of_E = np.array([node.population == 0 for node in image.nodes])
     assert wanted[1].saturated.tolist() == (~of_E).tolist()
+
+
+def test_saturation_flags_are_sticky(tmp_path: Path) -> None:
+    # The drive ends early; long after the last clipped word the flags are still up.
+    driven = networks.population(
+        "E",
+        40,
+        poisson=PoissonInput(rate_hz=15000.0, weight_pA=150.0, changes=((0.8, 0.0),)),
+    )
+    network = networks.network(
+        networks.projection("E", "I", AllToAll()),
+        populations=(driven, networks.population("I", 30, poisson=None)),
+    )
+    image = networks.image(network, tmp_path / "image")
+    grid = 2.0 ** image.nodes[0].grid_exponent
+    limit = int(250.0 / grid)
+    _, state = check_all(image, tmp_path, steps=50, saturation_limit=limit)
+    assert not state.delay_buffer.any()
+    assert state.saturated.tolist() == [False, False, True, True]
 
 
 @pytest.mark.parametrize(

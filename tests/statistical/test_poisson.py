@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
+from full_scale import PD14, poisson_control, window
 
-from csnn.validation.baseline import RESOLUTION, load_baseline
 from csnn.validation.criteria import judge_spikes
-from csnn.validation.poisson_control import poisson_spikes
-from csnn.validation.statistics import Window
 
 
 def judge_poisson(seconds, realisation):
-    ten = load_baseline(10000)
-    rate = np.concatenate([ten.samples["FR", name][realisation] for name, _ in ten.populations])
-    window = Window(first_step=5001, n_steps=10000 * seconds)
-    rng = np.random.default_rng(realisation)
-    step, source = poisson_spikes(rate * RESOLUTION["FR"], window, rng)
-    return judge_spikes(step, source, ten.populations, window)[2]
+    spikes = poisson_control(realisation, 1000.0 * seconds)
+    return judge_spikes(*spikes, PD14, window(1000.0 * seconds))[2]
 
 
 def failed_cells(verdict, statistic):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -344,6 +345,25 @@ def test_scatter_is_multinomial(count: int, n: int) -> None:
             for b in range(13 - a)
         }
         assert chi_square(Counter(bytes([a, b]) for a, b, _ in drawn.tolist()), law) > LEVEL
+
+
+class CountingGenerator(np.random.Generator):
+    """Counts the histograms that are drawn."""
+
+    histograms = 0
+
+    def multinomial(self, *args: Any, **options: Any) -> Any:
+        self.histograms += 1
+        return super().multinomial(*args, **options)
+
+
+def test_scatter_draws_again_when_there_are_too_many() -> None:
+    rng = CountingGenerator(np.random.PCG64(13))
+    lengths = np.array([scatter(300, 60, rng) for _ in range(4000)])
+    assert rng.histograms > 4000
+    assert (lengths.sum(axis=1) == 300).all()
+    law = stats.binom(300, 1 / 60).pmf(np.arange(60))
+    assert counts_p_value(lengths[:, 17], law) > LEVEL
 
 
 @pytest.mark.parametrize("autapses", [True, False])

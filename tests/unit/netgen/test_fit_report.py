@@ -39,8 +39,8 @@ def node_fit(**changes: Any) -> NodeFit:
     return NodeFit(**{**settings, **changes})
 
 
-def report_of(*fits: tuple[str, str, int, NodeFit], E: int = 3, I: int = 2) -> dict[str, Any]:
-    report = FitReport([("E", E), ("I", I)])
+def report_of(*fits: tuple[str, str, int, NodeFit], n_ex: int = 3, n_in: int = 2) -> dict[str, Any]:
+    report = FitReport([("E", n_ex), ("I", n_in)])
     for fit in fits:
         report.add(*fit)
     return report.to_dict()
@@ -95,7 +95,7 @@ def test_numbers_of_several_sub_networks() -> None:
         weight=(np.array([2.0]), np.array([1.0])),
     )
     fits = [("I", "E", 0, node_fit()), ("E", "E", 0, other), ("E", "I", 1, node_fit())]
-    report = report_of(*fits, I=3)
+    report = report_of(*fits, n_in=3)
     assert [(pair["source"], pair["target"]) for pair in report["pairs"]] == [
         ("E", "E"),
         ("I", "E"),
@@ -120,7 +120,7 @@ def test_numbers_of_several_sub_networks() -> None:
 
 def test_the_order_of_nodes_does_not_matter() -> None:
     fits = [("E", "E", k, node_fit()) for k in range(2)] + [("E", "I", 2, node_fit())]
-    assert report_of(*fits, E=6, I=3) == report_of(*fits[::-1], E=6, I=3)
+    assert report_of(*fits, n_ex=6, n_in=3) == report_of(*fits[::-1], n_ex=6, n_in=3)
 
 
 def test_constant_weights_have_no_variance_to_lose() -> None:

@@ -18,14 +18,49 @@ from csnn.validation.poisson_control import poisson_spikes
 from csnn.validation.statistics import Window, compute_statistics
 
 OWN = [("E", 80), ("I", 20)]
+
+
+def moments(mean, unit_error=1e-9):
+    """Return the fidelity of one table, as a manifest has it."""
+    return {
+        "target_mean": mean,
+        "target_sd": 0.1 * abs(mean),
+        "table_mean": mean,
+        "table_sd": 0.1 * abs(mean),
+        "mean_error": unit_error,
+        "variance_error": 2 * unit_error,
+        "ks_distance": 0.0127,
+        "wasserstein_distance": 0.02,
+        "n_outcomes": 64,
+    }
+
+
+def projection(label, weight):
+    tables = {
+        "weight": moments(weight),
+        "delay": moments(1.5),
+        "delay_unrounded": moments(1.5, 1e-3),
+    }
+    return {"projection": label} | tables
+
+
 RESULT = {
     "network": "a <b>bold</b> & 'quoted' name",
     "neurons": 100,
     "synapses": 12345678,
     "time_ms": 300.0,
+    "warmup_ms": 50.0,
+    "seed": 7,
+    "command": "csnn run 'a b' --seed 7",
     "rtf": 2.5,
     "notes": ["<script>alert(1)</script>"],
-    "fidelity": [{"table": "E -> I", "mean_error": 1e-6}],
+    "fidelity": [
+        projection("E->E", 87.8085),
+        projection("I->E", -351.234),
+        projection("E->I", 87.8085),
+        projection("I->I", -351.234),
+        projection("E->I twice", 175.617),
+    ],
     "image": {"bytes": 100_000_000, "explicit_bytes": 2_000_000_000, "full_scale_pd14": True},
     "timings": {"generate": 12.5},
     "peak_mb": 700.0,
@@ -97,7 +132,10 @@ def test_sections_and_files(tmp_path):
         "25.0",  # the paper's explicit network over this image
         "12.50 s",
         "700 MB",
-        "tools.numpy",
+        "tools: numpy",
+        "seed 7 · warm-up 50 ms",
+        "csnn run 'a b' --seed 7",
+        "csnn run image/network.toml --time-ms 300 --warmup-ms 50 --seed 7 --out AGAIN",
     ):
         assert text in page.text
     assert sorted(p.name for p in (tmp_path / "figures").iterdir()) == [
@@ -114,9 +152,23 @@ def test_sections_and_files(tmp_path):
 @pytest.mark.parametrize("rate", [0.0, 5.0])
 def test_missing_sections_are_left_out(tmp_path, rate):
     page = Page(write_own(tmp_path, {}, rate).read_text(encoding="utf-8"))
-    for title in ("Table fidelity", "Machine image", "Manifest", "Time and memory"):
+    for title in ("Table fidelity", "Machine image", "Origin", "Time and memory"):
         assert title not in page.text
     assert "Activity" in page.text
+
+
+def test_projections_with_equal_tables_share_a_row(tmp_path):
+    page = Page(write_own(tmp_path).read_text(encoding="utf-8"))
+    assert "5 projections use 3 different pairs of tables" in page.text
+    for text, count in (
+        ("E->E and 1 more87.81 ± 8.78 pA1e-092e-090.01364", 1),
+        ("I->E and 1 more-351.2 ± 35.1 pA", 1),
+        ("E->I twice175.6 ± 17.6 pA", 1),
+        ("1.5 ± 0.15 ms1e-092e-090.013640.002", 3),
+        ("E->E, E->I", 1),
+        ("I->E, I->I", 1),
+    ):
+        assert page.text.count(text) == count, text
 
 
 def test_failed_verdict_is_shown(tmp_path):
@@ -130,8 +182,12 @@ def test_failed_verdict_is_shown(tmp_path):
     assert "Differs from NEST" in page.text
     assert "Agrees with NEST" not in page.text
     assert "The first 1000 ms of 1200 ms were judged" in page.text
-    assert page.text.count("✗ fail") == len(verdict.failed) > 0
-    assert page.text.count("✓ pass") == 24 - len(verdict.failed)
+    assert f"{len(verdict.failures)} of 27 tests" in page.text
+    assert page.text.count("✗ fail") == len(verdict.failures) > len(verdict.failed) > 0
+    assert page.text.count("✓ pass") == 27 - len(verdict.failures)
+    assert f"{verdict.pooled[1].ratio:.2f}" in page.text
+    assert "NEST 3.10.0, seeds 123450, 123451, 123452, 30 windows of 1 s" in page.text
+    assert "after 0.5 s of warm-up" in page.text
     assert (tmp_path / "figures" / "ks.png").is_file()
     summary = json.loads((tmp_path / "statistics.json").read_text())
     assert summary["verdict"]["passed"] is False

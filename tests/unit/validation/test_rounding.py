@@ -33,7 +33,7 @@ from csnn.validation.rounding import RunningBound, half_ulp, lif_worst_case, spi
 
 DOC = Path(__file__).resolve().parents[3] / "docs" / "numerics.md"
 # The grid of the full-scale image.
-GRID_PA = 2.0**-5
+GRID_PA = 2.0**-4
 DT_MS = 0.1
 SEEDS = 3
 LIMIT_MV = 1e-3

@@ -1,0 +1,122 @@
+"""Calling the command line inside a test, and a small network for it."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from csnn.cli import main
+
+# Neurons 100 to 104 start above threshold and spike in step 1.
+SMALL = """\
+name = "small"
+
+[run]
+time_ms = 60.0
+warmup_ms = 20.0
+seed = 3
+threads = 1
+
+[machine]
+neurons_per_node = 40
+
+[[population]]
+name = "E"
+size = 80
+poisson = { rate_hz = 12000.0, weight_pA = 90.0 }
+V_init_mV = { distribution = "uniform", low = -65.0, high = -50.5 }
+
+[[population]]
+name = "I"
+size = 20
+poisson = { rate_hz = 12000.0, weight_pA = 90.0 }
+V_init_mV = { distribution = "uniform", low = -65.0, high = -50.5 }
+
+[[population]]
+name = "P"
+size = 5
+V_init_mV = -40.0
+
+[[projection]]
+source = "E"
+target = "E"
+rule = { name = "fixed_indegree", indegree = 10 }
+weight_pA = { distribution = "normal", mu = 90.0, sigma = 9.0, minimum = 0.0 }
+delay_ms = { distribution = "normal", mu = 1.5, sigma = 0.75, minimum = 0.1 }
+
+[[projection]]
+source = "E"
+target = "I"
+rule = { name = "pairwise_bernoulli", p = 0.1 }
+weight_pA = 90.0
+delay_ms = 1.5
+
+[[projection]]
+source = "I"
+target = "E"
+rule = { name = "fixed_total_number", count = 400 }
+weight_pA = -360.0
+delay_ms = 0.8
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command returned and printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as one strict JSON value."""
+        return json.loads(self.out, parse_constant=_refuse)
+
+
+def _refuse(text: str) -> None:
+    raise ValueError(f"{text} is not strict JSON")
+
+
+def csnn(*arguments: str | Path) -> Outcome:
+    """Run a command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as leaving:  # argparse: usage and --help
+            code = int(leaving.code or 0)
+    return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def succeed(*arguments: str | Path) -> Outcome:
+    """Run a command that must succeed."""
+    outcome = csnn(*arguments)
+    assert outcome.code == 0, outcome
+    return outcome
+
+
+def network_file(folder: Path, *changes: tuple[str, str], text: str = SMALL) -> Path:
+    """Write the small network with replacements, each of which must apply exactly once."""
+    for old, new in changes:
+        assert text.count(old) == 1, (old, text.count(old))
+        text = text.replace(old, new)
+    path = folder / "small.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def tree(folder: Path) -> dict[str, bytes | str]:
+    """Return every file below `folder` with its content; links with what they name."""
+    found: dict[str, bytes | str] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = f"-> {path.readlink()}"
+        else:
+            found[name] = path.read_bytes() if path.is_file() else "directory"
+    return found

@@ -1,0 +1,574 @@
+"""The commands on small networks: files, streams, exit codes, resuming, interruption."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commands import SMALL, Outcome, csnn, network_file, succeed, tree
+
+from csnn import edges as edge_files
+from csnn import output
+from csnn.image.store import open_image
+from csnn.simulator import session
+from csnn.spec.pd14 import POPULATIONS, SIZES
+from csnn.spec.toml import loads
+from csnn.validation.criteria import judge_spikes
+from csnn.validation.statistics import Window
+
+SCRIPT = Path(sys.executable).with_name("csnn")
+COMMANDS = ("run", "generate", "simulate", "validate", "report", "bench", "show", "export edges")
+RUN_FILES = {"image", "manifest.json", "result.json", "spikes.npz"}
+REPORT_FILES = {"report.html", "statistics.json", "figures"}
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return network_file(tmp_path_factory.mktemp("network"))
+
+
+@pytest.fixture(scope="module")
+def image(network: Path) -> Path:
+    succeed("generate", network, "--out", network.parent / "image")
+    return network.parent / "image"
+
+
+@pytest.fixture(scope="module")
+def finished(network: Path) -> Path:
+    """Return the directory of a complete run; tests only read it."""
+    out = network.parent / "deep" / "run"
+    outcome = succeed("run", network, "--out", out)
+    assert outcome.out == f"{out}/report.html\n"
+    assert "105 neurons" in outcome.err
+    return out
+
+
+def spikes(directory: Path) -> tuple[np.ndarray, np.ndarray]:
+    with np.load(directory / "spikes.npz") as data:
+        assert set(data.files) == {"step", "source"}
+        return data["step"], data["source"]
+
+
+def names(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+def script(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [SCRIPT, *map(str, arguments)], capture_output=True, text=True, check=False, **options
+    )
+
+
+# What the commands leave and print
+
+
+def test_run_leaves_a_complete_directory(finished: Path) -> None:
+    assert names(finished) == RUN_FILES | REPORT_FILES
+    result = json.loads((finished / "result.json").read_text(), parse_constant=pytest.fail)
+    assert result["complete"]
+    assert result["last_step"] == 800
+    assert result["spikes"] == len(spikes(finished)[0]) > 0
+    assert result["seed"] == 3
+    assert result["verdict"] is None
+    assert set(result["timings"]) >= {"generate_s", "simulate_s", "validate_s", "report_s"}
+    page = (finished / "report.html").read_text()
+    assert "data:image/png;base64," in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert open_image(finished / "image").digest == result["image_digest"]
+    output.check(finished, "result.json", "spikes.npz", "report.html", "statistics.json")
+
+
+def test_spikes_are_those_after_the_warmup_with_steps_from_its_start(
+    image: Path, tmp_path: Path
+) -> None:
+    succeed("simulate", image, "--warmup-ms", "0", "--time-ms", "80", "--out", tmp_path / "all")
+    succeed("simulate", image, "--out", tmp_path / "late")
+    step, source = spikes(tmp_path / "all")
+    # Neurons that start above threshold spike in the first step.
+    assert step[0] == 1
+    assert source[:5].tolist() == [100, 101, 102, 103, 104]
+    assert np.all(np.diff(step.astype(np.int64)) >= 0)
+    assert source.max() < 105
+    kept = step > 200
+    assert 0 < kept.sum() < len(step)
+    late_step, late_source = spikes(tmp_path / "late")
+    assert late_step.dtype == late_source.dtype == np.uint32
+    assert late_step.tolist() == step[kept].tolist()
+    assert late_source.tolist() == source[kept].tolist()
+
+
+def test_a_seed_determines_image_and_spikes(network: Path, finished: Path, tmp_path: Path) -> None:
+    for out, seed, threads in (("other", "4", "1"), ("same", "3", "2")):
+        own = tmp_path / out / "image"
+        succeed("generate", network, "--seed", seed, "--threads", threads, "--out", own)
+        succeed("simulate", own, "--threads", threads, "--out", tmp_path / out / "run")
+    images = [open_image(d / "image").digest for d in (finished, *sorted(tmp_path.iterdir()))]
+    assert images[0] == images[2] != images[1]
+    runs = [finished, *sorted(tmp_path.glob("*/run"))]
+    content = [(run / "spikes.npz").read_bytes() for run in runs]
+    assert content[0] == content[2] != content[1]
+
+
+def test_threads_and_simulator_do_not_change_the_spikes(image: Path, tmp_path: Path) -> None:
+    found = set()
+    for i, options in enumerate((["--threads", "1"], ["--threads", "3"], ["--simulator", "plain"])):
+        succeed("simulate", image, *options, "--out", tmp_path / str(i))
+        found.add((tmp_path / str(i) / "spikes.npz").read_bytes())
+    assert len(found) == 1
+
+
+def test_simulate_reaches_its_image_through_the_directory(image: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert succeed("simulate", image, "--out", out).out == f"{out}/spikes.npz\n"
+    assert names(out) == RUN_FILES
+    assert (out / "image").resolve() == image.resolve()
+    outcome = succeed("validate", out)
+    assert outcome.out.splitlines()[0].split() == ["population", "spikes/s", "CV", "CC"]
+    assert succeed("report", out).out == f"{out}/report.html\n"
+    assert names(out) == RUN_FILES | REPORT_FILES
+
+
+def test_traces_hold_the_recorded_neurons(image: Path, tmp_path: Path) -> None:
+    succeed("simulate", image, "--record", "4,100-101", "--out", tmp_path / "run")
+    with np.load(tmp_path / "run" / "traces.npz") as traces:
+        assert traces["step"].tolist() == list(range(201, 801))
+        assert traces["neuron"].tolist() == [4, 100, 101]
+        assert traces["V_mV"].shape == traces["input_in_pA"].shape == (600, 3)
+        # Population P has no input and decays to rest.
+        assert np.abs(traces["V_mV"][-1, 1:] + 65.0).max() < 0.1
+        assert np.ptp(traces["V_mV"][:, 0]) > 1.0
+
+
+def test_every_command_prints_one_json_object(
+    network: Path, image: Path, finished: Path, tmp_path: Path
+) -> None:
+    run = succeed("run", network, "--json", "--out", tmp_path / "run")
+    assert run.json["report"] == str(tmp_path / "run" / "report.html")
+    assert run.json["spikes"] > 0
+    assert all(re.fullmatch(r"[a-z -]+: \d+\.\d s.*", line) for line in run.err.splitlines())
+    generated = succeed("generate", network, "--json", "--out", tmp_path / "image")
+    assert generated.json["digest"] == open_image(image).digest
+    simulated = succeed("simulate", image, "--json", "--out", tmp_path / "simulated")
+    assert simulated.json["spikes_file"] == str(tmp_path / "simulated" / "spikes.npz")
+    validated = succeed("validate", finished, "--json").json
+    assert validated["verdict"] is None
+    assert [p["name"] for p in validated["statistics"]["populations"]] == ["E", "I", "P"]
+    reported = succeed("report", tmp_path / "run", "--json").json
+    assert reported == {"report": str(tmp_path / "run" / "report.html")}
+    listed = succeed("show", "--json").json
+    assert set(listed) == {"pd14", "brunel"}
+    shown = succeed("show", network, "--json").json
+    assert shown["projection"][0]["rule"] == {"name": "fixed_indegree", "indegree": 10}
+    assert loads(shown["toml"]).network.size == 105
+    exported = succeed("export", "edges", image, "--json", "--out", tmp_path / "edges.npz").json
+    assert exported["edges"] == generated.json["synapses"]
+
+
+def test_quiet_silences_standard_error(image: Path, tmp_path: Path) -> None:
+    outcome = succeed("simulate", image, "--quiet", "--out", tmp_path / "run")
+    assert outcome == Outcome(0, f"{tmp_path}/run/spikes.npz\n", "")
+
+
+def test_show_prints_a_description_that_reads_back(tmp_path: Path) -> None:
+    text = succeed("show", "pd14", "--scale", "0.1").out
+    (tmp_path / "own.toml").write_text(text)
+    again = succeed("show", tmp_path / "own.toml").out
+    assert loads(again) == loads(text)
+    assert loads(text).network.size == 7717
+    # JSON has no infinity: an absent bound is null.
+    shown = succeed("show", "pd14", "--json").json
+    assert loads(shown["toml"]).network.size == 77169
+    weights = [p["weight_pA"] for p in shown["projection"]]
+    assert all(w.get("maximum") is None or w.get("minimum") is None for w in weights)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv", "csv.gz"])
+def test_export_unrolls_the_image(image: Path, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"edges.{suffix}"
+    outcome = succeed("export", "edges", image, "--targets", "I,0:3", "--out", path)
+    edges = edge_files.read(path, 105)
+    assert outcome.out == f"{path}: {len(edges)} edges\n"
+    assert set(edges.target.tolist()) == {0, 1, 2, *range(80, 100)}
+    succeed("export", "edges", image, "--nodes", "0", "--sources", "E", "--out", path)
+    assert edge_files.read(path, 105).source.max() < 80
+
+
+def test_bench_names_its_figures(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = succeed("bench", network, "--no-nest", "--json").json
+    keys = {"generate_s", "image_mb", "rtf", "peak_mb", "events_per_s"}
+    assert keys | {"nest"} <= set(figures)
+    assert all(figures[key] > 0 for key in keys)
+    assert figures["nest"] is None
+    assert "NEST" not in succeed("bench", network, "--no-nest").out
+    monkeypatch.setattr("csnn.bench.is_installed", lambda: False)
+    outcome = succeed("bench", network)
+    assert "pip install" in outcome.out
+    assert succeed("bench", network, "--json").json["nest"] is None
+
+
+def test_bench_leaves_nest_out_where_it_lacks_a_rule(tmp_path: Path) -> None:
+    pytest.importorskip("nest", reason="needs the extra csnn[nest]")
+    path = network_file(tmp_path, ("count = 400 }", "count = 400 }\nallow_multapses = false"))
+    figures = succeed("bench", path, "--json").json
+    assert figures["nest"] is None
+    assert "without multapses" in figures["nest_note"]
+
+
+@pytest.mark.slow
+def test_bench_measures_nest_in_the_same_call(network: Path) -> None:
+    figures = succeed("bench", network, "--nest-time-ms", "20", "--json").json
+    for key in ("generate_s", "image_mb", "rtf", "peak_mb", "events_per_s"):
+        assert figures["nest"][key] > 0
+
+
+def test_scaling_is_warned_of(tmp_path: Path) -> None:
+    outcome = succeed("generate", "pd14", "--scale", "0.004", "--out", tmp_path / "image")
+    assert "down-scaling keeps firing rates but not correlations" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_fitted_edges_say_what_was_lost(tmp_path: Path) -> None:
+    rows = [f"{s},{t},{100 + s % 3},1.5" for s in range(40) for t in range(0, 40, 2)]
+    (tmp_path / "edges.csv").write_text("source,target,weight_pA,delay_ms\n" + "\n".join(rows))
+    path = network_file(
+        tmp_path,
+        ("[machine]", '[edges]\npath = "edges.csv"\nrepresentation = "fitted"\n\n[machine]'),
+        text=SMALL[: SMALL.index("[[projection]]")],
+    )
+    image, run = tmp_path / "image", tmp_path / "run"
+    assert "% of them recovered" in succeed("generate", path, "--out", image).out
+    result = succeed("simulate", image, "--json", "--time-ms", "1", "--out", run).json
+    assert 0 < result["image"]["edge_fit"]["recovered_share"] <= 1
+
+
+def test_a_failed_criterion_is_exit_code_1(
+    tmp_path: Path, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = network_file(tmp_path, ('"small"', '"pd14"'))
+    silent = np.empty(0, np.uint32)
+    sizes = [(name, int(size)) for name, size in zip(POPULATIONS, SIZES, strict=True)]
+    second = Window(first_step=1, n_steps=10000)
+    monkeypatch.setattr("csnn.run.has_baseline", lambda populations: True)
+    monkeypatch.setattr("csnn.run.choose_duration", lambda duration_ms: 1000)
+    monkeypatch.setattr(
+        "csnn.run.judge_spikes", lambda *ignored: judge_spikes(silent, silent, sizes, second)
+    )
+    outcome = csnn("run", network, "--out", tmp_path / "run")
+    assert outcome.code == 1
+    assert "compared with NEST: failed in" in outcome.err
+    assert (tmp_path / "run" / "report.html").exists()
+    outcome = csnn("validate", tmp_path / "run")
+    assert outcome.code == 1
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert csnn("validate", tmp_path / "run", "--json").json["verdict"]["passed"] is False
+
+
+@pytest.mark.parametrize("command", ["", "export", *COMMANDS])
+def test_help_has_an_example_and_fits_80_columns(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    outcome = succeed(*command.split(), "--help")
+    assert outcome.err == ""
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert f"csnn {command}".strip() in outcome.out.partition("\nexample:\n")[2]
+
+
+def test_output_for_people_fits_80_columns(
+    network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcomes = [
+        succeed("run", network, "--out", "run"),
+        succeed("generate", network, "--out", "image"),
+        succeed("simulate", "image", "--out", "simulated"),
+        succeed("validate", "run"),
+        succeed("export", "edges", "image", "--out", "edges.npz"),
+        succeed("show"),
+        succeed("bench", network, "--no-nest"),
+    ]
+    for outcome in outcomes:
+        assert max(map(len, (outcome.out + outcome.err).splitlines())) <= 80
+
+
+# Repeating into a directory
+
+
+def test_an_earlier_runs_report_does_not_outlive_its_spikes(
+    network: Path, image: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    succeed("run", network, "--record", "1", "--checkpoint", "--out", out)
+    assert names(out) == RUN_FILES | REPORT_FILES | {"traces.npz", "checkpoint.npz"}
+    succeed("simulate", out / "image", "--time-ms", "30", "--out", out)
+    assert names(out) == RUN_FILES
+    assert json.loads((out / "result.json").read_text())["time_ms"] == 30
+
+
+def test_a_linked_image_is_not_replaced(network: Path, image: Path, tmp_path: Path) -> None:
+    before = tree(image)
+    succeed("simulate", image, "--out", tmp_path / "run")
+    succeed("run", network, "--seed", "77", "--out", tmp_path / "run")
+    assert tree(image) == before
+    assert not (tmp_path / "run" / "image").is_symlink()
+
+
+# Resuming
+
+
+def test_a_resumed_run_equals_one_run(image: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    traced = ("--record", "0,99", "--warmup-ms", "10")
+    succeed("simulate", image, *traced, "--time-ms", "50", "--out", one)
+    succeed("simulate", image, *traced, "--time-ms", "23.4", "--checkpoint", "--out", two)
+    # Warm-up and recorded neurons are those of the first part.
+    succeed("simulate", image, "--resume", "--time-ms", "30", "--simulator", "plain", "--out", two)
+    assert (one / "spikes.npz").read_bytes() != (two / "spikes.npz").read_bytes()
+    succeed("simulate", image, "--resume", "--time-ms", "50", "--threads", "2", "--out", two)
+    for name in ("spikes.npz", "traces.npz"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+    result = json.loads((two / "result.json").read_text())
+    whole = json.loads((one / "result.json").read_text())
+    for key in ("spikes", "mean_rates_hz", "last_step", "complete", "time_ms", "warmup_ms"):
+        assert result[key] == whole[key]
+    # Nothing is left to do: the same again.
+    succeed("simulate", image, "--resume", "--out", two)
+    assert (one / "spikes.npz").read_bytes() == (two / "spikes.npz").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--warmup-ms", "5"), ("run.warmup_ms = 5.0", "must be 10.0")),
+        (("--record", "1"), ("run.record = [1]", "must be [0]")),
+        (("--time-ms", "5"), ("run.time_ms = 5.0", "ends before step 300")),
+    ],
+)
+def test_resuming_differently_is_refused(
+    image: Path, tmp_path: Path, options: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    out = tmp_path / "run"
+    first = ("--warmup-ms", "10", "--time-ms", "20", "--record", "0", "--checkpoint")
+    succeed("simulate", image, *first, "--out", out)
+    before = tree(out)
+    outcome = csnn("simulate", image, "--resume", *options, "--out", out)
+    assert outcome.code == 3
+    assert all(word in outcome.err for word in words)
+    assert tree(out) == before
+
+
+# Interruption
+
+
+@pytest.fixture
+def press(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return a function that has Ctrl-C pressed after some steps."""
+    before = session._next_chunk
+
+    def after(steps: int) -> None:
+        done = 0
+
+        def look(n: int, spent_s: float) -> int:
+            nonlocal done
+            done += n
+            if done >= steps:
+                signal.raise_signal(signal.SIGINT)
+            return min(before(n, spent_s), 16)
+
+        monkeypatch.setattr(session, "_next_chunk", look)
+
+    yield after
+    monkeypatch.setattr(session, "_next_chunk", before)
+
+
+def test_an_interrupted_run_is_usable_and_can_be_continued(
+    network: Path, finished: Path, tmp_path: Path, press: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "a run"
+    press(500)
+    outcome = csnn("run", network, "--out", out)
+    monkeypatch.undo()
+    assert outcome.code == 130
+    assert names(out) == RUN_FILES | REPORT_FILES | {"checkpoint.npz"}
+    result = json.loads((out / "result.json").read_text())
+    assert not result["complete"]
+    assert 500 <= result["last_step"] < 600
+    step, source = spikes(out)
+    whole_step, whole_source = spikes(finished)
+    kept = whole_step <= result["last_step"]
+    assert step.tolist() == whole_step[kept].tolist()
+    assert source.tolist() == whole_source[kept].tolist()
+    succeed("validate", out)
+    # The message says how to go on; do just that.
+    told = re.search(r"continue with csnn (.*)\n", outcome.err)
+    assert told is not None
+    succeed(*shlex.split(told[1]))
+    assert (out / "spikes.npz").read_bytes() == (finished / "spikes.npz").read_bytes()
+    assert names(out) == RUN_FILES | {"checkpoint.npz"}
+
+
+def test_a_run_interrupted_in_the_warmup_can_be_continued(
+    network: Path, finished: Path, tmp_path: Path, press: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    press(100)
+    outcome = csnn("run", network, "--json", "--out", out)
+    monkeypatch.undo()
+    assert outcome.code == 130
+    assert outcome.json["report"] is None
+    assert names(out) == RUN_FILES | {"checkpoint.npz"}
+    assert len(spikes(out)[0]) == 0
+    refused = csnn("validate", out)
+    assert refused.code == 3
+    assert "nothing was simulated after the warm-up" in refused.err
+    succeed("simulate", out / "image", "--resume", "--out", out)
+    assert (out / "spikes.npz").read_bytes() == (finished / "spikes.npz").read_bytes()
+
+
+def test_an_interrupted_bench_prints_no_figures(
+    network: Path, press: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    press(100)
+    outcome = csnn("bench", network, "--no-nest")
+    assert outcome == Outcome(130, "", "csnn: interrupted\n")
+
+
+def test_a_second_interrupt_ends_at_once_and_keeps_what_was_there(
+    image: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(n: int, spent_s: float) -> int:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        return n
+
+    succeed("simulate", image, "--out", tmp_path / "run")
+    before = tree(tmp_path)
+    monkeypatch.setattr(session, "_next_chunk", look)
+    for out in ("run", "new"):
+        outcome = csnn("simulate", image, "--time-ms", "90", "--out", tmp_path / out)
+        assert outcome == Outcome(130, "", "csnn: interrupted\n")
+    assert tree(tmp_path) == before
+
+
+def test_ctrl_c_in_a_process_of_its_own(image: Path, tmp_path: Path) -> None:
+    # Prints a line at every look at the keyboard, so that the key is pressed in the middle.
+    program = """
+import sys
+from csnn import cli
+from csnn.simulator import session
+before = session._next_chunk
+def look(n, spent_s):
+    print("look", file=sys.stderr, flush=True)
+    return before(n, spent_s)
+session._next_chunk = look
+sys.exit(cli.main(sys.argv[1:]))
+"""
+    out = tmp_path / "run"
+    arguments = ["simulate", image, "--time-ms", "10000000", "--warmup-ms", "0", "--out", out]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A background job of a shell would ignore the key.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert process.stderr is not None
+        lines = [process.stderr.readline() for _ in range(12)]
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate()
+    assert process.returncode == 130, (lines, rest)
+    assert "Traceback" not in rest
+    last = json.loads((out / "result.json").read_text())["last_step"]
+    assert last > 12
+    whole = tmp_path / "whole"
+    more = f"{(last + 100) / 10:.1f}"
+    succeed("simulate", image, "--resume", "--time-ms", more, "--out", out)
+    succeed("simulate", image, "--warmup-ms", "0", "--time-ms", more, "--out", whole)
+    assert (out / "spikes.npz").read_bytes() == (whole / "spikes.npz").read_bytes()
+
+
+# The console script
+
+
+def test_the_script_keeps_the_streams_apart(network: Path, tmp_path: Path) -> None:
+    done = script("generate", network, "--json", "--out", tmp_path / "image")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["n_nodes"] == 4
+    assert done.stderr == ""
+    refused = script("generate", network, "--seed", "-1", "--out", tmp_path / "image")
+    assert refused.returncode == 3
+    assert refused.stdout == ""
+    assert refused.stderr == "csnn: run.seed = -1: must be an integer from 0 to " + f"{2**63 - 1}\n"
+    assert script("simulate").returncode == 2
+    assert script("--version").stdout.startswith("csnn ")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_the_script_reports_a_full_standard_output() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [SCRIPT, "show", "pd14"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 3
+    assert done.stderr == "csnn: No space left on device\n"
+
+
+def test_the_script_ends_quietly_when_its_reader_does() -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; '{SCRIPT}' show pd14 | head -n 1"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_without_numba_the_plain_simulator_works(
+    network: Path, image: Path, tmp_path: Path
+) -> None:
+    program = """
+import json, sys
+sys.modules["numba"] = None
+sys.modules["llvmlite"] = None
+from csnn.cli import main
+codes = [main(arguments) for arguments in json.loads(sys.argv[1])]
+print(json.dumps(codes))
+"""
+    short = ["--warmup-ms", "1", "--time-ms", "4"]
+    own, out = str(tmp_path / "image"), str(tmp_path / "run")
+    commands = [
+        ["generate", str(network), "--out", own],
+        ["simulate", own, *short, "--simulator", "plain", "--out", out],
+        ["validate", out],
+        ["simulate", own, *short, "--out", str(tmp_path / "fast")],
+        ["run", str(network), "--out", str(tmp_path / "fast")],
+        ["bench", str(network)],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(commands)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [0, 0, 0, 4, 4, 4]
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("needs numba") == 3
+    assert not (tmp_path / "fast").exists()
+    # What was made without numba is what is made with it.
+    assert open_image(own).digest == open_image(image).digest
+    succeed("simulate", image, *short, "--out", tmp_path / "with")
+    assert (tmp_path / "run" / "spikes.npz").read_bytes() == (
+        tmp_path / "with" / "spikes.npz"
+    ).read_bytes()
