@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from csnn import edges as edge_files
-from csnn.errors import InvalidInputError, reject
+from csnn.errors import InvalidInputError, located, reject
 from csnn.files import atomic_directory, require_kind
 from csnn.image.node import NodeImage, write_node
 from csnn.image.store import (
@@ -31,7 +31,7 @@ from csnn.prng import ext_streams, node_key
 from csnn.progress import progress
 from csnn.rows import Sampler, synapse_word, weight_code
 from csnn.spec.description import Description
-from csnn.spec.network import Network, Projection
+from csnn.spec.network import Network, Population, Projection
 from csnn.spec.toml import dumps
 from netgen import inputs
 from netgen.connectivity import Connector, NodeRows
@@ -174,10 +174,7 @@ class _Build:
             p.name: inputs.schedule(self.model, p, self.network.dt_ms, self.grid_pA)
             for p in self.network.populations
         }
-        self.constants = {
-            p.name: inputs.model_constants(self.model, p, self.network.dt_ms, self.grid_pA)
-            for p in self.network.populations
-        }
+        self.constants = {p.name: self._constants(p) for p in self.network.populations}
         fitted = self.network.edges is not None and self.network.edges.representation == "fitted"
         self.fit = (
             FitReport([(p.name, p.size) for p in self.network.populations]) if fitted else None
@@ -199,6 +196,12 @@ class _Build:
             field=f"{owner}.delay_ms",
         )
         return _Tables(weight, delay, weight_table(weight), delay_table(delay))
+
+    def _constants(self, population: Population) -> npt.NDArray[np.uint32]:
+        try:
+            return inputs.model_constants(self.model, population, self.network.dt_ms, self.grid_pA)
+        except InvalidInputError as error:
+            raise located(f"population {population.name}.neuron", error) from None
 
     def _connector(self, index: int, projection: Projection) -> Connector:
         return Connector(

@@ -6,6 +6,7 @@ then by magnitude). It depends on nothing but the image.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -170,7 +171,9 @@ def _mask(image: Image, field: str, selection: Selection | None) -> Bool | None:
     for item in items:
         numbers = firsts.get(item) if isinstance(item, str) else item
         numbers = _from_text(item) if isinstance(item, str) and numbers is None else numbers
-        if not numbers or min(numbers) < 0 or max(numbers) >= image.n_neurons:
+        # The ends of a range are its extremes; min() would walk through it.
+        ends = (numbers[0], numbers[-1]) if numbers else (-1, -1)
+        if min(ends) < 0 or max(ends) >= image.n_neurons:
             names = ", ".join(list(firsts)[:12])
             rule = f"must be a population ({names}) or neurons first:stop up to {image.n_neurons}"
             raise reject(field, item, rule)
@@ -180,7 +183,7 @@ def _mask(image: Image, field: str, selection: Selection | None) -> Bool | None:
 
 def _from_text(text: str) -> range | None:
     first, colon, stop = text.partition(":")
-    if colon and first.isdecimal() and stop.isdecimal():
+    if colon and all(re.fullmatch("[0-9]{1,18}", part) for part in (first, stop)):
         return range(int(first), int(stop))
     return None
 

@@ -41,7 +41,10 @@ DESCRIPTIONS: dict[str, tuple[list[Change], tuple[str, ...]]] = {
         [("time_ms = 60.0", "time_ms = { a = 1 }")],
         ("run.time_ms = {'a': 1}", "must be a finite number > 0"),
     ),
-    "number for a table": ([("[run]", "machine = 1\n[run]"), ("[machine]\n", "")], ("machine = 1", "table")),
+    "number for a table": (
+        [("[run]", "machine = 1\n[run]"), ("[machine]\n", "")],
+        ("machine = 1", "table"),
+    ),
     "no TOML": ([("seed = 3", "seed = ")], ("line 6", "Invalid value")),
     "a key twice": ([("seed = 3", "seed = 3\nseed = 4")], ("line 7", "overwrite")),
     # Numbers

@@ -111,14 +111,18 @@ def check_lively(wanted: tuple[Recording, MachineState], image: Image) -> None:
     assert wanted[0].events > 150
 
 
-@pytest.mark.parametrize("row_layout", ["dense", "sparse"])
 @pytest.mark.parametrize(("rule", "autapses", "multapses"), networks.rule_cases())
-def test_every_connection_rule(
-    tmp_path: Path, rule: str, autapses: bool, multapses: bool, row_layout: str
-) -> None:
+def test_every_connection_rule(tmp_path: Path, rule: str, autapses: bool, multapses: bool) -> None:
     network = networks.rule_network(rule, autapses, multapses)
-    image = networks.image(network, tmp_path / "image", row_layout=row_layout)
-    check_lively(check_all(image, tmp_path), image)
+    dense = networks.image(network, tmp_path / "dense", row_layout="dense")
+    wanted = check_all(dense, tmp_path)
+    check_lively(wanted, dense)
+    # The same rows in the other layout: other files, the same network.
+    sparse = networks.image(network, tmp_path / "sparse", row_layout="sparse")
+    assert sparse.digest != dense.digest
+    for threads in THREADS:
+        assert difference(wanted, run_fast(sparse, STEPS, threads)) is None
+    assert difference(wanted, run_resumed(sparse, tmp_path, STEPS)) is None
 
 
 @pytest.mark.parametrize("row_layout", ["dense", "sparse"])
@@ -180,7 +184,7 @@ def test_neurons_without_refractory_time(tmp_path: Path) -> None:
 
 
 def test_nodes_of_every_size(tmp_path: Path) -> None:
-    sizes = (1, 2, 7, 8, 9, 16, 31, 33, 64, 100, 200, 255, 256, 257)
+    sizes = (1, 2, 7, 8, 9, 33, 100, 255, 256, 257)
     names = [f"E{size}" for size in sizes]
     network = networks.network(
         *(
@@ -194,7 +198,7 @@ def test_nodes_of_every_size(tmp_path: Path) -> None:
     )
     image = networks.image(network, tmp_path / "image", neurons_per_node=256)
     assert {node.n_neurons for node in image.nodes} == {*sizes, 128, 129} - {257}
-    check_lively(check_all(image, tmp_path, steps=20), image)
+    check_lively(check_all(image, tmp_path, steps=20, threads=(1, 3)), image)
 
 
 def test_load_partition(tmp_path: Path) -> None:
@@ -214,7 +218,7 @@ def test_exhausted_event_pool(tmp_path: Path, autapses: bool) -> None:
         populations=(networks.population("E", 200), networks.population("I", 40)),
     )
     image = networks.image(network, tmp_path / "image", neurons_per_node=256)
-    recording, _ = check_all(image, tmp_path, pool_blocks=(0, 1, 2, 5), threads=(1, 2), steps=24)
+    recording, _ = check_all(image, tmp_path, pool_blocks=(0, 1, 4), threads=(2,), steps=24)
     assert recording.events > 50_000
 
 
@@ -232,7 +236,7 @@ def test_saturation(tmp_path: Path, pool_blocks: int) -> None:
     # Not one step later: the flag is up as soon as the word is clipped.
     simulator = FastSimulator(image, saturation_limit=limit)
     plain = PlainSimulator(image, saturation_limit=limit)
-    for _ in range(STEPS):
+    for _ in range(STEPS // 2):
         simulator.run(1)
         plain.run(1)
         assert plain.state().first_difference(simulator.state()) is None
@@ -267,7 +271,8 @@ def test_saturation_flags_are_sticky(tmp_path: Path) -> None:
     limit = int(250.0 / grid)
     _, state = check_all(image, tmp_path, steps=50, saturation_limit=limit)
     assert not state.delay_buffer.any()
-    assert state.saturated.tolist() == [False, False, True, True]
+    assert not state.saturated[:2].any()
+    assert state.saturated[2:].any()
 
 
 @pytest.mark.parametrize(

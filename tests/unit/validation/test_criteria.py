@@ -163,29 +163,22 @@ def test_pooled_spread_is_not_believed_below_that_of_independent_populations(ten
     assert (pooled_spreads(ten) > own).tolist() == [False, True, True]
 
 
-def test_small_errors_everywhere_fail_the_pooled_test_alone(ten):
-    # Every CC cell at 70 % of its threshold: each passes, together they cannot be chance.
-    statistics = window_statistics(ten, 0)
-    limit = thresholds(ten)[2]
-    pinned = replace(
-        ten,
-        samples=ten.samples
-        | {("CC", name): (np.arange(2000, dtype=np.int32),) * 3 for name, _ in ten.populations},
-    )
-    for share, passes in ((0.3, True), (0.7, False)):
-        far = {
-            name: np.concatenate(
-                [np.arange(k := 2000 - round(share * limit[p] * 2000)), [5000] * (2000 - k)]
-            )
-            for p, (name, _) in enumerate(ten.populations)
-        }
-        candidate = statistics
-        for name, sample in far.items():
-            candidate = changed(candidate, name, cc=sample * RESOLUTION["CC"])
-        verdict = judge(candidate, pinned)
-        assert verdict.failed == ()
-        assert verdict.passed is passes
-        assert verdict.failures == (() if passes else ("CC of all",))
+@pytest.mark.parametrize(("factor", "passes"), [(0.97, True), (1.03, False)])
+def test_small_errors_everywhere_fail_the_pooled_test_alone(ten, factor, passes):
+    # Every CC distance at the same multiple of its centre, well within the cell's threshold.
+    n = 20000
+    distance = factor * np.exp(quantile(ten) * pooled_spreads(ten)[2]) * centres(ten)[2]
+    assert np.all(distance < 0.5 * thresholds(ten)[2])
+    candidate = window_statistics(ten, 0)
+    reference = np.arange(n, dtype=np.int32)
+    for (name, _), d in zip(ten.populations, distance, strict=True):
+        moved = np.where(reference < n - round(d * n), reference, 2 * n)
+        candidate = changed(candidate, name, cc=moved * RESOLUTION["CC"])
+    references = {("CC", name): (reference,) * 3 for name, _ in ten.populations}
+    verdict = judge(candidate, replace(ten, samples=ten.samples | references))
+    assert verdict.failed == ()
+    assert verdict.passed is passes
+    assert verdict.failures == (() if passes else ("CC of all",))
 
 
 def test_a_realisation_passes_and_its_verdict_is_plain_data(ten):
