@@ -240,12 +240,15 @@ def _result_lines(result: dict[str, Any]) -> list[str]:
     ]
     if verdict:
         failed = [
-            f"{c['statistic']}\xa0{c['population']}" for c in verdict["cells"] if not c["passed"]
+            f"{c['statistic']} of {c.get('population', 'all')}".replace(" ", "\xa0")
+            for c in (*verdict["cells"], *verdict["pooled"])
+            if not c["passed"]
         ]
         lines.append(
-            "compared with NEST: passed" if verdict["passed"]
-            else f"compared with NEST: failed in {', '.join(failed) or 'the pooled tests'}"
-        )  # fmt: skip
+            "compared with NEST: passed"
+            if verdict["passed"]
+            else f"compared with NEST: failed in {', '.join(failed)}"
+        )
     if result.get("verdict_note"):
         lines.append(result["verdict_note"])
     # Names and their values stay together.
@@ -354,14 +357,20 @@ def _verdict_lines(validation: Any) -> list[str]:
         names = list(dict.fromkeys(cell.population for cell in verdict.cells))
         for name in names:
             cells = [verdict.cell(s, name) for s in ("FR", "CV", "CC")]
-            row = "".join(
-                f"{c.distance:>9.4f} /{c.threshold:.4f}{' ' if c.passed else '!'}" for c in cells
-            )
-            lines.append(f"{name:<12}{row}")
-        lines.append("passed" if verdict.passed else "failed (cells marked !)")
+            lines.append(_cells(name, [(c.distance, c.threshold, c.passed) for c in cells]))
+        ratios = [(t.ratio, t.threshold, t.passed) for t in verdict.pooled]
+        lines.append(_cells("all (ratio)", ratios))
+        lines.append("passed" if verdict.passed else "failed (marked !)")
     if validation.note:
         lines.extend(textwrap.wrap(validation.note, 79))
     return lines
+
+
+def _cells(name: str, tests: Sequence[tuple[float, float, bool]]) -> str:
+    return f"{name:<12}" + "".join(
+        f"{value:>9.4f} /{threshold:.4f}{' ' if passed else '!'}"
+        for value, threshold, passed in tests
+    )
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +80,27 @@ def prepared(path: str | Path) -> Iterator[Path]:
 
 def write_manifest(directory: Path, image: Image | None) -> None:
     """Write the manifest of what the directory holds now."""
+    write_json(directory / MANIFEST_NAME, _manifest(directory, image))
+
+
+def _manifest(
+    directory: Path,
+    image: Image | None,
+    new: Mapping[str, Path] | None = None,
+    stale: Collection[str] = (),
+) -> dict[str, Any]:
+    """Describe the directory as it will be with the files `new` and without those of `stale`."""
     with reported(directory):
+        paths = {
+            path.name: path
+            for path in directory.iterdir()
+            if path.is_file() and path.name not in stale and not path.name.startswith(".tmp-")
+        }
+        paths.pop(MANIFEST_NAME, None)
+        paths.update(new or {})
         files = {
-            path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
-            for path in sorted(directory.iterdir())
-            if path.is_file() and path.name != MANIFEST_NAME and not path.name.startswith(".tmp-")
+            name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
+            for name, path in sorted(paths.items())
         }
     manifest: dict[str, Any] = {
         "schema": SCHEMA,
@@ -92,7 +110,7 @@ def write_manifest(directory: Path, image: Image | None) -> None:
         "files": files,
     }
     manifest["digest"] = content_digest(manifest)
-    write_json(directory / MANIFEST_NAME, manifest)
+    return manifest
 
 
 def check(directory: Path, *names: str) -> None:
@@ -153,6 +171,8 @@ def write_arrays(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     members: dict[str, Any] = dict(arrays)
     with path.open("wb") as file:
         np.savez(file, allow_pickle=False, **members)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_spikes(directory: Path, step: U32, source: U32) -> None:
@@ -161,37 +181,64 @@ def write_spikes(directory: Path, step: U32, source: U32) -> None:
         write_arrays(temporary, {"step": step, "source": source})
 
 
-def write_run(directory: Path, contents: Mapping[str, Writer]) -> None:
-    """Replace the run in `directory`.
+def write_run(directory: Path, contents: Mapping[str, Writer], image: Image) -> None:
+    """Replace the run in `directory` by one of `image`.
 
-    `contents` maps the name of each file to what writes it to a given path. All of them are written
-    before the first takes its name, and result.json, which makes a run out of them, takes it last.
-    Other files of an earlier run are removed.
+    `contents` maps the name of each file to what writes it to a given path. Other files of an
+    earlier run are removed.
     """
+    stale = {TRACES, CHECKPOINT, REPORT, STATISTICS} - set(contents)
+    with _replacing(directory, contents, image, stale):
+        link_image(directory, image)
+        for name in stale:
+            with reported(directory / name):
+                (directory / name).unlink(missing_ok=True)
+        with reported(directory / FIGURES):
+            if (directory / FIGURES).is_dir():
+                shutil.rmtree(directory / FIGURES)
+
+
+def write_result(directory: Path, result: dict[str, Any], image: Image) -> None:
+    """Replace result.json, and the manifest with it."""
+    with _replacing(directory, {RESULT: partial(write_json, content=result)}, image):
+        pass
+
+
+@contextmanager
+def _replacing(
+    directory: Path,
+    contents: Mapping[str, Writer],
+    image: Image,
+    stale: Collection[str] = (),
+) -> Iterator[None]:
+    """Write files and their manifest; after the body, let all of them take their names."""
     with ExitStack() as stack:
-        # Contexts end in reverse order.
-        names = sorted(contents, key=lambda name: name != RESULT)
-        temporary = {name: stack.enter_context(atomic_file(directory / name)) for name in names}
-        for name in names:
-            with reported(directory / name, temporary[name]):
-                contents[name](temporary[name])
-        _discard(directory, {TRACES, CHECKPOINT, REPORT, STATISTICS} - set(contents))
+        # Contexts end in reverse order: the manifest, which vouches for the rest, comes last.
+        temporary = {
+            name: stack.enter_context(atomic_file(directory / name))
+            for name in (MANIFEST_NAME, *contents)
+        }
+        manifest = temporary.pop(MANIFEST_NAME)
+        for name, write in contents.items():
+            _write(write, temporary[name], directory / name)
+        content = _manifest(directory, image, temporary, stale)
+        _write(partial(write_json, content=content), manifest, directory / MANIFEST_NAME)
+        yield
 
 
-def _discard(directory: Path, names: set[str]) -> None:
-    for name in names:
-        path = directory / name
-        with reported(path):
-            path.unlink(missing_ok=True)
-    with reported(directory / FIGURES):
-        if (directory / FIGURES).is_dir():
-            shutil.rmtree(directory / FIGURES)
+def _write(write: Writer, temporary: Path, final: Path) -> None:
+    """Write a file under a temporary name that messages must not show."""
+    try:
+        with reported(final, temporary):
+            write(temporary)
+    except InvalidInputError as error:
+        raise InvalidInputError(str(error).replace(str(temporary), str(final))) from None
 
 
 def read_arrays(path: Path, *names: str) -> list[npt.NDArray[Any]]:
     """Read arrays of an .npz file; InvalidInputError if it is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             return [np.asarray(data[name]) for name in names]
     except OSError as error:
         reason = error.strerror or "damaged"

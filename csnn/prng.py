@@ -139,7 +139,7 @@ def ext_streams(first: State, count: int) -> U32:
     -------
     ndarray of uint32, shape (count, 4)
     """
-    tables = _stream_jump()
+    tables = _stream_jump(EXT_STREAM_SPACING_LOG2)
     streams = np.empty((count, 4), dtype=np.uint32)
     vector = pack(first)
     for i in range(count):
@@ -152,8 +152,8 @@ def ext_streams(first: State, count: int) -> U32:
 
 
 @cache
-def _stream_jump() -> list[list[int]]:
-    return _byte_tables(matrix_power(words_matrix(4, EXT_SHIFTS), 1 << EXT_STREAM_SPACING_LOG2))
+def _stream_jump(spacing_log2: int) -> list[list[int]]:
+    return _byte_tables(matrix_power(words_matrix(4, EXT_SHIFTS), 1 << spacing_log2))
 
 
 def _byte_tables(matrix: Sequence[int]) -> list[list[int]]:

@@ -115,9 +115,7 @@ def run_simulation(
         files[output.TRACES] = partial(output.write_arrays, arrays=traces)
     if checkpoint or resume or not session.complete:
         files[output.CHECKPOINT] = partial(save_checkpoint, state=session.state, image=image)
-    output.link_image(directory, image)
-    output.write_run(directory, files)
-    output.write_manifest(directory, image)
+    output.write_run(directory, files, image)
     return result
 
 
@@ -302,6 +300,5 @@ def report_run(directory: Path) -> Path:
         )
     result["timings"]["report_s"] = round(time.perf_counter() - validated, 3)
     result["peak_mb"] = max(result["peak_mb"], round(peak_mb(), 1))
-    output.write_json(directory / output.RESULT, result)
-    output.write_manifest(directory, image)
+    output.write_result(directory, result, image)
     return path

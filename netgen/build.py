@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,10 +171,7 @@ class _Build:
         self.ext_states = ext_streams(
             tuple(int(word) for word in first), len(self.plans) * lanes
         ).reshape(len(self.plans), lanes, 4)
-        self.inputs = {
-            p.name: inputs.schedule(self.model, p, self.network.dt_ms, self.grid_pA)
-            for p in self.network.populations
-        }
+        self.inputs = {p.name: self._inputs(p) for p in self.network.populations}
         self.constants = {p.name: self._constants(p) for p in self.network.populations}
         fitted = self.network.edges is not None and self.network.edges.representation == "fitted"
         self.fit = (
@@ -197,11 +195,13 @@ class _Build:
         )
         return _Tables(weight, delay, weight_table(weight), delay_table(delay))
 
+    def _inputs(self, population: Population) -> tuple[Any, Any]:
+        with _of_neuron(population):
+            return inputs.schedule(self.model, population, self.network.dt_ms, self.grid_pA)
+
     def _constants(self, population: Population) -> npt.NDArray[np.uint32]:
-        try:
+        with _of_neuron(population):
             return inputs.model_constants(self.model, population, self.network.dt_ms, self.grid_pA)
-        except InvalidInputError as error:
-            raise located(f"population {population.name}.neuron", error) from None
 
     def _connector(self, index: int, projection: Projection) -> Connector:
         return Connector(
@@ -435,6 +435,17 @@ class _Build:
                 }
             )
         return rows
+
+
+@contextmanager
+def _of_neuron(population: Population) -> Iterator[None]:
+    """Name the population in errors about constants of its neurons."""
+    try:
+        yield
+    except InvalidInputError as error:
+        if not str(error).startswith("neuron "):
+            raise
+        raise located(f"population {population.name}.neuron", error) from None
 
 
 def _draw_words(

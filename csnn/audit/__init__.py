@@ -17,7 +17,7 @@ from csnn.spec.toml import load
 __all__ = ["Check", "Fact", "Verdict", "audit"]
 
 
-def audit(image: Image, *, ext_steps: int = 1000) -> Verdict:
+def audit(image: Image, *, ext_steps: int = 1000, triples: bool = False) -> Verdict:
     """Audit an image.
 
     Parameters
@@ -25,6 +25,8 @@ def audit(image: Image, *, ext_steps: int = 1000) -> Verdict:
     image : Image
     ext_steps : int
         Steps of external input to draw.
+    triples : bool
+        Add the tests on three fields at a time, which go beyond what the design asks for.
 
     Returns
     -------
@@ -34,6 +36,6 @@ def audit(image: Image, *, ext_steps: int = 1000) -> Verdict:
     verdict = Verdict()
     verdict.facts += generator_facts()
     audit_states(image, verdict)
-    audit_rows(image, network, verdict)
-    audit_external(image, network, verdict, steps=ext_steps)
+    audit_rows(image, network, verdict, triples=triples)
+    audit_external(image, network, verdict, steps=ext_steps, triples=triples)
     return verdict

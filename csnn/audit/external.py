@@ -46,12 +46,22 @@ class ExternalAudit:
         Expected spikes per neuron and step.
     draw : callable
         Advances states, shape (..., 4), in place and returns outputs, as `prng.ext_draw`.
+    triples : bool
+        Also test two draws of a lane together against a third one, at the taps of the recurrence.
     """
 
-    def __init__(self, nodes: list[NodeImage], rate: float, draw: Draw = prng.ext_draw) -> None:
+    def __init__(
+        self,
+        nodes: list[NodeImage],
+        rate: float,
+        draw: Draw = prng.ext_draw,
+        triples: bool = False,
+    ) -> None:
         self.table = nodes[0].ext_tables[nodes[0].schedule["ext_table"][0]]
         self.rate = rate
         self.draw = draw
+        self.triples = np.zeros((EXT_OUTCOMES**2, EXT_OUTCOMES), dtype=np.int64)
+        self.with_triples = triples
         self.sizes = np.array([node.n_neurons for node in nodes])
         self.lanes = nodes[0].ext_lanes
         self.states: U32 = np.stack([node.ext_states for node in nodes])
@@ -85,6 +95,11 @@ class ExternalAudit:
         for lag in (*LAGS, turns):
             name = f"{lag} later" if lag in LAGS else "same neuron, next step"
             self._add("one lane", name, drawn[:-lag], drawn[lag:])
+        if self.with_triples:
+            joint = drawn[:-4].astype(np.uint16) * np.uint16(EXT_OUTCOMES) + drawn[3:-1]
+            joint = joint * np.uint16(EXT_OUTCOMES) + drawn[4:]
+            counts = np.bincount(joint.ravel(), minlength=EXT_OUTCOMES**3)
+            self.triples += counts.reshape(self.triples.shape)
         if self.lanes > 1:
             self._add("lanes", "neighbouring lanes", drawn[..., :-1], drawn[..., 1:])
             self._add("lanes", "first and last lane", drawn[..., 0], drawn[..., -1])
@@ -108,6 +123,9 @@ class ExternalAudit:
         for name, table in self.tables.items():
             group, what = name.split("|")
             found.append(independence(f"EXT {group}", f"{population}, {what}", [table]))
+        if self.with_triples:
+            group = "EXT three draws of a lane"
+            found.append(independence(group, f"{population}, (4, 1) before", [self.triples]))
         return found
 
 
@@ -118,6 +136,7 @@ def audit_external(
     *,
     steps: int,
     draw: Draw = prng.ext_draw,
+    triples: bool = False,
 ) -> None:
     """Add the tests on external input, `steps` steps of its first epoch, to `verdict`."""
     populations: dict[int, list[NodeImage]] = {}
@@ -130,7 +149,7 @@ def audit_external(
             if population.poisson is None:
                 continue
             rate = population.poisson.rate_hz * network.dt_ms * 1e-3
-            audit = ExternalAudit(nodes, rate, draw)
+            audit = ExternalAudit(nodes, rate, draw, triples)
             audit.run(steps)
             verdict.checks += [c for c in audit.checks(population.name) if c is not None]
             bar.update()

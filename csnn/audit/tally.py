@@ -61,6 +61,49 @@ def repeated_targets(row: Any, target: Any) -> int:
     return total
 
 
+# Two variables of a draw against the half (target) or quarter of a third one in the next draw.
+TRIPLES = tuple((a, b, c) for a, b in ((0, 1), (0, 2), (1, 2)) for c in range(3))
+COARSE = 4
+
+
+@njit(nogil=True, cache=True)
+def _count_triples(row: Any, first: Any, second: Any, coarse: Any, counts: Any) -> None:
+    for i in range(1, len(row)):
+        if row[i] == row[i - 1]:
+            place = np.intp(first[i - 1]) * 64 + np.intp(second[i - 1])
+            counts[place * COARSE + np.intp(coarse[i])] += 1
+
+
+def count_triples(
+    row: I64, values: npt.NDArray[np.uint8], n_targets: int, tables: list[I64]
+) -> None:
+    """Add the triples of neighbouring draws of the same row to the tables of TRIPLES.
+
+    Parameters
+    ----------
+    row, values
+        As for `count_pairs`.
+    n_targets : int
+    tables : list of ndarray of int64, modified
+        One of shape (256 * 64, COARSE) for each of TRIPLES.
+    """
+    half = (values[0].astype(np.int64) * 2 // n_targets).astype(np.uint8)
+    coarse = (half, values[1] & np.uint8(3), values[2] & np.uint8(3))
+    for (a, b, c), table in zip(TRIPLES, tables, strict=True):
+        _count_triples(row, values[a], values[b], coarse[c], table.reshape(-1))
+
+
+def new_triple_tables() -> list[I64]:
+    """Return empty tables for TRIPLES."""
+    return [np.zeros((256 * 64, COARSE), dtype=np.int64) for _ in TRIPLES]
+
+
+def triple_name(triple: tuple[int, int, int]) -> str:
+    """Return how a triple is called in results."""
+    first, second, third = (VARIABLES[index] for index in triple)
+    return f"({first}, {second}) and {third} 1 later"
+
+
 def new_tables() -> list[I64]:
     """Return empty tables for PAIRS."""
     return [np.zeros((SIZES[a], SIZES[b]), dtype=np.int64) for a, b, _ in PAIRS]

@@ -183,8 +183,9 @@ def independence(group: str, name: str, tables: Sequence[I64]) -> Check | None:
         if total < 4 * MIN_EXPECTED:
             continue
         share = np.sqrt(MIN_EXPECTED / total)
-        rows = merge(table.sum(axis=1) / total, share)
         columns = merge(table.sum(axis=0) / total, share)
+        narrowest = float(np.bincount(columns, table.sum(axis=0)).min())
+        rows = merge(table.sum(axis=1) / total, MIN_EXPECTED / narrowest)
         small = np.add.reduceat(table, np.flatnonzero(np.diff(rows, prepend=-1)), axis=0)
         small = np.add.reduceat(small, np.flatnonzero(np.diff(columns, prepend=-1)), axis=1)
         if min(small.shape) < 2:

@@ -168,6 +168,8 @@ def distributions(statistics: Statistics, baseline: Baseline | None) -> Figure:
             _density(axes, population, statistic, statistics.duration_ms, baseline)
             _tidy(axes)
             axes.set_yticks([])
+            # Small correlations have long labels, which must not run into each other.
+            axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.spines["left"].set_visible(False)
             if column == 0:
                 axes.set_ylabel(

@@ -279,6 +279,26 @@ def test_uneven_lengths_are_rejected(image: Image, network: Network) -> None:
     assert failed_groups(verdict) == {"out-degree"}
 
 
+def tied_halves(row: Any, i: Any, source_seed: Any, block: Block) -> Any:
+    """Let half a target be the sum mod 2 of two fields of the draw before: pairs do not see it."""
+    a, b = real_words(row, i, source_seed, block)
+    tied = np.flatnonzero((i > 0) & (i % 2 == 1))
+    bit = (a[tied - 1] ^ b[tied - 1]) & np.uint32(0x80000000)
+    a[tied] = a[tied] & np.uint32(0x7FFFFFFF) | bit
+    return a, b
+
+
+def test_three_tied_fields_are_rejected_where_they_are_tested(
+    image: Image, network: Network
+) -> None:
+    verdict = Verdict()
+    audit_rows(image, network, verdict, planted(tied_halves), triples=True)
+    assert failed_groups(verdict) == {"three fields of two draws"}
+    audit_rows(image, network, good := Verdict(), triples=True)
+    assert len(good.groups()["three fields of two draws"]) == 9
+    assert good.passed, good.failures
+
+
 # --- planted weaknesses in the external input -------------------------------------------------
 
 
@@ -338,6 +358,33 @@ def test_a_lane_that_remembers_is_rejected(image: Image, network: Network) -> No
 
     failed = failed_groups(ext_verdict(image, network, draw=sticky))
     assert "EXT one lane" in failed
+
+
+def test_three_tied_draws_are_rejected_where_they_are_tested(
+    image: Image, network: Network
+) -> None:
+    rng = np.random.default_rng(21)
+    history: list[Any] = []
+
+    def free(state: Any) -> Any:
+        return rng.integers(0, 2**32, state.shape[:-1], dtype=np.uint32)
+
+    def tied(state: Any) -> Any:
+        # The table entry is the sum mod 2 of those 4 and 1 draws before.
+        output = free(state)
+        if len(history) >= 4:
+            entry = (history[-4] ^ history[-1]) & np.uint32(31 << 27)
+            output = output & np.uint32(2**27 - 1) | entry
+        history.append(output)
+        return output
+
+    verdict = ext_verdict(image, network, triples=True, draw=free)
+    assert len(verdict.groups()["EXT three draws of a lane"]) == 8
+    assert verdict.passed, verdict.failures
+    one = with_nodes(image, lambda node: node)
+    one.__dict__["nodes"] = one.nodes[:1]
+    verdict = ext_verdict(one, network, 400, triples=True, draw=tied)
+    assert failed_groups(verdict) == {"EXT three draws of a lane"}
 
 
 # --- the parts of the audit -------------------------------------------------------------------
