@@ -13,8 +13,8 @@ from llvmlite import ir
 from numba import types
 from numba.core.errors import NumbaTypeError
 
-from csnn.binary32 import CANONICAL_NAN_BITS, EXPONENT_BITS, SIGN_BIT, TINY_BELOW
 from csnn._numba import cgutils, intrinsic, literal_intrinsic, make_array
+from csnn.binary32 import CANONICAL_NAN_BITS, EXPONENT_BITS, SIGN_BIT, TINY_BELOW
 
 MAX_STREAMS = 32
 _I8, _I32 = ir.IntType(8), ir.IntType(32)

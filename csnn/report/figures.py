@@ -222,7 +222,6 @@ def _density(
     )
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(5))
 
 
 def _edges(sample: F64, statistic: str, duration_ms: float) -> F64:

@@ -46,12 +46,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from csnn._numba import jit
 from csnn.neurons import _primitives as p
 from csnn.neurons import flush
-from csnn._numba import jit
 
 GRAPH_SHA256 = "179966337c388991e5b57d591718f66daa8cea6f3e54c810599996fc46677760"
-PRIMITIVES_SHA256 = "e9182058be65772bfe729e3b45aa590cec6d5f80bb5c4a8691be9818a2a97a69"
+PRIMITIVES_SHA256 = "d8ec46f29a7c6d0e666c7bef92401f2e4f20f27ccf8cea52e50dbb17dbb1313d"
 
 
 @jit
