@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
+import os
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from csnn.cli import main
 
@@ -98,6 +102,15 @@ def succeed(*arguments: str | Path) -> Outcome:
     outcome = csnn(*arguments)
     assert outcome.code == 0, outcome
     return outcome
+
+
+def require_nest() -> None:
+    """Skip the test where NEST is not installed; fail it in CI."""
+    if importlib.util.find_spec("nest") is None:
+        reason = "needs NEST: pip install 'csnn[nest]'"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
 
 
 def network_file(folder: Path, *changes: tuple[str, str], text: str = SMALL) -> Path:

@@ -23,7 +23,7 @@ from csnn.spec.machine import SUM_LIMIT_UNITS
 U32 = npt.NDArray[np.uint32]
 
 _MAX_SPIKES_PER_CALL = 1 << 24
-_POOL_BLOCKS = 2048
+_POOL_BLOCKS = 4096
 
 _loops: dict[str, Any] = {}
 
@@ -139,7 +139,9 @@ class FastSimulator:
             )
 
         # Compile, or load from the cache, before threads meet at the barrier.
-        threads = [threading.Thread(target=work, args=(i,)) for i in range(1, len(workers))]
+        threads = [
+            threading.Thread(target=work, args=(i,), daemon=True) for i in range(1, len(workers))
+        ]
         for thread in threads:
             thread.start()
         work(0)

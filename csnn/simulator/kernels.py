@@ -237,7 +237,8 @@ def deliver(
             )
             w.slot[n] = _u4(_u4(now + delay[i]) & slot_mask)
             n += 1
-    if w.n_free[shard] > n >> BLOCK_BITS:
+    # Every list may be about to need a block, beside those that the events fill.
+    if w.n_free[shard] > w.cursor.shape[1] + (n >> BLOCK_BITS):
         append(w, shard, n)
     else:
         spill(w, shard, n)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import SMALL, Outcome, csnn, network_file, succeed, tree
+from commands import SMALL, Outcome, csnn, network_file, require_nest, succeed, tree
 
 from csnn import edges as edge_files
 from csnn import output
@@ -216,7 +216,7 @@ def test_bench_names_its_figures(network: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_bench_leaves_nest_out_where_it_lacks_a_rule(tmp_path: Path) -> None:
-    pytest.importorskip("nest", reason="needs the extra csnn[nest]")
+    require_nest()
     path = network_file(tmp_path, ("count = 400 }", "count = 400 }\nallow_multapses = false"))
     figures = succeed("bench", path, "--json").json
     assert figures["nest"] is None
@@ -225,6 +225,7 @@ def test_bench_leaves_nest_out_where_it_lacks_a_rule(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_bench_measures_nest_in_the_same_call(network: Path) -> None:
+    require_nest()
     figures = succeed("bench", network, "--nest-time-ms", "20", "--json").json
     for key in ("generate_s", "image_mb", "rtf", "peak_mb", "events_per_s"):
         assert figures["nest"][key] > 0

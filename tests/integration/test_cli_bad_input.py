@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Outcome, csnn, network_file, succeed, tree
+from commands import Outcome, csnn, network_file, require_nest, succeed, tree
 
 from csnn import output
 from csnn.image.store import open_image
@@ -642,7 +642,7 @@ def test_memory_that_runs_out(copy: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_nest_that_fails_is_exit_code_5(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("nest", reason="needs the extra csnn[nest]")
+    require_nest()
     monkeypatch.setattr("csnn.oracle._nest_process.sys.executable", "/bin/false")
     outcome = csnn("bench", place / "small.toml")
     refused(outcome, "NEST ended with exit code 1", code=5)

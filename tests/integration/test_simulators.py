@@ -222,6 +222,15 @@ def test_exhausted_event_pool(tmp_path: Path, autapses: bool) -> None:
     assert recording.events > 50_000
 
 
+def test_event_pool_that_runs_out_under_way(tmp_path: Path) -> None:
+    # Lists of every age hold part of a block each when the pool is nearly empty.
+    image = networks.image(pd14(n_scale=0.1, k_scale=0.1), tmp_path / "image")
+    wanted = run_fast(image, 3000, 1)
+    for pool_blocks in (1, 30, 100):
+        got = run_fast(image, 3000, 1, pool_blocks=pool_blocks)
+        assert difference(wanted, got) is None
+
+
 @pytest.mark.parametrize("pool_blocks", [0, 2048])
 def test_saturation(tmp_path: Path, pool_blocks: int) -> None:
     image = networks.image(networks.rule_network("all_to_all", True, True), tmp_path / "image")

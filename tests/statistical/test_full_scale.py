@@ -39,5 +39,9 @@ def test_one_second_agrees_with_nest(verdict_of):
 
 
 @pytest.mark.parametrize("name", ["inhibition", "background"])
-def test_a_wrong_network_fails(verdict_of, name):
-    assert not verdict_of(name, 10000).passed
+@pytest.mark.parametrize("time_ms", [1000, 10000])
+def test_a_wrong_network_fails(verdict_of, name, time_ms):
+    # 5 % heavier inhibition moves every rate a little: at 10 s no single population shows it.
+    verdict = verdict_of(name, time_ms)
+    assert not verdict.passed
+    assert "FR of all" in verdict.failures

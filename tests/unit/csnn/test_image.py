@@ -371,6 +371,36 @@ def test_absurd_header_values_are_refused(tmp_path: Path, field: str) -> None:
         check_in_range(found)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("node", 2**16),
+        ("n_neurons", 0),
+        ("n_neurons", 257),
+        ("first_neuron", N_SOURCES - 39),
+        ("node_key", 5),
+        ("ext_lanes", 3),
+        ("ext_lanes", 64),
+        ("ext_weight", 2**15),
+        ("delay_slots", 1),
+        ("delay_slots", 48),
+        ("delay_slots", 128),
+        ("grid_exponent", 1023),
+        ("length_bytes", 4),
+        ("dt_ms", np.inf),
+        ("model", "izhikevich9"),
+    ],
+)
+def test_header_rules_name_the_field(tmp_path: Path, field: str, value: Any) -> None:
+    path = tmp_path / "node"
+    write_node(path, make_node(delay_buffer=False))
+    content = path.read_bytes()
+    header = np.frombuffer(content[: layout.HEADER.itemsize], dtype=layout.HEADER).copy()
+    header[field] = value
+    write_over(path, header.tobytes() + content[layout.HEADER.itemsize :])
+    refused(lambda: read_node(path), f"header: {field} = ")
+
+
 @pytest.mark.parametrize("field", ["offset", "size"])
 @pytest.mark.parametrize("value", [0, 1, 63, 2**31, 2**32 - 1, 2**63 - 1, 2**63, 2**64 - 64])
 def test_section_tables_that_overflow_are_refused(tmp_path: Path, field: str, value: int) -> None:
@@ -383,6 +413,11 @@ def test_section_tables_that_overflow_are_refused(tmp_path: Path, field: str, va
         damaged[place : place + 8] = value.to_bytes(8, "little")
         write_over(path, bytes(damaged))
         refused(lambda: read_node(path))
+
+
+def drop_last_word(node: NodeImage) -> None:
+    """Take the last stored word away."""
+    object.__setattr__(node, "synapses", node.synapses[:-1])
 
 
 INCONSISTENT: list[tuple[str, Callable[[NodeImage], object], str]] = [
@@ -398,6 +433,8 @@ INCONSISTENT: list[tuple[str, Callable[[NodeImage], object], str]] = [
     ("popcount", lambda n: put(n.presence, 0, None, 0xFFFF), "presence bits"),
     ("rank", lambda n: put(n.rank, 1, None, 1), "rank"),
     ("stubs", lambda n: put(n.blocks, 2, "n_stubs", 5), "beyond its memory"),
+    ("last stub", lambda n: put(n.blocks, 2, "n_stubs", n.blocks["n_stubs"][2] - 1), "beyond its"),
+    ("last word", lambda n: drop_last_word(n), "beyond its memory"),
     ("no stubs", lambda n: put(n.blocks, 2, "n_stubs", 0), "beyond its memory"),
     ("distinct", lambda n: put(n.length, 31, None, 41), "distinct targets"),
     ("own neuron", lambda n: put(n.length, 31, None, 40), "distinct targets"),
