@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,15 +28,20 @@ def names(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """Make every write beyond 4096 bytes of a file fail, as on a full disk."""
+    """Make every write beyond 4096 bytes of a file fail, as on a full disk.
+
+    No fixture: the limit would still hold while the test runner prints to a file of its own.
+    """
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 def test_file_appears_complete_and_replaces_an_older_one(tmp_path: Path) -> None:
@@ -111,7 +117,7 @@ def test_impossible_destinations_are_named_before_the_work(tmp_path: Path) -> No
 
 
 def test_disk_errors_become_one_line_about_the_destination(
-    tmp_path: Path, small_files: None
+    tmp_path: Path,
 ) -> None:
     def write_file() -> None:
         with atomic_file(tmp_path / "big.bin") as temporary:
@@ -122,10 +128,10 @@ def test_disk_errors_become_one_line_about_the_destination(
             (temporary / "small").write_bytes(b"x")
             (temporary / "big").write_bytes(b"x" * 10_000)
 
-    with pytest.raises(InvalidInputError) as caught:
+    with small_files(), pytest.raises(InvalidInputError) as caught:
         write_file()
     assert str(caught.value) == f"{tmp_path / 'big.bin'}: File too large"
-    with pytest.raises(InvalidInputError) as caught:
+    with small_files(), pytest.raises(InvalidInputError) as caught:
         write_directory()
     assert str(caught.value) == f"{tmp_path / 'new' / 'image'}: File too large"
     assert names(tmp_path) == []
