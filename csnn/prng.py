@@ -1,17 +1,19 @@
 """Xorshift generators: the published ones, and the two that the machine uses.
 
-All of them are linear over GF(2): one step multiplies the state, a bit vector, by a fixed matrix.
-`transition_matrix` gives that matrix, from which full period, jump-ahead and the independence of
-output fields are computed rather than believed.
+The recurrences are linear over GF(2): one step multiplies the state, a bit vector, by a fixed
+matrix. `transition_matrix` gives that matrix, from which full period and jump-ahead are computed
+rather than believed.
 
 * Row generator (spike router): Marsaglia's recurrence on two 32-bit words, shifts (10, 13, 10),
-  period 2^64 - 1; two steps per synapse, so that every draw uses 64 fresh bits.
+  period 2^64 - 1; two steps per synapse. Its outputs are sums of two successive words, as in
+  Vigna's xorshift+: the carries break the linear relations that tie successive words together.
 * EXT generator: Marsaglia's `xor128` on four 32-bit words, shifts (11, 8, 19), period 2^128 - 1;
   one stream per lane, 2^64 steps apart.
 
 References
 ----------
 Marsaglia, G. (2003) Xorshift RNGs. J. Stat. Softw. 8(14).
+Vigna, S. (2017) Further scramblings of Marsaglia's xorshift generators. J. Comput. Appl. Math. 315.
 """
 
 from __future__ import annotations
@@ -169,8 +171,23 @@ def node_key(node: int) -> int:
     return (node + 1) * NODE_KEY_MULTIPLIER & _M32
 
 
-def row_draw(x: U32, y: U32) -> tuple[U32, U32]:
-    """Advance row generators by one draw (two steps) and return the new words (A, B).
+def row_advance(x: U32, y: U32) -> tuple[U32, U32]:
+    """Return the states of row generators two steps on.
+
+    Parameters
+    ----------
+    x, y : ndarray of uint32, shape (n,)
+        States.
+    """
+    shift_a, shift_b, shift_c = (np.uint32(s) for s in ROW_SHIFTS)
+    t = x ^ (x << shift_a)
+    x = y ^ (y >> shift_c) ^ t ^ (t >> shift_b)
+    t = y ^ (y << shift_a)
+    return x, x ^ (x >> shift_c) ^ t ^ (t >> shift_b)
+
+
+def row_draw(x: U32, y: U32) -> tuple[U32, U32, U32, U32]:
+    """Advance row generators by one draw (two steps).
 
     Parameters
     ----------
@@ -179,21 +196,19 @@ def row_draw(x: U32, y: U32) -> tuple[U32, U32]:
 
     Returns
     -------
+    x, y : ndarray of uint32, shape (n,)
+        New states.
     a, b : ndarray of uint32, shape (n,)
-        The 64 fresh bits of the draw, which are the new state too.
+        The words of the draw: sums mod 2^32 of each new word of the sequence and the one before.
     """
-    shift_a, shift_b, shift_c = (np.uint32(s) for s in ROW_SHIFTS)
-    t = x ^ (x << shift_a)
-    a = y ^ (y >> shift_c) ^ t ^ (t >> shift_b)
-    t = y ^ (y << shift_a)
-    b = a ^ (a >> shift_c) ^ t ^ (t >> shift_b)
-    return a, b
+    new_x, new_y = row_advance(x, y)
+    return new_x, new_y, new_x + y, new_y + new_x
 
 
 def row_start(seed: U32, source: U32, key: int) -> tuple[U32, U32]:
     """Return row generators ready for their first draw.
 
-    The state is (seed, (seed ^ source ^ key) * m mod 2^32), then the warm-up draws follow. The
+    The state is (seed, (seed ^ source ^ key) * m mod 2^32), then the warm-up follows. The
     product is not linear over GF(2), so no linear relation ties the fields of one row together
     although only 32 bits are stored. A seed is never zero, hence neither is the state.
 
@@ -207,7 +222,7 @@ def row_start(seed: U32, source: U32, key: int) -> tuple[U32, U32]:
     x = seed
     y = (seed ^ source ^ np.uint32(key)) * np.uint32(ROW_SEED_MULTIPLIER)
     for _ in range(ROW_WARMUP_DRAWS):
-        x, y = row_draw(x, y)
+        x, y = row_advance(x, y)
     return x, y
 
 

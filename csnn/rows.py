@@ -249,7 +249,7 @@ def unroll(block: Block, source: U32, seed: U32, length: npt.NDArray[np.integer]
         used = used[:, :0]
     draw = 0
     while len(rows):
-        a, b = row_draw(x, y)
+        x, y, a, b = row_draw(x, y)
         if block.sampler is Sampler.STUBS:
             stub = permute_stubs(seed[rows] + np.uint32(draw), block.n_stubs, block.stub_key)
             target = (stub % np.uint32(block.n_neurons)).astype(np.int64)
@@ -262,7 +262,7 @@ def unroll(block: Block, source: U32, seed: U32, length: npt.NDArray[np.integer]
         remaining -= 1
         draw += 1
         keep = remaining > 0
-        rows, remaining, x, y = rows[keep], remaining[keep], a[keep], b[keep]
+        rows, remaining, x, y = rows[keep], remaining[keep], x[keep], y[keep]
         own, available, used = own[keep], available[keep], used[keep]
     if not parts:
         empty = np.empty(0, dtype=np.uint32)

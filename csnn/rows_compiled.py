@@ -34,13 +34,12 @@ DISTINCT, STUBS, STORED = int(Sampler.DISTINCT), int(Sampler.STUBS), int(Sampler
 
 
 @njit(nogil=True, cache=True, inline="always")
-def draw(x: Any, y: Any) -> Any:
-    """Return the next two words of a row generator, as `prng.row_draw`."""
+def advance(x: Any, y: Any) -> Any:
+    """Return the state of a row generator two steps on, as `prng.row_advance`."""
     t = _u4(x ^ _u4(x << _A))
-    a = _u4(_u4(y ^ (y >> _C)) ^ _u4(t ^ (t >> _B)))
+    x = _u4(_u4(y ^ (y >> _C)) ^ _u4(t ^ (t >> _B)))
     t = _u4(y ^ _u4(y << _A))
-    b = _u4(_u4(a ^ (a >> _C)) ^ _u4(t ^ (t >> _B)))
-    return a, b
+    return x, _u4(_u4(x ^ (x >> _C)) ^ _u4(t ^ (t >> _B)))
 
 
 @njit(nogil=True, cache=True)
@@ -49,7 +48,7 @@ def start(seed: Any, source: Any, key: Any) -> Any:
     x = _u4(seed)
     y = _u4(_u4(seed ^ source ^ key) * _SEED_MULTIPLIER)
     for _ in range(_WARMUP):
-        x, y = draw(x, y)
+        x, y = advance(x, y)
     return x, y
 
 
@@ -119,30 +118,32 @@ def unroll_row(
             used[i] = 0
     x, y = start(first, source, key)
     for i in range(length):
-        x, y = draw(x, y)
+        before = y
+        x, y = advance(x, y)
+        a, b = _u4(x + before), _u4(y + x)
         if sampler == STUBS:
             stub = permute(_u4(seed + _u4(i)), n_stubs, half, stub_key)
             target = np.int64(stub) % n_neurons
         elif sampler == DISTINCT:
             last = available - length + i
-            target = np.int64((np.int64(x >> _TARGET_SHIFT) * (last + 1)) >> _TARGET_BITS)
+            target = np.int64((np.int64(a >> _TARGET_SHIFT) * (last + 1)) >> _TARGET_BITS)
             if used[target]:
                 target = last
             used[target] = 1
         else:
-            target = np.int64((np.int64(x >> _TARGET_SHIFT) * available) >> _TARGET_BITS)
+            target = np.int64((np.int64(a >> _TARGET_SHIFT) * available) >> _TARGET_BITS)
         if target >= own:
             target += 1
-        k = x & _INDEX_MASK
+        k = a & _INDEX_MASK
         w = (
             weight_own[k]
-            if (y >> _FRACTION_BITS) < (weight_H[k] >> _FRACTION_BITS)
+            if (b >> _FRACTION_BITS) < (weight_H[k] >> _FRACTION_BITS)
             else (weight_alias[k])
         )
-        k = (x >> _DELAY_INDEX_SHIFT) & _INDEX_MASK
+        k = (a >> _DELAY_INDEX_SHIFT) & _INDEX_MASK
         d = (
             delay_own[k]
-            if (y & _FRACTION_MASK) < (delay_H[k] >> _FRACTION_BITS)
+            if (b & _FRACTION_MASK) < (delay_H[k] >> _FRACTION_BITS)
             else (delay_alias[k])
         )
         neuron[position] = target
@@ -217,11 +218,13 @@ def _sum_independent(
                 available -= 1
         x, y = start(seed[i], source[i], key)
         for _ in range(length[i]):
-            x, y = draw(x, y)
-            target = (np.int64(x >> _TARGET_SHIFT) * available) >> np.int64(_TARGET_BITS)
+            before = y
+            x, y = advance(x, y)
+            a, b = _u4(x + before), _u4(y + x)
+            target = (np.int64(a >> _TARGET_SHIFT) * available) >> np.int64(_TARGET_BITS)
             target += np.int64(target >= own)
-            k = np.intp(x & _INDEX_MASK)
-            other = _u4((y >> _FRACTION_BITS) >= weight_H[k])
+            k = np.intp(a & _INDEX_MASK)
+            other = _u4((b >> _FRACTION_BITS) >= weight_H[k])
             code = _u4(weight_pair[k] >> _u4(other << _u4(4)))
             inhibitory = np.int64((code >> _u4(15)) & _u4(1))
             sums[inhibitory * n_neurons + target] += np.int64(code & _u4(0x7FFF))

@@ -39,8 +39,11 @@ def delay_table(pmf: Pmf) -> Record:
 
 
 def ext_table(pmf: Pmf) -> Record:
-    """Return the alias table of external spikes per step."""
-    table = alias.build(*pmf, EXT_OUTCOMES, alias.EXT_COMPARE_BITS)
+    """Return the alias table of external spikes per step; entry e is the outcome e's own."""
+    values, probabilities = pmf
+    outcomes = np.arange(EXT_OUTCOMES)
+    every = np.bincount(values, probabilities, minlength=EXT_OUTCOMES)
+    table = alias.build(outcomes, every, EXT_OUTCOMES, alias.EXT_COMPARE_BITS)
     record = np.zeros(EXT_OUTCOMES, dtype=layout.EXT_TABLE)
     record["H"] = table.H
     record["own"] = table.own

@@ -17,7 +17,7 @@ from csnn.spec.toml import load
 __all__ = ["Check", "Fact", "Verdict", "audit"]
 
 
-def audit(image: Image, *, ext_steps: int = 1000, triples: bool = False) -> Verdict:
+def audit(image: Image, *, ext_steps: int = 1000) -> Verdict:
     """Audit an image.
 
     Parameters
@@ -25,8 +25,6 @@ def audit(image: Image, *, ext_steps: int = 1000, triples: bool = False) -> Verd
     image : Image
     ext_steps : int
         Steps of external input to draw.
-    triples : bool
-        Add the tests on three fields at a time, which go beyond what the design asks for.
 
     Returns
     -------
@@ -36,6 +34,6 @@ def audit(image: Image, *, ext_steps: int = 1000, triples: bool = False) -> Verd
     verdict = Verdict()
     verdict.facts += generator_facts()
     audit_states(image, verdict)
-    audit_rows(image, network, verdict, triples=triples)
-    audit_external(image, network, verdict, steps=ext_steps, triples=triples)
+    audit_rows(image, network, verdict)
+    audit_external(image, network, verdict, steps=ext_steps)
     return verdict

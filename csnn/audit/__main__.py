@@ -21,16 +21,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("image", help="image directory")
     parser.add_argument("--ext-steps", type=int, default=1000, help="steps of external input")
-    parser.add_argument(
-        "--triples", action="store_true", help="add the tests on three fields at a time"
-    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of Markdown")
     options = parser.parse_args(arguments)
     if options.ext_steps < 8:
         parser.error("--ext-steps must be at least 8")
     try:
         image = open_image(options.image)
-        verdict = audit(image, ext_steps=options.ext_steps, triples=options.triples)
+        verdict = audit(image, ext_steps=options.ext_steps)
     except CsnnError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

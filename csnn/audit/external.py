@@ -30,9 +30,8 @@ _CHUNK_DRAWS = 2**22
 def spikes_of(word: U32, table: npt.NDArray[np.void]) -> U8:
     """Look external spikes up in an EXT table."""
     accept, own, alias = table["H"] >> np.uint32(5), table["own"].copy(), table["alias"].copy()
-    entry = word >> np.uint32(27)
-    fraction = word & np.uint32((1 << 27) - 1)
-    spikes: U8 = np.where(fraction < accept[entry], own[entry], alias[entry])
+    entry = word & np.uint32(31)
+    spikes: U8 = np.where(word >> np.uint32(5) < accept[entry], own[entry], alias[entry])
     return spikes
 
 
@@ -46,22 +45,13 @@ class ExternalAudit:
         Expected spikes per neuron and step.
     draw : callable
         Advances states, shape (..., 4), in place and returns outputs, as `prng.ext_draw`.
-    triples : bool
-        Also test two draws of a lane together against a third one, at the taps of the recurrence.
     """
 
-    def __init__(
-        self,
-        nodes: list[NodeImage],
-        rate: float,
-        draw: Draw = prng.ext_draw,
-        triples: bool = False,
-    ) -> None:
+    def __init__(self, nodes: list[NodeImage], rate: float, draw: Draw = prng.ext_draw) -> None:
         self.table = nodes[0].ext_tables[nodes[0].schedule["ext_table"][0]]
         self.rate = rate
         self.draw = draw
         self.triples = np.zeros((EXT_OUTCOMES**2, EXT_OUTCOMES), dtype=np.int64)
-        self.with_triples = triples
         self.sizes = np.array([node.n_neurons for node in nodes])
         self.lanes = nodes[0].ext_lanes
         self.states: U32 = np.stack([node.ext_states for node in nodes])
@@ -95,11 +85,11 @@ class ExternalAudit:
         for lag in (*LAGS, turns):
             name = f"{lag} later" if lag in LAGS else "same neuron, next step"
             self._add("one lane", name, drawn[:-lag], drawn[lag:])
-        if self.with_triples:
-            joint = drawn[:-4].astype(np.uint16) * np.uint16(EXT_OUTCOMES) + drawn[3:-1]
-            joint = joint * np.uint16(EXT_OUTCOMES) + drawn[4:]
-            counts = np.bincount(joint.ravel(), minlength=EXT_OUTCOMES**3)
-            self.triples += counts.reshape(self.triples.shape)
+        # The recurrence makes a word from those 4 and 1 before.
+        joint = drawn[:-4].astype(np.uint16) * np.uint16(EXT_OUTCOMES) + drawn[3:-1]
+        joint = joint * np.uint16(EXT_OUTCOMES) + drawn[4:]
+        counts = np.bincount(joint.ravel(), minlength=EXT_OUTCOMES**3)
+        self.triples += counts.reshape(self.triples.shape)
         if self.lanes > 1:
             self._add("lanes", "neighbouring lanes", drawn[..., :-1], drawn[..., 1:])
             self._add("lanes", "first and last lane", drawn[..., 0], drawn[..., -1])
@@ -123,9 +113,8 @@ class ExternalAudit:
         for name, table in self.tables.items():
             group, what = name.split("|")
             found.append(independence(f"EXT {group}", f"{population}, {what}", [table]))
-        if self.with_triples:
-            group = "EXT three draws of a lane"
-            found.append(independence(group, f"{population}, (4, 1) before", [self.triples]))
+        group = "EXT three draws of a lane"
+        found.append(independence(group, f"{population}, (4, 1) before", [self.triples]))
         return found
 
 
@@ -136,7 +125,6 @@ def audit_external(
     *,
     steps: int,
     draw: Draw = prng.ext_draw,
-    triples: bool = False,
 ) -> None:
     """Add the tests on external input, `steps` steps of its first epoch, to `verdict`."""
     populations: dict[int, list[NodeImage]] = {}
@@ -149,7 +137,7 @@ def audit_external(
             if population.poisson is None:
                 continue
             rate = population.poisson.rate_hz * network.dt_ms * 1e-3
-            audit = ExternalAudit(nodes, rate, draw, triples)
+            audit = ExternalAudit(nodes, rate, draw)
             audit.run(steps)
             verdict.checks += [c for c in audit.checks(population.name) if c is not None]
             bar.update()

@@ -75,16 +75,10 @@ class RowAudit:
         What the image was made from.
     unroll : callable
         Unrolls rows as `csnn.rows_compiled.unroll` does, in the order of rows, then draws.
-    triples : bool
-        Also test two fields of a draw together against the next draw.
     """
 
     def __init__(
-        self,
-        image: Image,
-        network: Network,
-        unroll: Unroll = rows_compiled.unroll,
-        triples: bool = False,
+        self, image: Image, network: Network, unroll: Unroll = rows_compiled.unroll
     ) -> None:
         self.network = network
         self.unroll = unroll
@@ -93,7 +87,7 @@ class RowAudit:
         self.first = np.concatenate([[0], np.cumsum(self.sizes)])
         self.pairs: dict[tuple[int, int], _Pair] = {}
         self.strata: dict[tuple[int, bytes, bytes], list[I64]] = {}
-        self.triples: dict[tuple[int, bytes, bytes], list[I64]] | None = {} if triples else None
+        self.triples: dict[tuple[int, bytes, bytes], list[I64]] = {}
         self.targets: dict[int, list[tuple[I64, F64]]] = {}
         self.shares: dict[int, list[tuple[int, F64]]] = {}
         self.neighbours: dict[str, dict[Any, list[I64]]] = {"source": {}, "node": {}}
@@ -135,9 +129,8 @@ class RowAudit:
         values[2] = self._outcomes(pair, "J", weights, synapses.code)
         stratum = self.strata.setdefault((node.n_neurons, *tables), new_tables())
         count_pairs(synapses.row, values, stratum)
-        if self.triples is not None:
-            third = self.triples.setdefault((node.n_neurons, *tables), new_triple_tables())
-            count_triples(synapses.row, values, node.n_neurons, third)
+        third = self.triples.setdefault((node.n_neurons, *tables), new_triple_tables())
+        count_triples(synapses.row, values, node.n_neurons, third)
         counts = np.bincount(synapses.neuron, minlength=node.n_neurons)
         start = node.first_neuron - self.first[node.population]
         pair.in_degree[start : start + node.n_neurons] += counts
@@ -216,8 +209,8 @@ class RowAudit:
             tables = [stratum[index] for stratum in self.strata.values()]
             group = "independence within a draw" if which[2] == 0 else "draws of one row"
             checks.append(independence(group, pair_name(which), tables))
-        for index, triple in enumerate(TRIPLES if self.triples else ()):
-            tables = [stratum[index] for stratum in (self.triples or {}).values()]
+        for index, triple in enumerate(TRIPLES):
+            tables = [stratum[index] for stratum in self.triples.values()]
             checks.append(independence("three fields of two draws", triple_name(triple), tables))
         for kind, strata in self.neighbours.items():
             for index, variable in enumerate(VARIABLES):
@@ -296,10 +289,9 @@ def audit_rows(
     network: Network,
     verdict: Verdict,
     unroll: Unroll = rows_compiled.unroll,
-    triples: bool = False,
 ) -> None:
     """Add the tests on all rows of an image to `verdict`."""
-    audit = RowAudit(image, network, unroll, triples)
+    audit = RowAudit(image, network, unroll)
     with progress(image.n_nodes, "audit rows", "nodes") as bar:
         for node in image.nodes:
             audit.add(node)

@@ -104,6 +104,10 @@ def _faults(node: NodeImage) -> Iterator[str | None]:
         yield _unless(inside, f"delay_tables.{field}: must be below delay_slots")
         inside = bool((node.ext_tables[field] < EXT_OUTCOMES).all())
         yield _unless(inside, f"ext_tables.{field}: must be below {EXT_OUTCOMES}")
+    tables = node.ext_tables
+    never = (tables["H"] >> np.uint32(5)) == 0
+    named = (tables["own"] == np.arange(EXT_OUTCOMES)) | (tables["own"] == tables["alias"]) | never
+    yield _unless(bool(named.all()), "ext_tables.own: must be the number of its entry")
     previous = 0
     for index, entry in enumerate(node.blocks):
         fault = _block_fault(node, entry, previous) or _row_fault(node, index, entry)

@@ -277,10 +277,11 @@ exactly.
 | --- | --- | --- | --- | --- |
 | weight | 64 | A[5:0] | B[31:16] < H[31:16] | 2^-22 |
 | delay | 64 | A[11:6] | B[15:0] < H[31:16] | 2^-22 |
-| EXT | 32 | w[31:27] | w[26:0] < H[31:5] | 2^-32 |
+| EXT | 32 | w[4:0] | w[31:5] < H[31:5] | 2^-32 |
 
 A and B are the words of the row generator's draw, w is an output of an EXT generator. An entry that
-is certain has `own` = `alias`: a fraction of one cannot be written.
+is certain has `own` = `alias`: a fraction of one cannot be written. `own` of an EXT entry that can
+yield it and another outcome is the number of the entry.
 
 Weight code: magnitude in grid units in [14:0], {rows.INHIBITORY:#06x} marks an inhibitory one.
 Delays are stored as delay_steps - 1. Stored synapse word: neuron in [7:0], delay_steps - 1 in
@@ -301,8 +302,8 @@ def row_draws(seed: int, source: int, node: int, count: int) -> list[tuple[int, 
     )
     draws = []
     for _ in range(count):
-        x, y = prng.row_draw(x, y)
-        draws.append((int(x[0]), int(y[0])))
+        x, y, a, b = prng.row_draw(x, y)
+        draws.append((int(a[0]), int(b[0])))
     return draws
 
 
@@ -329,12 +330,12 @@ State (x, y), two 32-bit words; period 2^64 - 1. One step is
 
     t = x ^ (x << {a});  x = y;  y = y ^ (y >> {c}) ^ t ^ (t >> {b})
 
-A *draw* is two steps; its words A and B are the values of y after the first and the second, so that
-the state after a draw is (A, B). A row starts from
+A *draw* is two steps; its words A and B are the values of x + y after the first and the second. A
+row starts from
 
     x = seed
     y = (seed ^ source ^ node_key) * {prng.ROW_SEED_MULTIPLIER:#010x}
-    {prng.ROW_WARMUP_DRAWS} draws, not used
+    {2 * prng.ROW_WARMUP_DRAWS} steps
 
 with the global number of the source and `node_key` = (node + 1) * {prng.NODE_KEY_MULTIPLIER:#010x}.
 Seeds of generated rows are not zero, hence the state is not. Synapse i of the row uses draw i

@@ -17,7 +17,7 @@ from csnn.neurons.evaluate import evaluate
 from csnn.neurons.model import NeuronModel
 from csnn.prng import ext_draw
 from csnn.rows import INHIBITORY, MAGNITUDE_MASK, Synapses, unroll
-from csnn.spec.machine import SUM_LIMIT_UNITS
+from csnn.spec.machine import EXT_OUTCOMES, SUM_LIMIT_UNITS
 
 U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
@@ -80,9 +80,9 @@ class External:
             return np.zeros(self.n, dtype=np.int64)
         turns = -(-self.n // len(self.state))
         word = np.stack([ext_draw(self.state) for _ in range(turns)]).ravel()[: self.n]
-        entry = self.tables[table][word >> np.uint32(EXT_FRACTION_BITS)]
-        fraction = word & np.uint32((1 << EXT_FRACTION_BITS) - 1)
-        own = fraction < entry["H"] >> np.uint32(32 - EXT_FRACTION_BITS)
+        entry = self.tables[table][word & np.uint32(EXT_OUTCOMES - 1)]
+        shift = np.uint32(32 - EXT_FRACTION_BITS)
+        own = word >> shift < entry["H"] >> shift
         return np.asarray(np.where(own, entry["own"], entry["alias"]), dtype=np.int64)
 
 

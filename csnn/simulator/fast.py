@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -15,7 +16,7 @@ from csnn.neurons.registry import MODELS
 from csnn.simulator.atomics import new_barrier
 from csnn.simulator.kernels import BLOCK_WORDS, LINE_WORDS, NODE_STRIDE, Worker, make_run
 from csnn.simulator.lanes import LANES
-from csnn.simulator.layout import divide_nodes, shards, transpose
+from csnn.simulator.layout import divide_nodes, pack_external, shards, transpose
 from csnn.simulator.recording import Recording, check_recorded, join
 from csnn.simulator.state import MachineState, initial_state
 from csnn.spec.machine import SUM_LIMIT_UNITS
@@ -208,24 +209,32 @@ class FastSimulator:
         )
 
 
-def _aligned(shape: tuple[int, int]) -> U32:
-    """Return uninitialised words that start at a cache line."""
-    words = shape[0] * shape[1]
-    raw = np.empty(words + LINE_WORDS, dtype=np.uint32)
-    skip = -raw.ctypes.data // 4 % LINE_WORDS
-    return raw[skip : skip + words].reshape(shape)
+class _Arena:
+    """Zeroed arrays side by side, each from the start of a cache line.
+
+    NumPy asks for huge pages for large allocations only; what the loops touch at random shares one.
+    """
+
+    def __init__(self, words: int) -> None:
+        self._raw = np.zeros(words + LINE_WORDS, dtype=np.uint32)
+        self._used = -self._raw.ctypes.data // 4 % LINE_WORDS
+
+    def array(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return the next array, of a dtype of 4 bytes."""
+        words = math.prod(shape)
+        part = self._raw[self._used : self._used + words]
+        self._used += -(-words // LINE_WORDS) * LINE_WORDS
+        return part.view(dtype).reshape(shape)
 
 
 def _pending(w: Worker, shard: int, slot: int) -> U32:
     """Events of one calendar list, in order."""
-    cursor, block = int(w.cursor[shard, slot]), int(w.head[shard, slot])
+    block = int(w.head[shard, slot])
     parts = []
-    while cursor // BLOCK_WORDS != block:
+    while block != w.tail[shard, slot]:
         parts.append(w.pool[shard, block * BLOCK_WORDS : (block + 1) * BLOCK_WORDS])
         block = int(w.following[shard, block])
-    line = cursor % LINE_WORDS
-    parts.append(w.pool[shard, block * BLOCK_WORDS : cursor - line])
-    parts.append(w.stage[shard, slot * LINE_WORDS : slot * LINE_WORDS + line])
+    parts.append(w.pool[shard, block * BLOCK_WORDS : w.cursor[shard, slot]])
     return np.concatenate(parts)
 
 
@@ -271,6 +280,7 @@ def _make_worker(
     _, record_node, record_neuron = _recorded(nodes, part, record)
     state = np.zeros((len(own), len(model.float_states), 256), dtype=np.float32)
     longest = int(rows.row_events.max(initial=0)) + 2 * LANES
+    arena = _Arena(len(cut) * (shard_words + n_blocks * BLOCK_WORDS) + 2 * longest + 8 * LINE_WORDS)
     return Worker(
         row_first=rows.row_first,
         row_lanes=rows.row_lanes,
@@ -291,19 +301,19 @@ def _make_worker(
         epoch_step=np.concatenate([s["first_step"] for s in epochs]).astype(np.uint32),
         epoch_table=np.concatenate(epoch_table).astype(np.uint32),
         epoch_dc=np.concatenate([s["dc"] for s in epochs]).astype(np.float32),
-        ext_H=(ext["H"] >> np.uint32(5)).ravel(),
-        ext_pair=(ext["own"] | ext["alias"].astype(np.uint32) << np.uint32(8)).ravel(),
+        ext_packed=pack_external(ext),
         ext_state=np.zeros((len(own), 4, own[0].ext_lanes), dtype=np.uint32),
         constants_f=np.stack([node.constants[:n_floats].view(np.float32) for node in own]).copy(),
         constants_i=np.stack([node.constants[n_floats:].view(np.int32) for node in own]).copy(),
         dc_constant=model.float_constants.index("C_dc"),
         state=state,
         refractory=np.zeros((len(own), 256), dtype=np.int32),
-        accumulator=np.zeros((len(cut), shard_words), dtype=np.int32),
-        pool=_aligned((len(cut), n_blocks * BLOCK_WORDS)),
-        stage=_aligned((len(cut), slots * LINE_WORDS)),
+        accumulator=arena.array((len(cut), shard_words), np.int32),
+        pool=arena.array((len(cut), n_blocks * BLOCK_WORDS), np.uint32),
         cursor=np.tile(np.arange(slots) * BLOCK_WORDS, (len(cut), 1)),
+        end=np.tile(np.arange(1, slots + 1) * BLOCK_WORDS, (len(cut), 1)),
         head=np.tile(np.arange(slots, dtype=np.int32), (len(cut), 1)),
+        tail=np.tile(np.arange(slots, dtype=np.int32), (len(cut), 1)),
         following=np.zeros((len(cut), n_blocks), dtype=np.int32),
         free=np.tile(np.arange(n_blocks - 1, -1, -1, dtype=np.int32), (len(cut), 1)),
         n_free=np.full(len(cut), n_blocks - slots),
@@ -313,6 +323,6 @@ def _make_worker(
         record_node=record_node,
         record_neuron=record_neuron,
         traces=np.zeros((0, state.shape[1] + 2, len(record_node)), dtype=np.uint32),
-        word=np.empty(longest, dtype=np.uint32),
-        slot=np.empty(longest, dtype=np.uint32),
+        word=arena.array((longest,), np.uint32),
+        slot=arena.array((longest,), np.uint32),
     )

@@ -29,8 +29,8 @@ ACCUMULATOR_BITS = 17
 NODES_PER_SHARD = 1 << (ACCUMULATOR_BITS - 9)
 NODE_STRIDE = 512
 LINE_WORDS = 16
-BLOCK_BITS = 10
-BLOCK_WORDS = 1 << BLOCK_BITS
+# An odd number of cache lines: ends of lists spread over the sets of the level-1 cache.
+BLOCK_WORDS = 63 * LINE_WORDS
 
 _u4 = np.uint32
 _ACCUMULATOR_MASK = np.uint32((1 << ACCUMULATOR_BITS) - 1)
@@ -86,8 +86,7 @@ class Worker(NamedTuple):
     epoch_step: U32
     epoch_table: U32
     epoch_dc: npt.NDArray[np.float32]
-    ext_H: U32
-    ext_pair: U32
+    ext_packed: U32
     ext_state: U32
     constants_f: npt.NDArray[np.float32]
     constants_i: npt.NDArray[np.int32]
@@ -96,9 +95,10 @@ class Worker(NamedTuple):
     refractory: npt.NDArray[np.int32]
     accumulator: npt.NDArray[np.int32]
     pool: U32
-    stage: U32
     cursor: I64
+    end: I64
     head: npt.NDArray[np.int32]
+    tail: npt.NDArray[np.int32]
     following: npt.NDArray[np.int32]
     free: npt.NDArray[np.int32]
     n_free: I64
@@ -115,26 +115,21 @@ class Worker(NamedTuple):
 @jit
 def drain(w: Any, shard: int, slot: int) -> None:
     """Add what is due in `slot` to the accumulators of a shard and empty the slot."""
-    accumulator = w.accumulator[shard]
-    pool, stage = w.pool[shard], w.stage[shard]
-    end = w.cursor[shard, slot]
-    block = np.int64(w.head[shard, slot])
+    accumulator, pool = w.accumulator[shard], w.pool[shard]
+    block, last = np.int64(w.head[shard, slot]), np.int64(w.tail[shard, slot])
     while True:
-        first = block << BLOCK_BITS
-        final = end >> BLOCK_BITS == block
-        for i in range(first, end & -LINE_WORDS if final else first + BLOCK_WORDS):
+        first = block * BLOCK_WORDS
+        for i in range(first, w.cursor[shard, slot] if block == last else first + BLOCK_WORDS):
+            prefetch_read(pool, i + 8 * LINE_WORDS)
             event = pool[i]
             accumulator[event & _ACCUMULATOR_MASK] += np.int32(event >> _u4(ACCUMULATOR_BITS))
-        if final:
+        if block == last:
             break
         w.free[shard, w.n_free[shard]] = block
         w.n_free[shard] += 1
         block = np.int64(w.following[shard, block])
-    for i in range(end & (LINE_WORDS - 1)):
-        event = stage[slot * LINE_WORDS + i]
-        accumulator[event & _ACCUMULATOR_MASK] += np.int32(event >> _u4(ACCUMULATOR_BITS))
-    w.head[shard, slot] = block
-    w.cursor[shard, slot] = block << BLOCK_BITS
+    w.head[shard, slot] = last
+    w.cursor[shard, slot] = last * BLOCK_WORDS
     if w.buffer_used[shard, slot]:
         words = w.buffer[shard, slot]
         for i in range(len(words)):
@@ -147,30 +142,28 @@ def drain(w: Any, shard: int, slot: int) -> None:
 def append(w: Any, shard: int, n: int) -> None:
     """Sort the `n` events of the scratch arrays into the calendar.
 
-    Each list collects a cache line in the stage and copies it to the pool when it is full: writing
-    64 lists directly would touch 64 lines that compete for the same sets of the level-1 cache.
+    Places first, then words: the address of no store depends on a load that a store may have to
+    feed, so that the processor runs both loops far ahead.
     """
-    pool, stage, cursor = w.pool[shard], w.stage[shard], w.cursor[shard]
-    following, free = w.following[shard], w.free[shard]
-    n_free = w.n_free[shard]
+    pool, cursor, end = w.pool[shard], w.cursor[shard], w.end[shard]
     word, due = w.word, w.slot
     for i in range(n):
-        slot = np.int64(due[i])
+        slot = np.intp(due[i])
         at = cursor[slot]
-        line = slot * LINE_WORDS
-        stage[line + (at & (LINE_WORDS - 1))] = word[i]
+        due[i] = _u4(at)
         at += 1
-        if at & (LINE_WORDS - 1) == 0:
-            for j in range(LINE_WORDS):
-                pool[at - LINE_WORDS + j] = stage[line + j]
-            if at & (BLOCK_WORDS - 1) == 0:
-                n_free -= 1
-                block = np.int64(free[n_free])
-                following[(at - 1) >> BLOCK_BITS] = block
-                at = block << BLOCK_BITS
-            prefetch_write(pool, at)
         cursor[slot] = at
-    w.n_free[shard] = n_free
+        if at == end[slot]:
+            w.n_free[shard] -= 1
+            block = w.free[shard, w.n_free[shard]]
+            w.following[shard, w.tail[shard, slot]] = block
+            w.tail[shard, slot] = block
+            cursor[slot] = np.int64(block) * BLOCK_WORDS
+            end[slot] = cursor[slot] + BLOCK_WORDS
+    for i in range(n):
+        place = np.intp(due[i])
+        pool[place] = word[i]
+        prefetch_write(pool, place + LINE_WORDS)
 
 
 @jit
@@ -238,7 +231,7 @@ def deliver(
             w.slot[n] = _u4(_u4(now + delay[i]) & slot_mask)
             n += 1
     # Every list may be about to need a block, beside those that the events fill.
-    if w.n_free[shard] > w.cursor.shape[1] + (n >> BLOCK_BITS):
+    if w.n_free[shard] > w.cursor.shape[1] + n // BLOCK_WORDS:
         append(w, shard, n)
     else:
         spill(w, shard, n)
@@ -256,8 +249,7 @@ def draw_external(w: Any, k: int, table: Any, ss_ex: Any) -> None:
         turns = (size + lanes - 1) // lanes
         for first in range(0, lanes, EXT_LANES):
             draw_external_lanes(
-                state.reshape(-1), lanes, first, turns, w.ext_H, w.ext_pair, table * 32, weight,
-                ss_ex,
+                state.reshape(-1), lanes, first, turns, w.ext_packed, table * 32, weight, ss_ex
             )  # fmt: skip
         return
     for first in range(0, size, lanes):
@@ -270,10 +262,9 @@ def draw_external(w: Any, k: int, table: Any, ss_ex: Any) -> None:
             state[2, lane] = last
             state[3, lane] = output
             # A lane past the last neuron draws too; its accumulator is cleared with the others.
-            entry = table * 32 + np.intp(output >> _u4(27))
-            own = _u4(output & _u4(0x7FFFFFF)) < w.ext_H[entry]
-            pair = w.ext_pair[entry]
-            spikes = pair & _u4(0xFF) if own else pair >> _u4(8)
+            entry = output & _u4(31)
+            packed = w.ext_packed[table * 32 + np.intp(entry)]
+            spikes = entry if _u4(output | _u4(31)) < packed else packed & _u4(31)
             ss_ex[first + lane] += np.int32(spikes) * weight
 
 

@@ -15,6 +15,7 @@ from numba import types
 from csnn import rows
 from csnn._numba import cgutils, intrinsic
 from csnn.prng import EXT_SHIFTS, ROW_SEED_MULTIPLIER, ROW_SHIFTS, ROW_WARMUP_DRAWS
+from csnn.spec.machine import EXT_OUTCOMES
 
 LANES = 16
 
@@ -43,7 +44,7 @@ def _shift_right(builder: Any, vector: Any, amount: int) -> Any:
     return builder.lshr(vector, _splat(amount, vector.type.count))
 
 
-def _draw(builder: Any, x: Any, y: Any) -> tuple[Any, Any]:
+def _advance(builder: Any, x: Any, y: Any) -> tuple[Any, Any]:
     left, middle, right = ROW_SHIFTS
     words = []
     for _ in range(2):
@@ -103,39 +104,38 @@ def draw_external_lanes(
     lanes: Any,
     first: Any,
     turns: Any,
-    H: Any,
-    pair: Any,
+    packed: Any,
     table: Any,
     weight: Any,
     ss: Any,
 ) -> Any:
     """Draw external spikes on 8 EXT lanes from `first` on and add their weight to `ss`.
 
-    `state` is the node's generator state, flat, word by word, `lanes` words each. `H` holds the 27
-    compared bits, `pair` own | alias << 8, both from entry `table` on. Turn i serves the neurons
-    from i * lanes + first on.
+    `state` is the node's generator state, flat, word by word, `lanes` words each. `packed` holds
+    tables as `layout.pack_external` makes them, the node's from entry `table` on. Turn i serves the
+    neurons from i * lanes + first on.
     """
     u32 = types.Array(types.uint32, 1, "C")
     i32 = types.Array(types.int32, 1, "C")
     signature = types.void(
-        u32, types.intp, types.intp, types.intp, u32, u32, types.intp, types.int32, i32
+        u32, types.intp, types.intp, types.intp, u32, types.intp, types.int32, i32
     )
 
     def codegen(context: Any, builder: Any, sig: Any, arguments: Any) -> Any:
         data = {
             i: context.make_array(sig.args[i])(context, builder, arguments[i]).data
-            for i in (0, 4, 5, 8)
+            for i in (0, 4, 7)
         }
         vector = ir.VectorType(_I32, EXT_LANES)
-        lanes_value, first_value, turns_value, table_value = (arguments[i] for i in (1, 2, 3, 6))
+        lanes_value, first_value, turns_value, table_value = (arguments[i] for i in (1, 2, 3, 5))
         places = [
             builder.add(builder.mul(lanes_value, ir.Constant(_I64, word)), first_value)
             for word in range(4)
         ]
         initial = [_load_vector(builder, data[0], place, vector) for place in places]
-        table_H = builder.gep(data[4], [table_value])
-        table_pair = builder.gep(data[5], [table_value])
-        weights = _broadcast(builder, arguments[7], EXT_LANES)
+        table = builder.gep(data[4], [table_value])
+        last_entry = _splat(EXT_OUTCOMES - 1, EXT_LANES)
+        weights = _broadcast(builder, arguments[6], EXT_LANES)
         left, middle, right = EXT_SHIFTS
 
         entry = builder.block
@@ -148,14 +148,12 @@ def draw_external_lanes(
         t = builder.xor(words[0], _shift_left(builder, words[0], left))
         t = builder.xor(t, _shift_right(builder, t, middle))
         output = builder.xor(builder.xor(words[3], _shift_right(builder, words[3], right)), t)
-        index = _shift_right(builder, output, 27)
-        fraction = builder.and_(output, _splat(0x7FFFFFF, EXT_LANES))
-        own = builder.icmp_unsigned("<", fraction, _gather(builder, table_H, index))
-        both = _gather(builder, table_pair, index)
-        spikes = builder.select(own, both, _shift_right(builder, both, 8))
-        spikes = builder.and_(spikes, _splat(0xFF, EXT_LANES))
-        before = _load_vector(builder, data[8], place, vector)
-        _store(builder, data[8], place, builder.add(before, builder.mul(spikes, weights)))
+        index = builder.and_(output, last_entry)
+        entries = _gather(builder, table, index)
+        own = builder.icmp_unsigned("<", builder.or_(output, last_entry), entries)
+        spikes = builder.select(own, index, builder.and_(entries, last_entry))
+        before = _load_vector(builder, data[7], place, vector)
+        _store(builder, data[7], place, builder.add(before, builder.mul(spikes, weights)))
         next_turn = builder.add(turn, ir.Constant(_I64, 1))
         next_words = [*words[1:], output]
         for phi, start, following in (
@@ -232,7 +230,7 @@ def unroll_lanes(
         y = builder.xor(builder.xor(seeds, _broadcast(builder, arguments[5])), key)
         y = builder.mul(y, _splat(ROW_SEED_MULTIPLIER))
         for _ in range(ROW_WARMUP_DRAWS):
-            x, y = _draw(builder, x, y)
+            x, y = _advance(builder, x, y)
         slot_now = _broadcast(builder, arguments[13])
         slot_mask_v = _broadcast(builder, arguments[14])
         longest = builder.zext(builder.extract_element(lengths, ir.Constant(_I32, 0)), _I64)
@@ -244,7 +242,8 @@ def unroll_lanes(
         builder.position_at_end(head)
         phi_x, phi_y = builder.phi(_V32), builder.phi(_V32)
         phi_k, phi_out = builder.phi(_I64), builder.phi(_I64)
-        a, b = _draw(builder, phi_x, phi_y)
+        new_x, new_y = _advance(builder, phi_x, phi_y)
+        a, b = builder.add(new_x, phi_y), builder.add(new_y, new_x)
         events, slots = _events(
             builder, a, b, target, size, table, data[10], data[11], data[12], slot_now, slot_mask_v
         )
@@ -257,8 +256,8 @@ def unroll_lanes(
         out = builder.add(phi_out, builder.zext(builder.ctpop(bits), _I64))
         k = builder.add(phi_k, ir.Constant(_I64, 1))
         for phi, initial, following in (
-            (phi_x, x, a),
-            (phi_y, y, b),
+            (phi_x, x, new_x),
+            (phi_y, y, new_y),
             (phi_k, ir.Constant(_I64, 0), k),
             (phi_out, arguments[17], out),
         ):

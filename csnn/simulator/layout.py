@@ -214,6 +214,26 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
     )
 
 
+def pack_external(tables: npt.NDArray[np.void]) -> U32:
+    """Pack EXT tables into one word per entry: H[31:5] << 5 | alias.
+
+    The outcome `own` of an entry that can yield it is the entry's number (`csnn.image.consistency`)
+    or else equals the alias, so that it needs no field. A word w draws its entry w & 31 itself if
+    w | 31 is below the packed word, and the word's alias if not.
+
+    Parameters
+    ----------
+    tables : structured ndarray, shape (n, 32)
+
+    Returns
+    -------
+    ndarray of uint32, shape (32 n,)
+    """
+    alias = tables["alias"].astype(np.uint32)
+    high = tables["H"] >> np.uint32(5) << np.uint32(5)
+    return np.where(tables["own"] == tables["alias"], alias, high | alias).astype(np.uint32).ravel()
+
+
 class _TablePool:
     """Distinct table pairs of all nodes; a pair's place is its first entry."""
 

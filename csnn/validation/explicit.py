@@ -25,6 +25,7 @@ from csnn.prng import ext_draw
 from csnn.rows import weight_units
 from csnn.simulator.blocks import EXT_FRACTION_BITS
 from csnn.spec import toml
+from csnn.spec.machine import EXT_OUTCOMES
 from csnn.spec.network import Network
 
 F64 = npt.NDArray[np.float64]
@@ -95,9 +96,9 @@ class ExternalDraws:
         # Where there is no external input, the generators stand still.
         self._state[self._silent] = before
         word = self._words.ravel()[self._place]
-        entry = self._tables[self._node, word >> np.uint32(EXT_FRACTION_BITS)]
-        fraction = word & np.uint32((1 << EXT_FRACTION_BITS) - 1)
-        own = fraction < entry["H"] >> np.uint32(32 - EXT_FRACTION_BITS)
+        entry = self._tables[self._node, word & np.uint32(EXT_OUTCOMES - 1)]
+        shift = np.uint32(32 - EXT_FRACTION_BITS)
+        own = word >> shift < entry["H"] >> shift
         spikes: U8 = np.where(own, entry["own"], entry["alias"])
         spikes[self._silent[self._node]] = 0
         return spikes

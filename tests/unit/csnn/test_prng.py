@@ -19,19 +19,19 @@ FACTORS_128 = (*FACTORS_64, 274177, 67280421310721)
 ROW_VECTORS = (
     (
         (0x00000001, 0, 0),
-        ((0x80A8D974, 0x018C2EEC), (0x22405AFB, 0x137EDDBD), (0x3050ADAC, 0xD853D07B)),
+        ((0x597F4F1C, 0x82350860), (0x23CC89E7, 0x35BF38B8), (0x43CF8B69, 0x08A47E27)),
     ),
     (
         (0xDEADBEEF, 77168, 304),
-        ((0x1E86FE3B, 0xB5F52AFA), (0xB0A66E7B, 0xD1D78FEC), (0xF8FD3088, 0x772F4F69)),
+        ((0x5F41F132, 0xD47C2935), (0x669B9975, 0x827DFE67), (0xCAD4C074, 0x702C7FF1)),
     ),
     (
         (0xFFFFFFFF, 131071, 65534),
-        ((0x37B7B8EA, 0x86B039BC), (0x6FC2CFF8, 0x298DC441), (0x4D79AF21, 0x53F6C5ED)),
+        ((0x3AA4B1B1, 0xBE67F2A6), (0xF67309B4, 0x99509439), (0x77077362, 0xA170750E)),
     ),
     (
         (0x9E3779B1, 0, 0),  # seed equals the node's key: the second word starts at zero
-        ((0x7CF52BFC, 0x79D021B2), (0xD191CC90, 0xE8F28BE6), (0x7E6F8EC8, 0x5CAC1025)),
+        ((0x7CF67AD0, 0xF6C54DAE), (0x4B61EE42, 0xBA845876), (0x67621AAE, 0xDB1B9EED)),
     ),
 )
 
@@ -46,7 +46,7 @@ def scalar_row(seed: int, source: int, node: int) -> Iterator[tuple[int, int]]:
         words.append(words[-1] ^ words[-1] >> 10 ^ t ^ t >> 13)
         number += 1
         if number % 2 == 0 and number > 4:  # two draws of two words are the warm-up
-            yield words[-2], words[-1]
+            yield (words[-2] + words[-3]) % 2**32, (words[-1] + words[-2]) % 2**32
 
 
 def scalar_xor128(words: list[int]) -> Iterator[int]:
@@ -218,9 +218,9 @@ def test_published_row_vectors(
     x, y = prng.row_start(
         np.array([seed], np.uint32), np.array([source], np.uint32), prng.node_key(node)
     )
-    for a, b in draws:
-        x, y = prng.row_draw(x, y)
-        assert (int(x[0]), int(y[0])) == (a, b)
+    for expected in draws:
+        x, y, a, b = prng.row_draw(x, y)
+        assert (int(a[0]), int(b[0])) == expected
 
 
 def test_row_generators_equal_the_scalar_ones() -> None:
@@ -231,8 +231,8 @@ def test_row_generators_equal_the_scalar_ones() -> None:
     x, y = prng.row_start(seed, source, prng.node_key(node))
     draws = []
     for _ in range(50):
-        x, y = prng.row_draw(x, y)
-        draws.append(np.stack([x, y], axis=1))
+        x, y, a, b = prng.row_draw(x, y)
+        draws.append(np.stack([a, b], axis=1))
     for i in range(100):
         expected = take(scalar_row(int(seed[i]), int(source[i]), node), 50)
         assert [tuple(pair) for pair in np.stack(draws, axis=1)[i].tolist()] == expected
