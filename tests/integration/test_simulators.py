@@ -11,11 +11,14 @@ import networks
 import numpy as np
 import pytest
 
+from csnn import edges as edge_files
+from csnn.edges import Edges
 from csnn.image.node import NodeImage
 from csnn.image.store import Image
 from csnn.neurons.lif import LIF
 from csnn.rows import WORD_WEIGHT_SHIFT, Sampler
 from csnn.simulator.fast import FastSimulator
+from csnn.simulator.kernels import BLOCK_WORDS
 from csnn.simulator.plain import PlainSimulator
 from csnn.simulator.recording import Recording, join
 from csnn.simulator.state import MachineState, load_checkpoint, save_checkpoint
@@ -24,6 +27,7 @@ from csnn.spec.distributions import Constant
 from csnn.spec.network import (
     AllToAll,
     DcInput,
+    EdgeList,
     FixedIndegree,
     FixedTotalNumber,
     LifNeuron,
@@ -222,13 +226,44 @@ def test_exhausted_event_pool(tmp_path: Path, autapses: bool) -> None:
     assert recording.events > 50_000
 
 
-def test_event_pool_that_runs_out_under_way(tmp_path: Path) -> None:
-    # Lists of every age hold part of a block each when the pool is nearly empty.
-    image = networks.image(pd14(n_scale=0.1, k_scale=0.1), tmp_path / "image")
-    wanted = run_fast(image, 3000, 1)
-    for pool_blocks in (1, 30, 100):
-        got = run_fast(image, 3000, 1, pool_blocks=pool_blocks)
-        assert difference(wanted, got) is None
+@pytest.mark.parametrize("pool_blocks", [1, 8, 31, 32, 33, 80])
+def test_event_pool_that_runs_out_inside_a_spike(tmp_path: Path, pool_blocks: int) -> None:
+    # All lists get equally many events, so that one spike fills the last block of 32 of them.
+    delays, sources = 32, 16
+    targets = BLOCK_WORDS // sources
+    assert targets * sources == BLOCK_WORDS
+    source, delay, target = (
+        grid.ravel().astype(np.uint32)
+        for grid in np.meshgrid(
+            np.arange(sources), np.arange(delays), np.arange(targets), indexing="ij"
+        )
+    )
+    edges = Edges(
+        source=source,
+        target=target + np.uint32(sources),
+        weight_pA=np.full(len(source), 2.0),
+        delay_ms=np.round(0.1 * (delay + 1.0), 1),
+    )
+    edge_files.write(tmp_path / "edges.npz", edges)
+    # The sources spike together, every few steps; nothing else does.
+    zero = Constant(value=0.0)
+    silent: dict[str, Any] = {"poisson": None, "I_ex_init_pA": zero, "I_in_init_pA": zero}
+    drive = DcInput(current_pA=2000.0)
+    network = networks.network(
+        populations=(
+            networks.population("E", sources, V_init_mV=Constant(value=-60.0), dc=drive, **silent),
+            networks.population("F", targets, V_init_mV=Constant(value=-65.0), **silent),
+        ),
+        edges=EdgeList(path=str(tmp_path / "edges.npz"), representation="stored"),
+    )
+    image = networks.image(network, tmp_path / "image", neurons_per_node=256)
+    plain, fast = PlainSimulator(image), FastSimulator(image, threads=1, pool_blocks=pool_blocks)
+    events = 0
+    for _ in range(4 * delays):
+        events += fast.run(1).events
+        plain.run(1)
+        assert plain.state().first_difference(fast.state()) is None
+    assert events >= 3 * len(source)
 
 
 @pytest.mark.parametrize("pool_blocks", [0, 2048])
