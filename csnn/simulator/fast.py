@@ -82,6 +82,7 @@ class FastSimulator:
         self._exchange = np.zeros((2, len(self._parts), max(neurons)), dtype=np.uint32)
         self._counts = np.zeros((2, len(self._parts)), dtype=np.int64)
         self._neurons = neurons
+        self._outputs = [np.empty((2, 0), dtype=np.uint32) for _ in neurons]
         self._barrier = new_barrier()
         self._generation = 0
         self._load(start)
@@ -116,10 +117,11 @@ class FastSimulator:
     def _call(self, steps: int) -> Recording:
         words = len(self._model.float_states) + 2
         results: list[tuple[int, int]] = [(0, 0)] * len(self._workers)
-        outputs = [
-            (np.empty(n * steps, dtype=np.uint32), np.empty(n * steps, dtype=np.uint32))
-            for n in self._neurons
-        ]
+        for index, n in enumerate(self._neurons):
+            # Kept between calls, so that their pages need not be mapped again.
+            if self._outputs[index].shape[1] < n * steps:
+                self._outputs[index] = np.empty((2, n * steps), dtype=np.uint32)
+        outputs = self._outputs
         workers = [
             w._replace(traces=np.zeros((steps, words, len(w.record_node)), dtype=np.uint32))
             for w in self._workers

@@ -38,6 +38,7 @@ _LEFT, _MIDDLE, _RIGHT = (np.uint32(s) for s in EXT_SHIFTS)
 _NO_TABLE = np.uint32(0xFFFFFFFF)
 
 U32 = npt.NDArray[np.uint32]
+U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
 
@@ -67,8 +68,7 @@ class Worker(NamedTuple):
     block_half: U32
     block_stub_key: U32
     block_synapses: I64
-    weight_pair: U32
-    weight_H: U32
+    weight_word: U64
     delay_pack: U32
     weight_H_full: U32
     weight_own: U32
@@ -203,7 +203,7 @@ def deliver(
     for row in range(first, lanes, LANES):
         n = unroll_lanes(
             w.row_seed, w.row_length, w.row_block, row, lanes - row, source,
-            target, size, key, table, w.weight_pair, w.weight_H, w.delay_pack,
+            target, size, key, table, w.weight_word, w.delay_pack,
             now, slot_mask, w.word, w.slot, n,
         )  # fmt: skip
     for row in range(lanes, last):

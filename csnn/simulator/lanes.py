@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 
 from csnn import rows
@@ -24,6 +24,10 @@ EXT_LANES = 8
 _I32 = ir.IntType(32)
 _I64 = ir.IntType(64)
 _V32 = ir.VectorType(_I32, LANES)
+
+
+# Gather instructions before AVX-512 are slower than single loads.
+gathers = bool(binding.get_host_cpu_features().get("avx512f"))
 
 
 def _splat(value: int, width: int = LANES) -> ir.Constant:
@@ -72,29 +76,49 @@ def _store(builder: Any, data: Any, index: Any, value: Any) -> None:
     builder.store(value, pointer, align=element.width // 8)
 
 
-def _gather(builder: Any, data: Any, index: Any) -> Any:
-    """Load data[index[lane]] (uint32, index below 2^31) for every lane."""
-    width = index.type.count
+def _gather(builder: Any, data: Any, index: Any, width: int = 32) -> Any:
+    """Load data[index[lane]] (`width` bits, index below 2^31) for every lane."""
+    return (_gather_at_once if gathers else _gather_in_pairs)(builder, data, index, width)
+
+
+def _gather_at_once(builder: Any, data: Any, index: Any, width: int) -> Any:
+    lanes = index.type.count
+    result_type = ir.VectorType(ir.IntType(width), lanes)
     # llvmlite knows scalar indices only; LLVM takes a vector and yields a vector of pointers.
     pointers = builder.gep(data, [ir.Constant(_I32, 0)])
     pointers.indices = [index]
     pointers.operands = [data, index]
-    pointers.type = ir.VectorType(data.type, width)
-    mask_type = ir.VectorType(ir.IntType(1), width)
+    pointers.type = ir.VectorType(data.type, lanes)
+    mask_type = ir.VectorType(ir.IntType(1), lanes)
     function = cgutils.get_or_insert_function(
         builder.module,
-        ir.FunctionType(index.type, [pointers.type, _I32, mask_type, index.type]),
-        f"llvm.masked.gather.v{width}i32.v{width}p0",
+        ir.FunctionType(result_type, [pointers.type, _I32, mask_type, result_type]),
+        f"llvm.masked.gather.v{lanes}i{width}.v{lanes}p0",
     )
     return builder.call(
         function,
         [
             pointers,
-            ir.Constant(_I32, 4),
-            ir.Constant(mask_type, [1] * width),
-            ir.Constant(index.type, ir.Undefined),
+            ir.Constant(_I32, width // 8),
+            ir.Constant(mask_type, [1] * lanes),
+            ir.Constant(result_type, ir.Undefined),
         ],
     )
+
+
+def _gather_in_pairs(builder: Any, data: Any, index: Any, width: int) -> Any:
+    lanes = index.type.count
+    result = ir.Constant(ir.VectorType(ir.IntType(width), lanes), ir.Undefined)
+    # Two indices leave the vector unit together.
+    pairs = builder.bitcast(index, ir.VectorType(_I64, lanes // 2))
+    for i in range(lanes // 2):
+        both = builder.extract_element(pairs, ir.Constant(_I32, i))
+        low = builder.zext(builder.trunc(both, _I32), _I64)
+        high = builder.lshr(both, ir.Constant(_I64, 32))
+        for lane, place in ((2 * i, low), (2 * i + 1, high)):
+            value = builder.load(builder.gep(data, [place]))
+            result = builder.insert_element(result, value, ir.Constant(_I32, lane))
+    return result
 
 
 @intrinsic
@@ -185,8 +209,7 @@ def unroll_lanes(
     block_size: Any,
     block_key: Any,
     block_table: Any,
-    weight_pair: Any,
-    weight_H: Any,
+    weight_word: Any,
     delay_pack: Any,
     now: Any,
     slot_mask: Any,
@@ -201,9 +224,10 @@ def unroll_lanes(
     """
     u32 = types.Array(types.uint32, 1, "C")
     u16 = types.Array(types.uint16, 1, "C")
+    u64 = types.Array(types.uint64, 1, "C")
     signature = types.intp(
         u32, u16, u16, types.intp, types.intp, types.uint32,
-        u32, u32, u32, u32, u32, u32, u32,
+        u32, u32, u32, u32, u64, u32,
         types.uint32, types.uint32, u32, u32, types.intp,
     )  # fmt: skip
 
@@ -231,8 +255,8 @@ def unroll_lanes(
         y = builder.mul(y, _splat(ROW_SEED_MULTIPLIER))
         for _ in range(ROW_WARMUP_DRAWS):
             x, y = _advance(builder, x, y)
-        slot_now = _broadcast(builder, arguments[13])
-        slot_mask_v = _broadcast(builder, arguments[14])
+        slot_now = _broadcast(builder, arguments[12])
+        slot_mask_v = _broadcast(builder, arguments[13])
         longest = builder.zext(builder.extract_element(lengths, ir.Constant(_I32, 0)), _I64)
 
         entry = builder.block
@@ -245,10 +269,10 @@ def unroll_lanes(
         new_x, new_y = _advance(builder, phi_x, phi_y)
         a, b = builder.add(new_x, phi_y), builder.add(new_y, new_x)
         events, slots = _events(
-            builder, a, b, target, size, table, data[10], data[11], data[12], slot_now, slot_mask_v
+            builder, a, b, target, size, table, data[10], data[11], slot_now, slot_mask_v
         )
-        _store(builder, data[15], phi_out, events)
-        _store(builder, data[16], phi_out, slots)
+        _store(builder, data[14], phi_out, events)
+        _store(builder, data[15], phi_out, slots)
         active = builder.icmp_unsigned(
             ">", lengths, _broadcast(builder, builder.trunc(phi_k, _I32))
         )
@@ -259,14 +283,14 @@ def unroll_lanes(
             (phi_x, x, new_x),
             (phi_y, y, new_y),
             (phi_k, ir.Constant(_I64, 0), k),
-            (phi_out, arguments[17], out),
+            (phi_out, arguments[16], out),
         ):
             phi.add_incoming(initial, entry)
             phi.add_incoming(following, head)
         builder.cbranch(builder.icmp_unsigned("<", k, longest), head, done)
         builder.position_at_end(done)
         result = builder.phi(_I64)
-        result.add_incoming(arguments[17], entry)
+        result.add_incoming(arguments[16], entry)
         result.add_incoming(out, head)
         return result
 
@@ -280,8 +304,7 @@ def _events(
     target: Any,
     size: Any,
     table: Any,
-    weight_pair: Any,
-    weight_H: Any,
+    weight_word: Any,
     delay_pack: Any,
     now: Any,
     slot_mask: Any,
@@ -289,10 +312,10 @@ def _events(
     """Turn the draw (a, b) into event words and slots."""
     index_mask = _splat(rows.INDEX_MASK)
     k = builder.add(table, builder.and_(a, index_mask))
-    pair = _gather(builder, weight_pair, k)
-    own = builder.icmp_unsigned(
-        "<", _shift_right(builder, b, rows.FRACTION_BITS), _gather(builder, weight_H, k)
-    )
+    weight = _gather(builder, weight_word, k, 64)
+    pair = builder.trunc(weight, _V32)
+    accept = builder.trunc(builder.lshr(weight, ir.Constant(weight.type, [32] * LANES)), _V32)
+    own = builder.icmp_unsigned("<", _shift_right(builder, b, rows.FRACTION_BITS), accept)
     code = builder.select(own, pair, _shift_right(builder, pair, 16))
     inhibitory = builder.and_(_shift_right(builder, code, 7), _splat(0x100))
     neuron = _shift_right(

@@ -267,8 +267,10 @@ class _TablePool:
         delay_own, delay_alias = column(delays, "own"), column(delays, "alias")
         high = column(delays, "H") >> np.uint32(16) << np.uint32(16)
         return {
-            "weight_pair": own | alias << np.uint32(16),
-            "weight_H": column(weights, "H") >> np.uint32(16),
+            # What the vector code compares and chooses from, in one load.
+            "weight_word": (column(weights, "H") >> np.uint32(16)).astype(np.uint64)
+            << np.uint64(32)
+            | (alias << np.uint32(16) | own),
             "delay_pack": high | delay_alias << np.uint32(8) | delay_own,
             "weight_H_full": column(weights, "H"),
             "weight_own": own,
