@@ -80,14 +80,12 @@ def scalar_unroll(block: Block, source: int, seed: int, length: int) -> list[tup
         start = (seed + 1) * 0xC2B2AE35 % 2**32 or 1
     x, y = start, (start ^ source ^ block.node_key) * 0x85EBCA6B % 2**32
 
-    def draw(x: int, y: int) -> tuple[int, int]:
-        for _ in range(2):
-            t = x ^ x << 10 & 0xFFFFFFFF
-            x, y = y, y ^ y >> 10 ^ t ^ t >> 13
-        return x, y
+    def step(x: int, y: int) -> tuple[int, int]:
+        t = x ^ x << 10 & 0xFFFFFFFF
+        return y, y ^ y >> 10 ^ t ^ t >> 13
 
-    for _ in range(2):
-        x, y = draw(x, y)
+    for _ in range(4):
+        x, y = step(x, y)
     targets = [
         n
         for n in range(block.n_neurons)
@@ -96,23 +94,26 @@ def scalar_unroll(block: Block, source: int, seed: int, length: int) -> list[tup
     chosen: set[int] = set()
     synapses = []
     for i in range(length):
-        x, y = draw(x, y)
+        x, y = step(x, y)
+        a = (x + y) % 2**32
+        x, y = step(x, y)
+        b = (x + y) % 2**32
         if block.sampler is Sampler.STUBS:
             stub = scalar_permutation((seed + i) % 2**32, block.n_stubs, block.stub_key)
             neuron = stub % block.n_neurons
         elif block.sampler is Sampler.DISTINCT:
             last = len(targets) - length + i
-            candidate = (x >> 12) * (last + 1) // 2**20
+            candidate = (a >> 12) * (last + 1) // 2**20
             place = last if candidate in chosen else candidate
             chosen.add(place)
             neuron = targets[place]
         else:
-            neuron = targets[(x >> 12) * len(targets) // 2**20]
-        entry = x % 64
-        own = y // 2**16 < int(block.weight_H[entry]) // 2**16
+            neuron = targets[(a >> 12) * len(targets) // 2**20]
+        entry = a % 64
+        own = b // 2**16 < int(block.weight_H[entry]) // 2**16
         code = int((block.weight_own if own else block.weight_alias)[entry])
-        entry = x // 64 % 64
-        own = y % 2**16 < int(block.delay_H[entry]) // 2**16
+        entry = a // 64 % 64
+        own = b % 2**16 < int(block.delay_H[entry]) // 2**16
         synapses.append((neuron, int((block.delay_own if own else block.delay_alias)[entry]), code))
     return synapses
 
