@@ -35,6 +35,8 @@ EXT_SHIFTS = (11, 8, 19)
 EXT_STREAM_SPACING_LOG2 = 64
 NODE_KEY_MULTIPLIER = 0x9E3779B1
 
+_ROW_SHIFTS = tuple(np.uint32(shift) for shift in ROW_SHIFTS)
+_EXT_SHIFTS = tuple(np.uint32(shift) for shift in EXT_SHIFTS)
 _M32 = 0xFFFFFFFF
 _M64 = 0xFFFFFFFFFFFFFFFF
 
@@ -179,11 +181,11 @@ def row_advance(x: U32, y: U32) -> tuple[U32, U32]:
     x, y : ndarray of uint32, shape (n,)
         States.
     """
-    shift_a, shift_b, shift_c = (np.uint32(s) for s in ROW_SHIFTS)
-    t = x ^ (x << shift_a)
-    x = y ^ (y >> shift_c) ^ t ^ (t >> shift_b)
-    t = y ^ (y << shift_a)
-    return x, x ^ (x >> shift_c) ^ t ^ (t >> shift_b)
+    a, b, c = _ROW_SHIFTS
+    t = x ^ (x << a)
+    x = y ^ (y >> c) ^ t ^ (t >> b)
+    t = y ^ (y << a)
+    return x, x ^ (x >> c) ^ t ^ (t >> b)
 
 
 def row_draw(x: U32, y: U32) -> tuple[U32, U32, U32, U32]:
@@ -238,10 +240,10 @@ def ext_draw(state: U32) -> U32:
     -------
     ndarray of uint32, shape (...)
     """
-    shift_a, shift_b, shift_c = (np.uint32(s) for s in EXT_SHIFTS)
-    t = state[..., 0] ^ (state[..., 0] << shift_a)
+    a, b, c = _EXT_SHIFTS
+    t = state[..., 0] ^ (state[..., 0] << a)
     last = state[..., 3]
-    output: U32 = last ^ (last >> shift_c) ^ t ^ (t >> shift_b)
+    output: U32 = last ^ (last >> c) ^ t ^ (t >> b)
     state[..., :3] = state[..., 1:]
     state[..., 3] = output
     return output

@@ -225,10 +225,9 @@ def unroll(block: Block, source: U32, seed: U32, length: npt.NDArray[np.integer]
     Returns
     -------
     Synapses
-        Ordered by draw, then by row; every synapse of every row is present.
+        Ordered by draw; every synapse of every row is present.
     """
     rows = np.flatnonzero(length > 0)
-    parts: list[tuple[I64, U32, U32, U32]] = []
     if block.sampler is Sampler.STORED:
         lengths = length[rows].astype(np.int64)
         row = np.repeat(rows, lengths)
@@ -240,35 +239,30 @@ def unroll(block: Block, source: U32, seed: U32, length: npt.NDArray[np.integer]
             word >> np.uint32(WORD_DELAY_SHIFT) & np.uint32(63),
             word >> np.uint32(WORD_WEIGHT_SHIFT) & np.uint32(0xFFFF),
         )
-    start = row_seed(seed) if block.sampler is Sampler.STUBS else seed
-    x, y = row_start(start[rows], source[rows], block.node_key)
-    remaining = length[rows].astype(np.int64)
-    own, available = _candidates(block, source[rows])
-    used = np.zeros((len(rows), block.n_neurons), dtype=bool)
-    if block.sampler is not Sampler.DISTINCT:
-        used = used[:, :0]
-    draw = 0
-    while len(rows):
-        x, y, a, b = row_draw(x, y)
-        if block.sampler is Sampler.STUBS:
-            stub = permute_stubs(seed[rows] + np.uint32(draw), block.n_stubs, block.stub_key)
-            target = (stub % np.uint32(block.n_neurons)).astype(np.int64)
-        elif block.sampler is Sampler.DISTINCT:
-            target = _floyd(a, available - remaining, used)
-        else:
-            target = _scale(a, available)
-        target = target + (target >= own)
-        parts.append((rows, target.astype(np.uint32), *_parameters(block, a, b)))
-        remaining -= 1
-        draw += 1
-        keep = remaining > 0
-        rows, remaining, x, y = rows[keep], remaining[keep], x[keep], y[keep]
-        own, available, used = own[keep], available[keep], used[keep]
-    if not parts:
-        empty = np.empty(0, dtype=np.uint32)
-        return Synapses(np.empty(0, dtype=np.int64), empty, empty, empty)
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Synapses(columns[0], columns[1], columns[2], columns[3])
+    # Longest first: the rows that still draw are the first ones.
+    rows = rows[np.argsort(length[rows])[::-1]]
+    lengths = length[rows].astype(np.int64)
+    drawing = np.searchsorted(-lengths, -np.arange(lengths.max(initial=0))).tolist()
+    start = row_seed(seed[rows]) if block.sampler is Sampler.STUBS else seed[rows]
+    x, y = row_start(start, source[rows], block.node_key)
+    words = [(x[:0], y[:0])]
+    for count in drawing:
+        x, y, a, b = row_draw(x[:count], y[:count])
+        words.append((a, b))
+    a, b = (np.concatenate(word) for word in zip(*words, strict=True))
+    draw = np.repeat(np.arange(len(drawing)), drawing)
+    place = np.concatenate([rows[:0], *(np.arange(count) for count in drawing)])
+    row = rows[place]
+    own, available = _candidates(block, source[row])
+    if block.sampler is Sampler.STUBS:
+        stub = permute_stubs(seed[row] + draw.astype(np.uint32), block.n_stubs, block.stub_key)
+        target = (stub % np.uint32(block.n_neurons)).astype(np.int64)
+    elif block.sampler is Sampler.DISTINCT:
+        target = _floyd(a, available - lengths[place] + draw, drawing, block.n_neurons)
+    else:
+        target = _scale(a, available)
+    target = target + (target >= own)
+    return Synapses(row, target.astype(np.uint32), *_parameters(block, a, b))
 
 
 def _candidates(block: Block, source: U32) -> tuple[I64, I64]:
@@ -283,12 +277,16 @@ def _scale(a: U32, count: I64) -> I64:
     return (a >> np.uint32(TARGET_SHIFT)).astype(np.int64) * count >> TARGET_BITS
 
 
-def _floyd(a: U32, last: I64, used: Bool) -> I64:
+def _floyd(a: U32, last: I64, drawing: list[int], n_neurons: int) -> I64:
     # Floyd: draw from 0..last; a value that was used before stands for `last`, which was not.
-    candidate = _scale(a, last + 1)
-    index = np.arange(len(last))
-    target = np.where(used[index, candidate], last, candidate)
-    used[index, target] = True
+    target = _scale(a, last + 1)
+    used = np.zeros((max(drawing, default=0), n_neurons), dtype=bool)
+    first = 0
+    for count in drawing:
+        part, row = slice(first, first + count), np.arange(count)
+        target[part] = np.where(used[row, target[part]], last[part], target[part])
+        used[row, target[part]] = True
+        first += count
     return target
 
 
