@@ -154,7 +154,8 @@ def _command(commands: Any, name: str, actions: Mapping[str, Any], text: str, ex
     )
     parser.set_defaults(command=actions[name])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    parser.add_argument("--quiet", action="store_true",
+                        help="no progress bars, no summary; warnings stay")  # fmt: skip
     return parser
 
 
@@ -172,7 +173,8 @@ def _network_options(parser: Any) -> None:
 
 def _machine_options(parser: Any) -> None:
     group = parser.add_argument_group("machine")
-    group.add_argument("--partition", choices=("equal", "load"), help="how nodes are filled")
+    group.add_argument("--partition", choices=("equal", "load"), help="how nodes are filled; "
+                       "load balances over --nodes, without which it is equal")  # fmt: skip
     group.add_argument(
         "--nodes", dest="n_nodes", type=int, metavar="N", help="nodes to balance over"
     )

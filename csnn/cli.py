@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import io
 import json
 import math
 import os
@@ -21,7 +22,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from csnn.arguments import make_parser, one_line
 from csnn.errors import CsnnError, InvalidInputError, located, reject
@@ -33,14 +34,24 @@ from csnn.spec.machine import Run
 from csnn.spec.network import Network
 from csnn.spec.toml import dumps, load
 
+if TYPE_CHECKING:
+    from csnn.run import Validation
+    from csnn.validation.statistics import Statistics
+
 OK, MISMATCH, INTERRUPTED = 0, 1, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = make_parser(_COMMANDS).parse_args(arguments)
+    options.command_line = _command_line(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files that are not UTF-8 are printed as the bytes they are.
+        sys.stdout.reconfigure(errors="surrogateescape")
     set_quiet(options.quiet)
     try:
+        _check_names(options)
         code: int = options.command(options)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -66,6 +77,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _message(f"csnn: {one_line(f'{where}{error.strerror or error}')}")
         _give_up_stdout()
         return InvalidInputError.exit_code
+
+
+def _check_names(options: argparse.Namespace) -> None:
+    """Refuse empty names of files, which would mean the current folder."""
+    for name, shown in (
+        ("network", "NETWORK"),
+        ("image", "IMAGE"),
+        ("run", "DIR"),
+        ("out", "--out"),
+    ):
+        if getattr(options, name, None) == "":
+            raise reject(shown, "", "must not be empty")
+
+
+def _command_line(arguments: Sequence[str]) -> str:
+    """Return the command as it could be typed again."""
+    # Names of files that are not UTF-8 must not keep a report from being written.
+    return shlex.join(["csnn", *arguments]).encode("utf-8", "backslashreplace").decode()
 
 
 def _give_up_stdout() -> None:
@@ -202,6 +231,7 @@ def _run(options: argparse.Namespace) -> int:
             kind=options.simulator,
             checkpoint=options.checkpoint,
             timings={"generate_s": image.manifest["generate_s"]},
+            command=options.command_line,
         )
     if result["last_step"] * result["dt_ms"] > result["warmup_ms"]:
         report = str(report_run(directory))
@@ -251,9 +281,13 @@ def _result_lines(result: dict[str, Any]) -> list[str]:
         )
     if result.get("verdict_note"):
         lines.append(result["verdict_note"])
-    # Names and their values stay together.
-    wrapped = [row for line in lines for row in textwrap.wrap(line, 79, subsequent_indent="  ")]
-    return [row.replace("\xa0", " ") for row in wrapped]
+    return _wrapped(lines)
+
+
+def _wrapped(lines: Sequence[str]) -> list[str]:
+    """Fold long lines; what a no-break space joins, such as a name and its value, stays so."""
+    rows = [row for line in lines for row in textwrap.wrap(line, 79, subsequent_indent="  ")]
+    return [row.replace("\xa0", " ") for row in rows]
 
 
 def _size(n_bytes: int) -> str:
@@ -274,11 +308,12 @@ def _generate(options: argparse.Namespace) -> int:
     manifest = image.manifest
     _warn(manifest["notes"])
     explicit = manifest["explicit_bytes"] / max(image.node_bytes, 1)
+    ratio = f"{explicit:.1f} times smaller" if explicit >= 1 else "larger"
     lines = [
         f"{image.path}: {image.n_neurons:,} neurons, {manifest['synapses']:,} synapses, "
         f"{image.n_nodes} nodes",
         f"{_size(image.node_bytes)} in {manifest['generate_s']:.1f} s, "
-        f"{explicit:.1f} times smaller than the synapses in explicit form",
+        f"{ratio} than the synapses in explicit form",
     ]
     fit = manifest.get("edge_fit")
     if fit and fit["representation"] == "fitted":
@@ -316,6 +351,7 @@ def _simulate(options: argparse.Namespace) -> int:
             kind=options.simulator,
             resume=options.resume,
             checkpoint=options.checkpoint,
+            command=options.command_line,
         )
     _conclude(options, result, options.image)
     spikes = str(directory / output.SPIKES)
@@ -333,44 +369,31 @@ def _validate(options: argparse.Namespace) -> int:
         "note": validation.note,
         "statistics": validation.statistics.to_dict(),
     }
-    _emit(options, content, _verdict_lines(validation))
+    _emit(options, content, _validation_lines(validation))
     return MISMATCH if verdict and not verdict.passed else OK
 
 
-def _verdict_lines(validation: Any) -> list[str]:
-    verdict, lines = validation.verdict, []
-    if verdict is None:
-        wide = max(11, *(len(p.name) for p in validation.statistics.populations)) + 1
-        lines.append(f"{'population':<{wide}}{'spikes/s':>10}{'CV':>8}{'CC':>9}")
-        for p in validation.statistics.populations:
-            means = [
-                p.sample(s).mean() if len(p.sample(s)) else math.nan for s in ("FR", "CV", "CC")
-            ]
-            texts = [
-                "-" if math.isnan(m) else f"{m:.{d}f}"
-                for m, d in zip(means, (3, 3, 4), strict=True)
-            ]
-            lines.append(f"{p.name:<{wide}}{texts[0]:>10}{texts[1]:>8}{texts[2]:>9}")
+def _validation_lines(validation: Validation) -> list[str]:
+    """Return the verdict, or means of the statistics where there is none."""
+    if validation.verdict is not None:
+        lines = [line.replace(" of ", "\xa0of\xa0") for line in validation.verdict.lines()]
+        lines = _wrapped(lines)
     else:
-        lines.append("KS distance to NEST / threshold")
-        lines.append(f"{'population':<12}{'FR':>18}{'CV':>18}{'CC':>18}")
-        names = list(dict.fromkeys(cell.population for cell in verdict.cells))
-        for name in names:
-            cells = [verdict.cell(s, name) for s in ("FR", "CV", "CC")]
-            lines.append(_cells(name, [(c.distance, c.threshold, c.passed) for c in cells]))
-        ratios = [(t.ratio, t.threshold, t.passed) for t in verdict.pooled]
-        lines.append(_cells("all (ratio)", ratios))
-        lines.append("passed" if verdict.passed else "failed (marked !)")
-    if validation.note:
-        lines.extend(textwrap.wrap(validation.note, 79))
+        lines = _mean_lines(validation.statistics)
+    return lines + textwrap.wrap(validation.note, 79)
+
+
+def _mean_lines(statistics: Statistics) -> list[str]:
+    wide = max(11, *(len(p.name) for p in statistics.populations)) + 1
+    lines = [f"{'population':<{wide}}{'spikes/s':>10}{'CV':>8}{'CC':>9}"]
+    for p in statistics.populations:
+        samples = [p.sample(statistic) for statistic in ("FR", "CV", "CC")]
+        texts = [
+            f"{sample.mean():.{digits}f}" if len(sample) else "-"
+            for sample, digits in zip(samples, (3, 3, 4), strict=True)
+        ]
+        lines.append(f"{p.name:<{wide}}{texts[0]:>10}{texts[1]:>8}{texts[2]:>9}")
     return lines
-
-
-def _cells(name: str, tests: Sequence[tuple[float, float, bool]]) -> str:
-    return f"{name:<12}" + "".join(
-        f"{value:>9.4f} /{threshold:.4f}{' ' if passed else '!'}"
-        for value, threshold, passed in tests
-    )
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -390,6 +413,7 @@ def _bench(options: argparse.Namespace) -> int:
     run = _run_of(options, description.run)
     if not options.no_nest:
         checks.positive("bench", "nest_time_ms", options.nest_time_ms)
+    _warn(description.network.notes)
     with _blamed(options):
         _check_run(run, description.network)
         require_simulator("fast")

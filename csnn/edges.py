@@ -26,16 +26,6 @@ from csnn.files import atomic_file, reported
 COLUMNS = ("source", "target", "weight_pA", "delay_ms")
 _IDS = ("source", "target")
 _CSV_BLOCK = 2**16
-_BROKEN = (
-    ValueError,
-    KeyError,
-    EOFError,
-    MemoryError,
-    RuntimeError,  # an encrypted archive
-    NotImplementedError,  # an unknown compression
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,10 +96,12 @@ def read(path: str | Path, n_neurons: int) -> Edges:
     suffix = _suffix(path)
     with reported(path):
         columns = _read_npz(path) if suffix == ".npz" else _read_csv(path, suffix)
-    n_rows = len(columns["source"])
     for field, values in columns.items():
         if values.ndim != 1:
-            raise reject(f"{path}: {field}", values.shape, "must be a one-dimensional array")
+            rule = "must be a one-dimensional array"
+            raise reject(f"{path}: shape of {field}", values.shape, rule)
+    n_rows = len(columns["source"])
+    for field, values in columns.items():
         if len(values) != n_rows:
             rule = f"must be as long as source, which has {n_rows} rows"
             raise reject(f"{path}: length of {field}", len(values), rule)
@@ -191,7 +183,10 @@ def _read_npz(path: str | Path) -> dict[str, npt.NDArray[Any]]:
             with np.load(stream, allow_pickle=False) as archive:
                 _check_columns(path, list(archive.files))
                 columns = {field: archive[field] for field in COLUMNS}
-        except _BROKEN as error:
+        except (InvalidInputError, OSError):
+            raise
+        except Exception as error:
+            # Damaged bytes make zipfile, zlib and NumPy's parser raise types of their own.
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InvalidInputError(f"{path}: is no readable .npz file: {reason}") from None
     for field, values in columns.items():
@@ -235,7 +230,8 @@ def _table(path: str | Path, text: IO[str], names: list[str]) -> npt.NDArray[np.
     except ValueError as error:
         raise InvalidInputError(f"{path}: {_loadtxt_fault(str(error), names)}") from None
     if table.size and table.shape[1] != len(names):
-        raise reject(f"{path}: row 1", table.shape[1], f"must hold {len(names)} values")
+        found = f"{table.shape[1]} values"
+        raise InvalidInputError(f"{path}: row 1 = {found}: must hold {len(names)} values")
     return table.reshape(-1, len(names))
 
 
@@ -271,17 +267,15 @@ def _ids(
         _refuse_first(path, field, values, values < 0, "must be >= 0")
     if values.max() >= n_neurons:
         row = int(np.argmax(values >= n_neurons))
-        number = values[row].item()
-        raise reject(
-            f"{path}: row {row + 1}: {field}",
-            number,
-            f"names neuron {number:.0f} but the network has {n_neurons} (numbers start at 0)",
-        )
+        rule = f"must be below {n_neurons}: the network has {n_neurons} neurons, numbered from 0"
+        raise reject(f"{path}: row {row + 1}: {field}", values[row].item(), rule)
     return values.astype(np.uint32)
 
 
 def _reals(path: str | Path, field: str, values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    _refuse_first(path, field, values, ~np.isfinite(values), "must be a finite number")
+    with np.errstate(over="ignore", under="ignore"):  # wider types, beyond the range of float64
+        numbers = np.ascontiguousarray(values, dtype=np.float64)
+    _refuse_first(path, field, values, ~np.isfinite(numbers), "must be a finite number")
     if field == "delay_ms":
-        _refuse_first(path, field, values, values <= 0, "must be > 0")
-    return np.ascontiguousarray(values, dtype=np.float64)
+        _refuse_first(path, field, values, numbers <= 0, "must be > 0")
+    return numbers

@@ -23,17 +23,65 @@ import numpy.typing as npt
 from csnn.errors import InvalidInputError, reject
 from csnn.files import MANIFEST_NAME, atomic_file, reported, require_kind, sha256
 from csnn.image.store import Image, content_digest, tool_versions
+from csnn.json_fields import (
+    Kind,
+    anything,
+    check_fields,
+    is_count,
+    is_fidelity,
+    is_not_negative,
+    is_positive,
+    is_real,
+    is_text,
+    is_truth,
+    list_of,
+    object_of,
+    or_null,
+)
 
 U32 = npt.NDArray[np.uint32]
 Writer = Callable[[Path], object]
 SCHEMA = "csnn-run"
 RESULT_SCHEMA = "csnn-result"
 VERSION = 1
+_U32 = np.dtype(np.uint32)
 IMAGE_DIRECTORY = "image"
 SPIKES, TRACES = "spikes.npz", "traces.npz"
 RESULT, CHECKPOINT, REPORT = "result.json", "checkpoint.npz", "report.html"
 STATISTICS, FIGURES = "statistics.json", "figures"
 _MAX_JSON_BYTES = 64 * 2**20
+
+
+def _is_image(value: Any) -> bool:
+    return (
+        object_of(anything, "bytes")(value)
+        and is_count(value["bytes"])
+        and or_null(is_count)(value.get("explicit_bytes"))
+    )
+
+
+_COUNT, _TEXT = (is_count, "an integer >= 0"), (is_text, "a string")
+_TEXTS, _REALS = (
+    (list_of(is_text), "a list of strings"),
+    (object_of(is_real), "an object of numbers"),
+)
+# What is read of a result.
+_RESULT_FIELDS: dict[str, tuple[Kind, str]] = {
+    **dict.fromkeys(("network", "simulator", "image_digest"), _TEXT),
+    "command": (or_null(is_text), "a string or null"),
+    **dict.fromkeys(("neurons", "synapses", "nodes", "seed", "threads", "last_step"), _COUNT),
+    "time_ms": (is_positive, "a number > 0"),
+    **dict.fromkeys(("warmup_ms", "peak_mb", "events_per_s"), (is_not_negative, "a number >= 0")),
+    "rtf": (or_null(is_real), "a number or null"),
+    "record": (list_of(is_count), "a list of integers >= 0"),
+    "complete": (is_truth, "true or false"),
+    "mean_rates_hz": _REALS,
+    "timings": _REALS,
+    "notes": _TEXTS,
+    "image": (_is_image, "an object that holds bytes"),
+    "fidelity": (is_fidelity, "a list of the errors of each projection's tables"),
+    "manifest": (object_of(anything), "an object"),
+}
 
 
 @contextmanager
@@ -53,6 +101,9 @@ def prepared(path: str | Path) -> Iterator[Path]:
         If it cannot be created or holds something else.
     """
     directory = Path(path)
+    if ".." in directory.parts:
+        # x/.. is here even where x is not yet.
+        directory = Path(os.path.realpath(directory))
     missing = []
     with reported(directory):
         require_kind(directory, SCHEMA)
@@ -258,13 +309,10 @@ def read_spikes(directory: Path) -> tuple[U32, U32]:
     """
     path = directory / SPIKES
     step, source = read_arrays(path, "step", "source")
-    if (
-        step.shape != source.shape
-        or step.ndim != 1
-        or {step.dtype.kind, source.dtype.kind} != {"u"}
-    ):
-        raise InvalidInputError(f"{path}: step and source must be equally long lists of numbers")
-    return step.astype(np.uint32), source.astype(np.uint32)
+    if step.shape != source.shape or step.ndim != 1 or {step.dtype, source.dtype} != {_U32}:
+        rule = "must be equally long lists of numbers (uint32)"
+        raise InvalidInputError(f"{path}: step and source {rule}")
+    return step, source
 
 
 def read_result(directory: Path) -> dict[str, Any]:
@@ -273,6 +321,7 @@ def read_result(directory: Path) -> dict[str, Any]:
     content = _read_json(directory / RESULT)
     if content.get("schema") != RESULT_SCHEMA:
         raise InvalidInputError(f"{directory / RESULT}: schema must be {RESULT_SCHEMA!r}")
+    check_fields(directory / RESULT, content, _RESULT_FIELDS)
     return content
 
 

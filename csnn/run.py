@@ -55,6 +55,7 @@ def run_simulation(
     resume: bool = False,
     checkpoint: bool = False,
     timings: dict[str, float] | None = None,
+    command: str | None = None,
 ) -> dict[str, Any]:
     """Simulate an image into `directory`.
 
@@ -76,6 +77,8 @@ def run_simulation(
         Save the final state.
     timings : dict
         Earlier stages' seconds, to be kept in the result.
+    command : str
+        The command line to be recorded in the result; None if there was none.
 
     Returns
     -------
@@ -90,6 +93,7 @@ def run_simulation(
         if start.step != earlier["last_step"]:
             raise InvalidInputError(f"{directory}: checkpoint and result belong to different runs")
         timings = {k: v for k, v in earlier["timings"].items() if k == "generate_s"}
+    rest_mV = _rest_mV(image, run)
     session = simulate(
         image,
         time_ms=run.time_ms,
@@ -100,13 +104,17 @@ def run_simulation(
         start=start,
     )
     step, source = session.recording.step, session.recording.source
-    traces = _traces(image, run, session) if run.record else None
+    traces = _traces(image, run, session, rest_mV) if run.record else None
     if earlier is not None:
-        first = output.read_spikes(directory)
+        first = _spikes(directory, earlier, image)
         step, source = np.concatenate([first[0], step]), np.concatenate([first[1], source])
         if traces is not None:
             traces = _appended(directory / output.TRACES, traces)
-    result = _result(image, run, kind, session, source, timings or {})
+    result = {
+        "schema": output.RESULT_SCHEMA,
+        "command": command,
+        **_result(image, run, kind, session, source, timings or {}),
+    }
     files: dict[str, output.Writer] = {
         output.SPIKES: partial(output.write_arrays, arrays={"step": step, "source": source}),
         output.RESULT: partial(output.write_json, content=result),
@@ -132,20 +140,48 @@ def _earlier(directory: Path, image: Image, run: Run) -> dict[str, Any]:
     return result
 
 
+def _spikes(directory: Path, result: dict[str, Any], image: Image) -> tuple[U32, U32]:
+    """Read the spikes of a run; InvalidInputError if one lies outside its time."""
+    step, source = output.read_spikes(directory)
+    first = whole_steps("run", "warmup_ms", result["warmup_ms"], image.dt_ms) + 1
+    outside = (step < first) | (step > result["last_step"])
+    if outside.any():
+        rule = f"must be from {first} to {result['last_step']}, the steps of the run"
+        raise reject(f"{directory / output.SPIKES}: step", int(step[outside][0]), rule)
+    return step, source
+
+
 def _appended(path: Path, traces: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
     before = dict(zip(traces, output.read_arrays(path, *traces), strict=True))
+    n_steps = before["step"].shape[:1]
+    for name, part in traces.items():
+        shape = part.shape if name == "neuron" else (*n_steps, *part.shape[1:])
+        if before[name].shape != shape or before[name].dtype != part.dtype:
+            raise InvalidInputError(f"{path}: {name}: is of another shape or type than a trace")
+    if not np.array_equal(before["neuron"], traces["neuron"]):
+        raise InvalidInputError(f"{path}: neuron: holds other neurons than the run recorded")
     return {
         name: part if name == "neuron" else np.concatenate([before[name], part])
         for name, part in traces.items()
     }
 
 
-def _traces(image: Image, run: Run, session: Session) -> dict[str, npt.NDArray[Any]]:
+def _rest_mV(image: Image, run: Run) -> npt.NDArray[np.float64]:
+    """Return the resting potentials of the recorded neurons."""
+    if not run.record:
+        return np.empty(0)
+    path = image.path / NETWORK_FILE
+    populations = load(path).network.populations
+    if [(p.name, p.size) for p in populations] != image.populations:
+        raise InvalidInputError(f"{path}: populations: must be those of the manifest")
+    rest = np.repeat([p.neuron.E_L_mV for p in populations], [p.size for p in populations])
+    return np.asarray(rest[list(run.record)], np.float64)
+
+
+def _traces(
+    image: Image, run: Run, session: Session, rest_mV: npt.NDArray[np.float64]
+) -> dict[str, npt.NDArray[Any]]:
     recording = session.recording
-    network = load(image.path / NETWORK_FILE).network
-    rest = np.repeat(
-        [p.neuron.E_L_mV for p in network.populations], [p.size for p in network.populations]
-    )[list(run.record)]
     names = MODELS[image.nodes[0].model].float_states
     values = dict(
         zip(names, np.moveaxis(recording.traces[:, :-2].view(np.float32), 1, 0), strict=True)
@@ -155,7 +191,7 @@ def _traces(image: Image, run: Run, session: Session) -> dict[str, npt.NDArray[A
     return {
         "step": np.arange(session.first_traced_step, session.last_step + 1, dtype=np.uint32),
         "neuron": np.array(run.record, dtype=np.uint32),
-        "V_mV": values["V"].astype(np.float64) + rest,
+        "V_mV": values["V"].astype(np.float64) + rest_mV,
         "I_ex_pA": values["I_ex"].astype(np.float64) * grid,
         "I_in_pA": -values["I_in"].astype(np.float64) * grid,
         "input_ex_pA": inputs[:, 0] * grid,
@@ -179,7 +215,6 @@ def _result(
     events = session.recording.events
     full_scale = has_baseline(image.populations)
     return {
-        "schema": "csnn-result",
         "network": manifest["network"],
         "neurons": image.n_neurons,
         "synapses": manifest["synapses"],
@@ -244,7 +279,7 @@ def validate_run(directory: Path) -> Validation:
     """
     result = output.read_result(directory)
     image = _image_of(directory, result)
-    step, source = output.read_spikes(directory)
+    step, source = _spikes(directory, result, image)
     warmup = whole_steps("run", "warmup_ms", result["warmup_ms"], image.dt_ms)
     n_steps = result["last_step"] - warmup
     if n_steps <= 0:

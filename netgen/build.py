@@ -40,7 +40,13 @@ from netgen.discretise import Pmf, delay_pmf, rounded_delays, weight_pmf
 from netgen.edge_rows import EdgeRows, FittedRows
 from netgen.fidelity import compare_distribution, compare_pmf
 from netgen.fit_report import FitReport, NodeFit, check_moments
-from netgen.grid import GridTooFineError, choose_exponent, ext_weight_units, prove_sums
+from netgen.grid import (
+    GridTooFineError,
+    check_magnitudes,
+    choose_exponent,
+    ext_weight_units,
+    prove_sums,
+)
 from netgen.partition import NodePlan, expected_indegree, node_loads_hz, partition
 from netgen.row_memory import RowMemory
 from netgen.sums import weight_sums
@@ -103,6 +109,7 @@ def generate(description: Description, seed: int, out: str | Path, *, threads: i
     if network.edges is not None:
         listed = edge_files.read(network.edges.path, network.size)
         edges = EdgeRows(listed, network, machine.delay_slots)
+    check_magnitudes(network)
     if machine.weight_grid_pA is not None:
         exponent = round(np.log2(machine.weight_grid_pA))
     else:
@@ -203,6 +210,18 @@ class _Build:
         with _of_neuron(population):
             return inputs.model_constants(self.model, population, self.network.dt_ms, self.grid_pA)
 
+    def _initial_state(
+        self, population: Population, n: int, rng: np.random.Generator
+    ) -> npt.NDArray[np.uint32]:
+        words = inputs.initial_state(self.model, population, n, self.grid_pA, rng)
+        for name, row in zip(self.model.float_states, words.view(np.float32), strict=True):
+            if not np.isfinite(row).all():
+                field = f"{name}_init_{'mV' if name == 'V' else 'pA'}"
+                distribution = getattr(population, field)
+                rule = "draws values that leave the range of binary32"
+                raise reject(f"population {population.name}.{field}", distribution, rule)
+        return words
+
     def _connector(self, index: int, projection: Projection) -> Connector:
         return Connector(
             projection,
@@ -282,7 +301,7 @@ class _Build:
             ext_states=self.ext_states[plan.index],
             schedule=epochs,
             constants=self.constants[plan.population],
-            state=inputs.initial_state(self.model, population, plan.size, self.grid_pA, state_rng),
+            state=self._initial_state(population, plan.size, state_rng),
             refractory=np.zeros(plan.size, dtype=np.uint32),
             source_ids=np.arange(plan.first_neuron, plan.first_neuron + plan.size, dtype=np.uint32),
             delay_buffer=np.empty(0, dtype=np.uint32),
@@ -443,9 +462,12 @@ def _of_neuron(population: Population) -> Iterator[None]:
     try:
         yield
     except InvalidInputError as error:
-        if not str(error).startswith("neuron "):
-            raise
-        raise located(f"population {population.name}.neuron", error) from None
+        place, message = f"population {population.name}", str(error)
+        if message.startswith("neuron constant "):
+            raise located(f"{place}.neuron", error) from None
+        if message.startswith("neuron."):
+            raise InvalidInputError(f"{place}.{message}") from None
+        raise
 
 
 def _draw_words(

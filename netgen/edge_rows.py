@@ -16,6 +16,7 @@ from csnn.spec.network import Network
 from netgen.connectivity import NodeRows
 from netgen.discretise import Pmf, fit_delay_pmf, fit_weight_pmf
 from netgen.fidelity import compare_pmf
+from netgen.grid import LARGEST_PA
 from netgen.partition import NodePlan
 
 F64 = npt.NDArray[np.float64]
@@ -71,13 +72,14 @@ class EdgeRows:
     Raises
     ------
     InvalidInputError
-        If a delay is not a multiple of dt within range.
+        If a delay is not a multiple of dt within range, or a weight beyond every grid.
     """
 
     def __init__(self, edges: Edges, network: Network, slots: int) -> None:
         self.path = network.edges.path if network.edges else "edges"
         self.network = network
-        steps = edges.delay_ms / network.dt_ms
+        # One step too many is as wrong as very many, which could not be divided by dt.
+        steps = np.minimum(edges.delay_ms, (slots + 1) * network.dt_ms) / network.dt_ms
         whole = np.rint(steps)
         wrong = (np.abs(steps - whole) > _STEP_TOLERANCE) | (whole < 1) | (whole > slots)
         if wrong.any():
@@ -87,6 +89,14 @@ class EdgeRows:
                 float(edges.delay_ms[row]),
                 f"must be a multiple of dt_ms = {network.dt_ms:g} from {network.dt_ms:g} to "
                 f"{slots * network.dt_ms:g} ms (1 to {slots} steps)",
+            )
+        wrong = np.abs(edges.weight_pA) > LARGEST_PA
+        if wrong.any():
+            row = int(wrong.argmax())
+            raise reject(
+                f"{self.path}: row {row + 1}: weight_pA",
+                float(edges.weight_pA[row]),
+                f"must be at most {LARGEST_PA:g} in magnitude",
             )
         order = np.lexsort((edges.source, edges.target))
         self.source = edges.source[order]

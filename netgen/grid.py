@@ -13,13 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from csnn.errors import InvalidInputError, reject
-from csnn.spec.machine import EXT_OUTCOMES, MAX_WEIGHT_UNITS, SUM_LIMIT_UNITS
+from csnn.spec.machine import (
+    EXT_OUTCOMES,
+    MAX_GRID_EXPONENT,
+    MAX_WEIGHT_UNITS,
+    MIN_GRID_EXPONENT,
+    SUM_LIMIT_UNITS,
+)
 from csnn.spec.network import Network
 from netgen.partition import expected_indegree
 
-_QUANTILE = 1e-9
+_QUANTILES = np.array([1e-9, 1.0 - 1e-9])
 _SIGMAS = 8.0
-_EXPONENTS = range(-60, 61)
+_EXPONENTS = range(MIN_GRID_EXPONENT, MAX_GRID_EXPONENT + 1)
+# Weights beyond it fit no grid.
+LARGEST_PA = MAX_WEIGHT_UNITS * 2.0**MAX_GRID_EXPONENT
 
 
 class GridTooFineError(InvalidInputError):
@@ -50,7 +58,7 @@ def choose_exponent(
     mean = {(p.name, kind): 0.0 for p in network.populations for kind in "ei"}
     variance = dict.fromkeys(mean, 0.0)
     for projection in network.projections:
-        low, high = projection.weight_pA.ppf(np.array([_QUANTILE, 1.0 - _QUANTILE]))
+        low, high = projection.weight_pA.ppf(_QUANTILES)
         largest = max(largest, abs(low), abs(high))
         indegree = expected_indegree(network, projection)
         weight, sd = projection.weight_pA.mean(), projection.weight_pA.sd()
@@ -72,7 +80,32 @@ def choose_exponent(
         grid = 2.0**exponent
         if largest / grid <= MAX_WEIGHT_UNITS and max(sums) / grid < SUM_LIMIT_UNITS:
             return exponent
-    raise reject("network.projections", largest, "weights in pA exceed every grid up to 2^60 pA")
+    rule = "a sum of weights in pA, must be below 2^24 units of the coarsest grid, 2^60 pA"
+    raise reject("network.projections", max(sums), rule)
+
+
+def check_magnitudes(network: Network) -> None:
+    """Refuse weights beyond every grid; nothing that is computed of the others can overflow.
+
+    Raises
+    ------
+    InvalidInputError
+        Naming the projection or population.
+    """
+    found: list[tuple[str, float]] = []
+    for population in network.populations:
+        if population.poisson is not None:
+            field = f"population {population.name}.poisson.weight_pA"
+            found.append((field, population.poisson.weight_pA))
+    for projection in network.projections:
+        weight = projection.weight_pA
+        with np.errstate(all="ignore"):
+            numbers = (*weight.ppf(_QUANTILES).tolist(), weight.mean(), weight.sd())
+        field = f"projection {projection.label}.weight_pA"
+        found += [(field, abs(number)) for number in numbers]
+    for field, magnitude in found:
+        if not magnitude <= LARGEST_PA:
+            raise reject(field, magnitude, f"must be at most {LARGEST_PA:g} in magnitude")
 
 
 def ext_weight_units(weight_pA: float, grid_pA: float, field: str) -> int:

@@ -65,8 +65,8 @@ MANIFEST_KEYS = (
     (
         "digest",
         "string",
-        "SHA-256 of this object without `digest`, as JSON with sorted keys, separators `,` and `:` "
-        "and ASCII escapes; it identifies the image",
+        "SHA-256 of this object without `digest` and `generate_s`, as JSON with sorted keys, "
+        "separators `,` and `:` and ASCII escapes; it identifies the image",
     ),
 )
 

@@ -18,14 +18,49 @@ from csnn.errors import InvalidInputError, reject
 from csnn.files import MANIFEST_NAME, sha256
 from csnn.image import layout
 from csnn.image.node import NodeImage, read_node
+from csnn.json_fields import (
+    Kind,
+    check_fields,
+    is_count,
+    is_fidelity,
+    is_not_negative,
+    is_positive,
+    is_text,
+    list_of,
+    object_of,
+)
 
 SCHEMA = "csnn-image"
 NETWORK_FILE = "network.toml"
 _MAX_MANIFEST_BYTES = 64 * 2**20
 _POPULATION_FIELDS = (("size", 1), ("first_neuron", 0), ("nodes", 1))
 _MAX_NODES = 2**16
-_MAX_NUMBER = 2.0**1000
-_NUMBERS = ("dt_ms", "weight_grid_pA")
+
+
+def _is_edge_fit(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("overall", {}), dict)
+
+
+# What readers use of a manifest, beside its files, populations and nodes.
+_FIELDS: dict[str, tuple[Kind, str]] = {
+    "dt_ms": (is_positive, "a number > 0"),
+    "weight_grid_pA": (is_positive, "a number > 0"),
+    "network": (is_text, "a string"),
+    "model": (is_text, "a string"),
+    "seed": (is_count, "an integer >= 0"),
+    "synapses": (is_count, "an integer >= 0"),
+}
+_OPTIONAL_FIELDS: dict[str, tuple[Kind, str]] = {
+    "tools": (object_of(is_text), "an object of versions"),
+    "notes": (list_of(is_text), "a list of strings"),
+    "network_sha256": (is_text, "a string"),
+    "largest_sum_units": (is_count, "an integer >= 0"),
+    "explicit_bytes": (is_count, "an integer >= 0"),
+    "synapses_by_sampler": (object_of(is_count), "an object of integers >= 0"),
+    "fidelity": (is_fidelity, "a list of the errors of each projection's tables"),
+    "edge_fit": (_is_edge_fit, "an object"),
+    "generate_s": (is_not_negative, "a number >= 0"),
+}
 # Header fields that all nodes of an image share.
 _COMMON_FIELDS = ("ext_lanes", "delay_slots", "grid_exponent")
 
@@ -140,6 +175,12 @@ class Image:
                     raise InvalidInputError(
                         f"{path}: header: {name} = {getattr(node, name)!r}: must be {value!r}"
                     )
+            if 2.0**node.grid_exponent != self.manifest["weight_grid_pA"]:
+                grid_pA = self.manifest["weight_grid_pA"]
+                raise InvalidInputError(
+                    f"{path}: header: grid_exponent = {node.grid_exponent}: must be that of the "
+                    f"manifest's weight_grid_pA = {grid_pA!r}"
+                )
             nodes.append(node)
             first += node.n_neurons
         if first != self.n_neurons:
@@ -244,7 +285,7 @@ def _check_types(where: Path, manifest: dict[str, Any]) -> None:
             isinstance(population, dict)
             and isinstance(population.get("name"), str)
             and all(_is_integer(population.get(key), low) for key, low in _POPULATION_FIELDS)
-            and _is_number(population.get("expected_rate_hz"))
+            and is_not_negative(population.get("expected_rate_hz"))
         )
         rule = "must hold a name, the integers size, first_neuron and nodes, and expected_rate_hz"
         require(kept, f"populations[{index}]", population, rule)
@@ -255,19 +296,10 @@ def _check_types(where: Path, manifest: dict[str, Any]) -> None:
     require(kept, "n_nodes", n_nodes, rule)
     missing = [k for k in range(total) if node_file(k) not in manifest["files"]]
     require(not missing, "files", missing[:1], "must list every node")
-    for key in _NUMBERS:
-        value = manifest.get(key)
-        require(_is_number(value) and value != 0, key, value, "must be a number > 0")
-    for key in ("network", "model"):
-        require(isinstance(manifest.get(key), str), key, manifest.get(key), "must be a string")
-    for key in ("seed", "synapses"):
-        value = manifest.get(key)
-        require(_is_integer(value, 0), key, value, "must be an integer >= 0")
+    require(NETWORK_FILE in manifest["files"], "files", "", f"must list {NETWORK_FILE}")
+    check_fields(where, manifest, _FIELDS)
+    check_fields(where, manifest, _OPTIONAL_FIELDS, optional=_OPTIONAL_FIELDS)
 
 
 def _is_integer(value: Any, low: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= low
-
-
-def _is_number(value: Any) -> bool:
-    return (isinstance(value, float) or _is_integer(value, 0)) and 0 <= value < _MAX_NUMBER

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,25 +78,37 @@ def write_report(
     }
     if verdict is not None:
         drawn["ks"] = figures.ks_overview(verdict)
-    with reported(out_dir):
-        (out_dir / "figures").mkdir(exist_ok=True)
-    images = {}
-    for name, figure in drawn.items():
-        png = figures.to_png(figure)
-        with atomic_file(out_dir / "figures" / f"{name}.png") as path:
-            path.write_bytes(png)
-        images[name] = base64.b64encode(png).decode("ascii")
+    files = {f"figures/{name}.png": figures.to_png(figure) for name, figure in drawn.items()}
+    images = {
+        name: base64.b64encode(files[f"figures/{name}.png"]).decode("ascii") for name in drawn
+    }
     summary = {
         "statistics": statistics.to_dict(),
         "verdict": None if verdict is None else verdict.to_dict(),
         "baseline": None if baseline is None else baseline.provenance,
     }
-    with atomic_file(out_dir / "statistics.json") as path:
-        path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    files["statistics.json"] = (json.dumps(summary, indent=2) + "\n").encode()
     page = render_page(result, populations, statistics, verdict, baseline, images)
-    with atomic_file(out_dir / "report.html") as path:
-        path.write_text(page, encoding="utf-8")
+    files["report.html"] = page.encode()
+    _write(out_dir, files)
     return out_dir / "report.html"
+
+
+def _write(out_dir: Path, files: Mapping[str, bytes]) -> None:
+    """Write all files under temporary names before the first takes its own."""
+    folder = out_dir / "figures"
+    with reported(folder):
+        is_new = not folder.exists()
+        folder.mkdir(exist_ok=True)
+    try:
+        with ExitStack() as stack:
+            for name, content in files.items():
+                stack.enter_context(atomic_file(out_dir / name)).write_bytes(content)
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
 
 
 def render_page(

@@ -77,7 +77,8 @@ def whole_steps(owner: str, field: str, time_ms: float, dt_ms: float) -> int:
     if not abs(time_ms) < _MAX_STEPS * dt_ms:
         raise reject(f"{owner}.{field}", time_ms, "must be below 2^32 steps")
     steps = round(time_ms / dt_ms)
-    if abs(steps * dt_ms - time_ms) > 1e-6 * dt_ms + 1e-12 * abs(time_ms):
+    tolerance_ms = 1e-6 * dt_ms + 1e-12 * abs(time_ms) if steps else 0.0
+    if abs(steps * dt_ms - time_ms) > tolerance_ms:
         raise reject(f"{owner}.{field}", time_ms, f"must be a multiple of dt_ms = {dt_ms:g}")
     return steps
 

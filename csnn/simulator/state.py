@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from csnn.errors import InvalidInputError
+from csnn.errors import InvalidInputError, reject
 from csnn.files import atomic_file
 from csnn.image.store import Image, content_digest
+from csnn.spec.machine import SUM_LIMIT_UNITS
 
 U32 = npt.NDArray[np.uint32]
 SCHEMA = "csnn-checkpoint"
@@ -108,26 +108,70 @@ def load_checkpoint(path: str | Path, image: Image) -> MachineState:
         If the file is no checkpoint, damaged, of another version, or of another image.
     """
     try:
-        with np.load(path, allow_pickle=False) as data:
+        # np.load would not close a damaged file that it had opened itself.
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as data:
             header = json.loads(str(data["header"]))
-            arrays = {field.name: data[field.name] for field in fields(MachineState)}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or "damaged or not a checkpoint"
+            arrays = {field.name: np.asarray(data[field.name]) for field in fields(MachineState)}
+            intact = _is_intact(header, arrays)
+    except OSError as error:
+        reason = error.strerror or "damaged or not a checkpoint"
         raise InvalidInputError(f"{path}: cannot be read as a checkpoint ({reason})") from None
-    except Exception as error:
-        # zlib and the array header parser raise types of their own on damaged bytes.
-        raise InvalidInputError(f"{path}: damaged checkpoint ({type(error).__name__})") from None
+    except Exception:
+        # Damaged bytes make zipfile, zlib and NumPy's parser raise types of their own.
+        reason = "damaged or not a checkpoint"
+        raise InvalidInputError(f"{path}: cannot be read as a checkpoint ({reason})") from None
     if not isinstance(header, dict) or header.get("schema") != SCHEMA:
         raise InvalidInputError(f"{path}: schema must be {SCHEMA!r}")
     if header.get("version") != VERSION:
-        raise InvalidInputError(f"{path}: version = {header.get('version')!r}: must be {VERSION}")
-    damaged = header.get("digest") != content_digest(header)
-    if damaged or header["arrays"] != {name: _digest(array) for name, array in arrays.items()}:
+        raise reject(f"{path}: version", header.get("version"), f"must be {VERSION}")
+    if not intact:
         raise InvalidInputError(f"{path}: damaged checkpoint (digest)")
-    if header["image"] != image.digest:
+    if header.get("image") != image.digest:
         raise InvalidInputError(f"{path}: belongs to another image than {image.path}")
+    fault = _fault(arrays, image)
+    if fault is not None:
+        raise InvalidInputError(f"{path}: {fault}")
     step = int(arrays.pop("step"))
     return MachineState(step=step, **arrays)
+
+
+def _is_intact(header: Any, arrays: dict[str, npt.NDArray[Any]]) -> bool:
+    if not isinstance(header, dict) or header.get("digest") != content_digest(header):
+        return False
+    return bool(header.get("arrays") == {name: _digest(array) for name, array in arrays.items()})
+
+
+def _fault(arrays: dict[str, npt.NDArray[Any]], image: Image) -> str | None:
+    """Return the rule that a checkpoint breaks although it vouches for itself, None if none.
+
+    Compiled code trusts shapes and counts; see `csnn.image.consistency`.
+    """
+    first, n_neurons = image.nodes[0], image.n_neurons
+    shapes: dict[str, tuple[int, ...]] = {
+        "step": (),
+        "state": (first.state.shape[0], n_neurons),
+        "refractory": (n_neurons,),
+        "delay_buffer": (first.delay_slots, 2, n_neurons),
+        "ext_states": (image.n_nodes, *first.ext_states.shape),
+        "saturated": (image.n_nodes,),
+    }
+    kinds = {"step": "i", "saturated": "b"}
+    for name, shape in shapes.items():
+        array = arrays[name]
+        if array.shape != shape:
+            return f"shape of {name} = {array.shape}: must be {shape}"
+        kind = kinds.get(name, "u")
+        if array.dtype.kind != kind or (kind == "u" and array.dtype != np.uint32):
+            return f"type of {name} = {array.dtype}: is not that of a checkpoint"
+    rules = {
+        "step: must be from 0 to 2^32 - 1": 0 <= int(arrays["step"]) < 2**32,
+        "refractory: must be below 2^31": (arrays["refractory"] < 2**31).all(),
+        "delay_buffer: must be below 2^24": (arrays["delay_buffer"] < SUM_LIMIT_UNITS).all(),
+        "ext_states: a generator whose state is zero never leaves it": (
+            arrays["ext_states"].any(axis=-1).all()
+        ),
+    }
+    return next((rule for rule, kept in rules.items() if not kept), None)
 
 
 def _digest(array: npt.NDArray[np.generic]) -> str:

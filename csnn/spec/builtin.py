@@ -103,7 +103,7 @@ To change it, edit the numbers or write
 def nearest(word: str, choices: tuple[str, ...]) -> str:
     """Return a hint naming the nearest of `choices`, or all of them if none is near."""
     close = difflib.get_close_matches(word[:64], choices, n=1)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(choices)}"
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(choices) or 'none'}"
 
 
 def build(name: str, options: Mapping[str, Any] | None = None) -> Network:

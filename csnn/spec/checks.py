@@ -9,7 +9,8 @@ from typing import Any
 
 from csnn.errors import reject
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
+_ARTICLES = {int: "an integer", str: "a string"}
 
 
 def real(
@@ -68,12 +69,13 @@ def items(owner: str, field: str, value: Any, kind: type | tuple[type, ...]) -> 
 def name(owner: str, field: str, value: Any) -> None:
     """Require an identifier: a letter or underscore, then letters, digits, underscores."""
     if not isinstance(value, str) or not _NAME.match(value):
-        raise reject(f"{owner}.{field}", value, "must be a name of letters, digits and underscores")
+        rule = "must be a name of letters, digits and underscores, at most 100"
+        raise reject(f"{owner}.{field}", value, rule)
 
 
 def instance(owner: str, field: str, value: Any, kind: type | tuple[type, ...]) -> None:
     """Require an instance of `kind` (a description given as a table of the wrong shape)."""
     if not isinstance(value, kind):
         kinds = kind if isinstance(kind, tuple) else (kind,)
-        wanted = " or ".join(k.__name__ for k in kinds)
-        raise reject(f"{owner}.{field}", value, f"must be a {wanted}")
+        wanted = " or ".join(_ARTICLES.get(k, f"a {k.__name__}") for k in kinds)
+        raise reject(f"{owner}.{field}", value, f"must be {wanted}")

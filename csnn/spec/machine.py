@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from csnn.spec import checks
 MAX_NODE_NEURONS = 256
 MAX_WEIGHT_UNITS = 2**15 - 1
 SUM_LIMIT_UNITS = 2**24
+MIN_GRID_EXPONENT, MAX_GRID_EXPONENT = -60, 60
 EXT_OUTCOMES = 32
 RTR_OUTCOMES = 64
 
@@ -51,11 +53,10 @@ class Machine:
         checks.boolean("machine", "random_delay_buffer", self.random_delay_buffer)
         if self.weight_grid_pA is not None:
             checks.positive("machine", "weight_grid_pA", self.weight_grid_pA)
-            numerator, denominator = float(self.weight_grid_pA).as_integer_ratio()
-            if numerator & (numerator - 1) or denominator & (denominator - 1):
-                raise reject(
-                    "machine.weight_grid_pA", self.weight_grid_pA, "must be a power of two"
-                )
+            mantissa, exponent = math.frexp(self.weight_grid_pA)
+            if mantissa != 0.5 or not MIN_GRID_EXPONENT < exponent <= MAX_GRID_EXPONENT + 1:
+                rule = f"must be a power of two from 2^{MIN_GRID_EXPONENT} to 2^{MAX_GRID_EXPONENT}"
+                raise reject("machine.weight_grid_pA", self.weight_grid_pA, rule)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ from csnn.spec.rules import Rule as Rule
 
 MAX_POPULATION = 2**24
 MAX_NETWORK = 2**32
+MAX_STEPS = 2**32 - 1
 _DISTRIBUTION_TYPES = (Constant, Normal, Lognormal, Uniform)
 
 
@@ -174,7 +175,7 @@ class EdgeList:
     representation: str = "stored"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.path, str) or not self.path:
+        if not isinstance(self.path, str) or not self.path or "\0" in self.path:
             raise reject("edges.path", self.path, "must be a file name")
         checks.one_of("edges", "representation", self.representation, ("stored", "fitted"))
 
@@ -234,6 +235,18 @@ class Network:
                     population.neuron.t_ref_ms,
                     f"must be a multiple of dt_ms = {self.dt_ms} of at most 65535 steps",
                 )
+            self._check_times(population)
+
+    def _check_times(self, population: Population) -> None:
+        owner = f"population {population.name}"
+        for field in ("poisson", "dc"):
+            for time_ms, _ in getattr(getattr(population, field), "changes", ()):
+                if time_ms / self.dt_ms >= MAX_STEPS:
+                    raise reject(f"{owner}.{field}.changes", time_ms, "must be below 2^32 steps")
+        rate_hz = population.expected_rate_hz
+        if rate_hz * 1e-3 > 1.0 / self.dt_ms:
+            rule = f"must be <= {1e3 / self.dt_ms:g}, one spike per step"
+            raise reject(f"{owner}.expected_rate_hz", rate_hz, rule)
 
     def _check_rule(self, projection: Projection) -> None:
         source = self.population(projection.source).size

@@ -158,7 +158,7 @@ def _tables(document: dict[str, Any], key: str) -> list[Any]:
 
 def _population(table: Any, index: int, defaults: dict[str, Any]) -> Population:
     name = table.get("name") if isinstance(table, dict) else None
-    place = f"population {name}" if isinstance(name, str) else f"population {index}"
+    place = f"population {shown(name)}" if isinstance(name, str) else f"population {index}"
     own = table.get("neuron", {}) if isinstance(table, dict) else {}
     if not isinstance(own, dict):
         raise reject(f"{place}.neuron", own, "must be a table")
@@ -171,7 +171,7 @@ def _population(table: Any, index: int, defaults: dict[str, Any]) -> Population:
 def _projection(table: Any, index: int) -> Projection:
     place = f"projection {index}"
     if isinstance(table, dict) and all(isinstance(table.get(k), str) for k in ("source", "target")):
-        place = f"projection {table['source']}->{table['target']}"
+        place = f"projection {shown(table['source'])}->{shown(table['target'])}"
     projection: Projection = _record(Projection, table, place)
     return projection
 

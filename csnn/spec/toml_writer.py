@@ -29,7 +29,7 @@ _NEURON_COMMENTS = {
 }
 _MACHINE_COMMENTS = {
     "neurons_per_node": "1 to 256, of one population",
-    "partition": '"equal" sizes, or "load": equal numbers of synaptic events',
+    "partition": '"equal" sizes, or "load": equal numbers of synaptic events over n_nodes nodes',
     "n_nodes": 'nodes that "load" may use',
     "delay_slots": "length of the circular buffer: delays of 1 to this many steps",
     "ext_lanes": "generators of Poisson input per node",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
 import json
+import os
 import re
 import shlex
 import signal
@@ -18,8 +21,11 @@ from commands import SMALL, Outcome, csnn, network_file, require_nest, succeed, 
 
 from csnn import edges as edge_files
 from csnn import output
+from csnn.cli import main
 from csnn.image.store import open_image
+from csnn.run import run_simulation
 from csnn.simulator import session
+from csnn.spec.machine import Run
 from csnn.spec.pd14 import POPULATIONS, SIZES
 from csnn.spec.toml import loads
 from csnn.validation.criteria import judge_spikes
@@ -173,9 +179,28 @@ def test_every_command_prints_one_json_object(
     assert exported["edges"] == generated.json["synapses"]
 
 
-def test_quiet_silences_standard_error(image: Path, tmp_path: Path) -> None:
-    outcome = succeed("simulate", image, "--quiet", "--out", tmp_path / "run")
-    assert outcome == Outcome(0, f"{tmp_path}/run/spikes.npz\n", "")
+def test_quiet_leaves_out_progress_and_summary(
+    network: Path, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csnn.progress.DELAY_S", -1.0)
+    monkeypatch.chdir(tmp_path)
+    options: dict[str, tuple[str | Path, ...]] = {
+        "run": (network, "--out", "run"),
+        "generate": (network, "--out", "image"),
+        "simulate": ("image", "--out", "simulated"),
+        "validate": ("run",),
+        "report": ("run",),
+        "bench": (network, "--no-nest"),
+        "show": (network,),
+        "export edges": ("image", "--out", "edges.npz"),
+    }
+    assert tuple(options) == COMMANDS
+    for command, rest in options.items():
+        loud = succeed(*command.split(), *rest)
+        assert bool(loud.err) == (command not in ("validate", "show"))
+        quiet = succeed(*command.split(), *rest, "--quiet")
+        assert quiet.err == ""
+        assert quiet.out.count("\n") == loud.out.count("\n") > 0
 
 
 def test_show_prints_a_description_that_reads_back(tmp_path: Path) -> None:
@@ -202,17 +227,37 @@ def test_export_unrolls_the_image(image: Path, tmp_path: Path, suffix: str) -> N
     assert edge_files.read(path, 105).source.max() < 80
 
 
-def test_bench_names_its_figures(network: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bench_names_its_figures(
+    network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     figures = succeed("bench", network, "--no-nest", "--json").json
     keys = {"generate_s", "image_mb", "rtf", "peak_mb", "events_per_s"}
     assert keys | {"nest"} <= set(figures)
     assert all(figures[key] > 0 for key in keys)
     assert figures["nest"] is None
+    result = succeed("run", network, "--out", tmp_path / "out", "--json").json
+    events = figures["events_per_s"] * figures["rtf"] * figures["time_ms"] * 1e-3
+    assert events == pytest.approx(result["events"], rel=1e-9)
     assert "NEST" not in succeed("bench", network, "--no-nest").out
     monkeypatch.setattr("csnn.bench.is_installed", lambda: False)
     outcome = succeed("bench", network)
     assert "pip install" in outcome.out
     assert succeed("bench", network, "--json").json["nest"] is None
+
+
+def test_bench_warns_of_scaling() -> None:
+    few = ("--scale", "0.01", "--time-ms", "1", "--warmup-ms", "0", "--no-nest")
+    assert "correlations" in succeed("bench", "pd14", *few).err
+
+
+def test_the_digest_follows_the_document(network: Path, tmp_path: Path) -> None:
+    # docs/image-format.md: without two fields, sorted keys, no spaces, ASCII.
+    succeed("generate", network, "--out", tmp_path / "image")
+    manifest = json.loads((tmp_path / "image" / "manifest.json").read_text("utf-8"))
+    digest = manifest.pop("digest")
+    del manifest["generate_s"]
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    assert digest == hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def test_bench_leaves_nest_out_where_it_lacks_a_rule(tmp_path: Path) -> None:
@@ -233,8 +278,12 @@ def test_bench_measures_nest_in_the_same_call(network: Path) -> None:
 
 def test_scaling_is_warned_of(tmp_path: Path) -> None:
     outcome = succeed("generate", "pd14", "--scale", "0.004", "--out", tmp_path / "image")
-    assert "down-scaling keeps firing rates but not correlations" in outcome.err
-    assert outcome.err.count("\n") == 1
+    warning = outcome.err
+    assert "down-scaling keeps firing rates but not correlations" in warning
+    assert warning.count("\n") == 1
+    # It protects the user from a wrong conclusion, so that --quiet does not silence it.
+    options = ("--scale", "0.004", "--time-ms", "2", "--warmup-ms", "0", "--quiet")
+    assert succeed("run", "pd14", *options, "--out", tmp_path / "run").err == warning
 
 
 def test_fitted_edges_say_what_was_lost(tmp_path: Path) -> None:
@@ -269,7 +318,15 @@ def test_a_failed_criterion_is_exit_code_1(
     assert (tmp_path / "run" / "report.html").exists()
     outcome = csnn("validate", tmp_path / "run")
     assert outcome.code == 1
-    assert max(map(len, outcome.out.splitlines())) <= 80
+    lines = outcome.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    verdict = judge_spikes(silent, silent, sizes, second)[2]
+    table = verdict.lines()[:-1]
+    assert lines[: len(table)] == [line.rstrip() for line in table]
+    # Names of failed tests are not torn apart.
+    told = "\n".join(lines[len(table) :])
+    assert told.startswith("failed: ")
+    assert all(name in told for name in verdict.failures)
     assert csnn("validate", tmp_path / "run", "--json").json["verdict"]["passed"] is False
 
 
@@ -280,6 +337,8 @@ def test_help_has_an_example_and_fits_80_columns(
     monkeypatch.setenv("COLUMNS", "80")
     outcome = succeed(*command.split(), "--help")
     assert outcome.err == ""
+    quiet = re.search(r"  --quiet +no progress bars, no summary; warnings stay\n", outcome.out)
+    assert (quiet is not None) == (command in COMMANDS)
     assert max(map(len, outcome.out.splitlines())) <= 80
     assert f"csnn {command}".strip() in outcome.out.partition("\nexample:\n")[2]
 
@@ -299,6 +358,54 @@ def test_output_for_people_fits_80_columns(
     ]
     for outcome in outcomes:
         assert max(map(len, (outcome.out + outcome.err).splitlines())) <= 80
+
+
+# The command that made a run
+
+
+def test_result_and_report_say_which_command_made_them(
+    network: Path, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def command_of(directory: Path) -> str | None:
+        return output.read_result(directory)["command"]
+
+    out = tmp_path / "it's a <run>"
+    arguments = ["run", str(network), "--time-ms", "3e1", "--out", str(out)]
+    succeed(*arguments)
+    assert shlex.split(command_of(out) or "") == ["csnn", *arguments]
+    page = html.unescape((out / "report.html").read_text())
+    assert f"made by</p><pre>{shlex.join(['csnn', *arguments])}</pre>" in page
+    # What resumes a run is what made the result.
+    arguments = ["simulate", str(image), "--checkpoint", "--out", str(tmp_path / "parts")]
+    succeed(*arguments, "--time-ms", "10")
+    arguments += ["--resume", "--time-ms", "30"]
+    succeed(*arguments)
+    assert command_of(tmp_path / "parts") == shlex.join(["csnn", *arguments])
+    # The console script takes its arguments from the process.
+    arguments = ["simulate", str(image), "--time-ms", "1", "--quiet", "--out", str(tmp_path / "s")]
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/csnn", *arguments])
+    assert main() == 0
+    assert command_of(tmp_path / "s") == shlex.join(["csnn", *arguments])
+
+
+def test_a_run_made_in_python_has_no_command(image: Path, tmp_path: Path) -> None:
+    with output.prepared(tmp_path / "run") as directory:
+        run_simulation(open_image(image), Run(time_ms=5.0, warmup_ms=0.0), directory)
+    assert output.read_result(directory)["command"] is None
+    succeed("report", directory)
+    page = (directory / "report.html").read_text()
+    assert "This run was made by" not in page
+    assert "csnn run image/network.toml" in page
+
+
+def test_a_name_that_is_not_utf_8_is_no_obstacle(network: Path, tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/caf\xe9"
+    command = [os.fsencode(SCRIPT), b"run", os.fsencode(network), b"--out", name, b"--quiet"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, name + b"/report.html\n", b"")
+    directory = Path(os.fsdecode(name))
+    assert output.read_result(directory)["command"].endswith("caf\\udce9' --quiet")
+    assert "caf\\udce9" in (directory / "report.html").read_text()
 
 
 # Repeating into a directory

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import resource
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ import pytest
 from commands import Outcome, csnn, network_file, require_nest, succeed, tree
 
 from csnn import output
-from csnn.image.store import open_image
+from csnn.files import sha256
+from csnn.image.store import content_digest, open_image
 
 Change = tuple[str, str]
 FIRST_RULE = '{ name = "fixed_indegree", indegree = 10 }'
@@ -59,6 +61,10 @@ DESCRIPTIONS: dict[str, tuple[list[Change], tuple[str, ...]]] = {
         [("time_ms = 60.0", "time_ms = 1e308")],
         ("run.time_ms = 1e+308", "2^32 steps"),
     ),
+    "time that rounds to no step": (
+        [("time_ms = 60.0", "time_ms = 1e-300")],
+        ("run.time_ms = 1e-300", "must be a multiple of dt_ms = 0.1"),
+    ),
     "negative seed": ([("seed = 3", "seed = -3")], ("run.seed = -3", "integer from 0")),
     "no threads": ([("threads = 1", "threads = 0")], ("run.threads = 0", "from 1")),
     "recorded neuron": (
@@ -85,6 +91,10 @@ DESCRIPTIONS: dict[str, tuple[list[Change], tuple[str, ...]]] = {
         [("neurons_per_node = 40", "weight_grid_pA = 0.3")],
         ("machine.weight_grid_pA = 0.3", "power of two"),
     ),
+    "grid beyond all others": (
+        [("neurons_per_node = 40", "weight_grid_pA = 5e-324")],
+        ("machine.weight_grid_pA = 5e-324", "power of two from 2^-60 to 2^60"),
+    ),
     "empty population": ([("size = 80", "size = 0")], ("population E.size = 0", "from 1")),
     "negative size": ([("size = 80", "size = -4")], ("population E.size = -4", "from 1")),
     "negative membrane time": (
@@ -98,6 +108,44 @@ DESCRIPTIONS: dict[str, tuple[list[Change], tuple[str, ...]]] = {
     "reset above threshold": (
         [("size = 80", "size = 80\nneuron = { V_reset_mV = -50.0 }")],
         ("population E.neuron.V_reset_mV = -50.0", "V_th_mV"),
+    ),
+    "reset above threshold in binary32": (
+        [("size = 80", "size = 80\nneuron = { E_L_mV = 1e30 }")],
+        ("population E.neuron.V_reset_mV = -65.0", "must be < V_th_mV in binary32"),
+    ),
+    "initial potential beyond binary32": (
+        [("V_init_mV = -40.0", "V_init_mV = 1e39")],
+        ("population P.V_init_mV", "1e+39", "binary32"),
+    ),
+    "initial current beyond binary32": (
+        [
+            (
+                "V_init_mV = -40.0",
+                'I_in_init_pA = { distribution = "uniform", low = -1e300, high = 0 }',
+            )
+        ],
+        ("population P.I_in_init_pA", "1e+300", "binary32"),
+    ),
+    "change after the last step there is": (
+        [("V_init_mV = -40.0", "dc = { changes = [[1.0, 3.0], [1e300, 4.0]] }")],
+        ("population P.dc.changes = 1e+300", "below 2^32 steps"),
+    ),
+    "change of input after the last step there is": (
+        [
+            (
+                "V_init_mV = -40.0",
+                "poisson = { rate_hz = 1, weight_pA = 90, changes = [[429496729.5, 3]] }",
+            )
+        ],
+        ("population P.poisson.changes = 429496729.5", "below 2^32 steps"),
+    ),
+    "expected rate above one spike per step": (
+        [("V_init_mV = -40.0", "expected_rate_hz = 10001.0")],
+        ("population P.expected_rate_hz = 10001.0", "<= 10000", "one spike per step"),
+    ),
+    "a name without end": (
+        [('name = "P"', f'name = "{"P" * 10000}"')],
+        ("population PPP", "name = 'PPP", "at most 100"),
     ),
     "refractory between steps": (
         [("size = 80", "size = 80\nneuron = { t_ref_ms = 0.25 }")],
@@ -140,6 +188,10 @@ DESCRIPTIONS: dict[str, tuple[list[Change], tuple[str, ...]]] = {
     "a population twice": ([('name = "I"', 'name = "E"')], ("population", "'E'", "differ")),
     # Synapses
     "unknown rule": ([(FIRST_RULE, '"all"')], ("projection E->E.rule.name = 'all'", "all_to_all")),
+    "key of a rule without keys": (
+        [(FIRST_RULE, '{ name = "all_to_all", p = 0.1 }')],
+        ("projection E->E.rule.p = 0.1", "is not a key here; known: none"),
+    ),
     "missing population": (
         [('source = "I"', 'source = "J"')],
         ("projection J->E.source = 'J'", "must be one of"),
@@ -203,6 +255,25 @@ DESCRIPTIONS: dict[str, tuple[list[Change], tuple[str, ...]]] = {
         ],
         ("2^24",),
     ),
+    "weight beyond every grid": (
+        [("weight_pA = -360.0", "weight_pA = -1e308")],
+        ("projection I->E.weight_pA = 1e+308", "at most 3.77778e+22"),
+    ),
+    "spread of weights beyond every grid": (
+        [(FIRST_WEIGHT, '{ distribution = "normal", mu = 90.0, sigma = 1e300 }')],
+        ("projection E->E.weight_pA", "e+300", "at most 3.77778e+22"),
+    ),
+    "weights beyond every grid on a given one": (
+        [
+            (FIRST_WEIGHT, '{ distribution = "lognormal", mu_log = 300, sigma_log = 10 }'),
+            ("neurons_per_node = 40", "weight_grid_pA = 0.5"),
+        ],
+        ("projection E->E.weight_pA", "at most 3.77778e+22"),
+    ),
+    "weight of input beyond every grid": (
+        [("V_init_mV = -40.0", "poisson = { rate_hz = 1, weight_pA = 1e300 }")],
+        ("population P.poisson.weight_pA = 1e+300", "at most 3.77778e+22"),
+    ),
     "NaN weight": (
         [("weight_pA = -360.0", "weight_pA = nan")],
         ("projection I->E.weight_pA = nan", "finite"),
@@ -215,6 +286,10 @@ DESCRIPTIONS: dict[str, tuple[list[Change], tuple[str, ...]]] = {
     "edge list of an unknown kind": (
         [("[machine]", '[edges]\npath = "small.toml"\n[machine]')],
         ("small.toml", ".npz, .csv or .csv.gz"),
+    ),
+    "edge list with a null byte in its name": (
+        [("[machine]", '[edges]\npath = "a\\u0000.csv"\n[machine]')],
+        ("edges.path = 'a\\x00.csv'", "must be a file name"),
     ),
     "unknown representation": (
         [("[machine]", '[edges]\npath = "a.csv"\nrepresentation = "kept"\n[machine]')],
@@ -291,6 +366,10 @@ def test_description(name: str, tmp_path: Path) -> None:
         ("0,0,1.0,0.0", ("row 2: delay_ms = 0.0", "> 0")),
         ("0,0,1.0,6.5", ("row 2", "delay_ms = 6.5", "6.4")),
         ("0,0,1.0,0.04", ("row 2", "delay_ms = 0.04")),
+        ("0,0,1.0,1e308", ("row 2", "delay_ms = 1e+308", "6.4")),
+        ("0,0,1e308,1.0", ("row 2: weight_pA = 1e+308", "at most 3.77778e+22")),
+        ("0,0,1e-9,1.0", ("weight_pA = 1e-09", "must round to 1")),
+        ("0,1e300,1.0,1.0", ("row 2: target = 1e+300: must be below 105",)),
         ("0,0,x,1.0", ("row 2: weight_pA = 'x'", "number")),
         ("0,0,1.0", ("row 2", "4 values")),
     ],
@@ -304,7 +383,7 @@ def test_edge_list(row: str, words: tuple[str, ...], tmp_path: Path) -> None:
         refused(csnn("generate", path, "--out", tmp_path / "image"), "edges.csv", *words)
 
 
-# Command lines; {} is the folder of `place`.
+# Command lines; {} is the folder of `place`, '' an empty argument.
 LINES: dict[str, tuple[str, tuple[str, ...], int]] = {
     "no command": ("", ("required: COMMAND", "--help"), 2),
     "unknown command": ("simulat", ("invalid choice: 'simulat'", "--help"), 2),
@@ -325,6 +404,15 @@ LINES: dict[str, tuple[str, tuple[str, ...], int]] = {
     "one balanced node": (
         "run {}/small.toml --partition load --nodes 1 --out {}/x",
         ("machine.n_nodes = 1", "must be >= 4"),
+        3,
+    ),
+    "no name of a network": ("run '' --out {}/x", ("NETWORK = ''", "must not be empty"), 3),
+    "no name of an image": ("simulate '' --out {}/x", ("IMAGE = ''", "must not be empty"), 3),
+    "no name of a run": ("report ''", ("DIR = ''", "must not be empty"), 3),
+    "no name of the output": ("run {}/small.toml --out ''", ("--out = ''", "not be empty"), 3),
+    "the folder itself by a detour": (
+        "simulate {}/image --out {}/none/..",
+        ("was not written by csnn",),
         3,
     ),
     "no time": ("run {}/small.toml --time-ms 0 --out {}/x", ("run.time_ms = 0", "> 0"), 3),
@@ -433,7 +521,7 @@ def test_command_line(name: str, place: Path) -> None:
         (place / "d.npz").mkdir(exist_ok=True)
     with unchanged(place):
         arguments = [part.replace("{}", str(place)) for part in line.split()]
-        refused(csnn(*arguments), *words, code=code)
+        refused(csnn(*(a.replace("''", "") for a in arguments)), *words, code=code)
 
 
 def _flip(path: Path, at: int = -40) -> None:
@@ -477,6 +565,55 @@ def test_damaged_image(damage: str, command: str, copy: Path) -> None:
         refused(outcome, str(copy / "image"), words)
 
 
+def _vouch(path: Path, **changes: object) -> None:
+    """Change a manifest and give it a valid digest again; None removes a key."""
+    manifest = {**json.loads(path.read_text()), **changes}
+    manifest = {key: value for key, value in manifest.items() if value is not None}
+    manifest["digest"] = content_digest(manifest)
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tools": "numpy 2"}, "tools = 'numpy 2': must be an object of versions"),
+        ({"notes": "small"}, "notes = 'small': must be a list of strings"),
+        ({"fidelity": [{"projection": "E->E"}]}, "fidelity = [{'projection': 'E->E'}]: must be"),
+        ({"edge_fit": {"overall": 1}}, "edge_fit = {'overall': 1}: must be an object"),
+        ({"explicit_bytes": 1.5}, "explicit_bytes = 1.5: must be an integer"),
+        ({"generate_s": "long"}, "generate_s = 'long': must be a number >= 0"),
+        ({"seed": 2**64}, "seed = 18446744073709551616: must be an integer"),
+        ({"weight_grid_pA": 0.5}, "header: grid_exponent = "),
+    ],
+)
+@pytest.mark.parametrize("command", ["simulate", "export edges"])
+def test_image_that_vouches_for_itself_is_checked(
+    changes: dict[str, object], words: str, command: str, copy: Path
+) -> None:
+    _vouch(copy / "image" / "manifest.json", **changes)
+    with unchanged(copy):
+        outcome = csnn(*command.split(), copy / "image", "--out", copy / "new.npz")
+        refused(outcome, f"{copy}/image/", words)
+
+
+def test_image_with_the_description_of_another_is_refused(copy: Path) -> None:
+    description = copy / "image" / "network.toml"
+    manifest = copy / "image" / "manifest.json"
+    files = json.loads(manifest.read_text())["files"]
+    text, n_changes = re.subn(r'(name += "P"\nsize += )5', r"\g<1>6", description.read_text())
+    assert n_changes == 1
+    description.write_text(text)
+    entry = {"bytes": description.stat().st_size, "sha256": sha256(description)}
+    _vouch(manifest, files={**files, "network.toml": entry})
+    outcome = csnn("simulate", copy / "image", "--record", "0", "--out", copy / "new")
+    refused(outcome, str(description), "populations", "must be those of the manifest")
+    del files["network.toml"]
+    _vouch(manifest, files=files)
+    outcome = csnn("simulate", copy / "image", "--out", copy / "new")
+    refused(outcome, str(manifest), "must list network.toml")
+    assert not (copy / "new").exists()
+
+
 RUN_DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a flipped bit": (lambda p: _flip(p / "spikes.npz", 200), "spikes.npz: altered"),
     "cut spikes": (lambda p: os.truncate(p / "spikes.npz", 100), "spikes.npz: altered"),
@@ -512,6 +649,8 @@ def test_spikes_that_vouch_for_themselves_are_checked(copy: Path) -> None:
     for step, source, words in (
         ([300], [105], "neuron"),
         ([300, 300], [1], "equally long"),
+        ([200], [1], "spikes.npz: step = 200: must be from 201 to 800, the steps of the run"),
+        ([300, 801], [1, 1], "spikes.npz: step = 801: must be from 201 to 800"),
         ([-1], [1], "lists of numbers"),
     ):
         np.savez(copy / "run" / "spikes.npz", step=np.array(step), source=np.array(source))
@@ -523,6 +662,55 @@ def test_spikes_that_vouch_for_themselves_are_checked(copy: Path) -> None:
     (copy / "run" / "spikes.npz").write_bytes(b"PK\x03\x04 no archive")
     output.write_manifest(copy / "run", image)
     refused(csnn("validate", copy / "run"), "spikes.npz", "cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"warmup_ms": "20"}, "warmup_ms = '20': must be a number >= 0"),
+        ({"warmup_ms": 0.05}, "run.warmup_ms = 0.05: must be a multiple"),
+        ({"last_step": -1}, "last_step = -1: must be an integer >= 0"),
+        ({"last_step": 200}, "must be from 201 to 200"),
+        ({"time_ms": None}, "time_ms = None: must be a number > 0"),
+        ({"record": "all"}, "record = 'all': must be a list of integers"),
+        ({"timings": {"load_s": "x"}}, "timings = {'load_s': 'x'}: must be an object of numbers"),
+        ({"image": {"bytes": "x"}}, "image = {'bytes': 'x'}: must be an object that holds bytes"),
+        ({"fidelity": [3]}, "fidelity = [3]: must be a list of the errors"),
+        ({"command": ["csnn"]}, "command = ['csnn']: must be a string or null"),
+        ({"complete": 1}, "complete = 1: must be true or false"),
+    ],
+)
+@pytest.mark.parametrize("command", ["validate", "report", "simulate"])
+def test_result_that_vouches_for_itself_is_checked(
+    changes: dict[str, object], words: str, command: str, copy: Path
+) -> None:
+    path = copy / "run" / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    output.write_manifest(copy / "run", open_image(copy / "image"))
+    arguments = [command, copy / "run"]
+    if command == "simulate":
+        arguments = [command, copy / "image", "--resume", "--out", copy / "run"]
+        words = words if "must be from" not in words else "belong to different runs"
+    with unchanged(copy):
+        refused(csnn(*arguments), words)
+
+
+@pytest.mark.parametrize("name", ["step", "neuron", "V_mV", "words"])
+def test_traces_that_vouch_for_themselves_are_checked(name: str, copy: Path) -> None:
+    traced = ("--record", "0,1", "--checkpoint", "--out", copy / "run")
+    succeed("simulate", copy / "image", *traced)
+    path = copy / "run" / "traces.npz"
+    with np.load(path) as data:
+        arrays = dict(data)
+    resume = ("simulate", copy / "image", "--resume", "--time-ms", "70", "--out", copy / "run")
+    for changed in (arrays[name][:1], arrays[name].astype(np.float32), arrays[name][..., None]):
+        np.savez(path, **{**arrays, name: changed})
+        output.write_manifest(copy / "run", open_image(copy / "image"))
+        with unchanged(copy):
+            refused(csnn(*resume), "traces.npz: ", "is of another shape or type")
+    np.savez(path, **{**arrays, "neuron": arrays["neuron"] + np.uint32(1)})
+    output.write_manifest(copy / "run", open_image(copy / "image"))
+    refused(csnn(*resume), "traces.npz: neuron: holds other neurons")
 
 
 def test_a_run_of_another_image_is_not_judged_by_this_one(copy: Path) -> None:
@@ -601,6 +789,7 @@ def files_up_to(size: int) -> Iterator[None]:
         "simulate {}/image --out {}/new",
         "simulate {}/image --record 0-9 --time-ms 50 --out {}/run",
         "simulate {}/image --resume --time-ms 90 --out {}/run",
+        "report {}/run",
         "export edges {}/image --out {}/new.csv",
         "export edges {}/image --out {}/new.csv.gz",
         "export edges {}/image --out {}/new.npz",

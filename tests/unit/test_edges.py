@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,15 +75,15 @@ CSV_FAULTS = [
         "column = 'kind': must be one of source, target",
     ),
     ("source,target,weight_pA,delay_ms,source\n1,2,3,4,5\n", "column = 'source': must be"),
-    (HEADER + "1,2,3.0\n", "row 1 = 3: must hold 4 values"),
+    (HEADER + "1,2,3.0\n", "row 1 = 3 values: must hold 4 values"),
     (HEADER + "1,2,3.0,1.5\n1,2,3.0\n", "row 2 = 3 values: must hold 4 values"),
     (HEADER + "1,2,3.0,1.5\n1,2,x,1.5\n", "row 2: weight_pA = 'x': must be a number"),
     (HEADER + "1,,3.0,1.5\n", "row 1: target = '': must be a number"),
     (HEADER + "1,2,3.0,1.5\n1.5,2,3,1\n", "row 2: source = 1.5: must be an integer"),
     (HEADER + "nan,2,3,1\n", "row 1: source = nan: must be an integer"),
     (HEADER + "1,-2,3,1\n", "row 1: target = -2.0: must be >= 0"),
-    (HEADER + "1,2,3,1\n" * 4 + "1,123,3,1\n", "names neuron 123 but the network has 100"),
-    (HEADER + "1e300,2,3,1\n", "row 1: source = 1e+300: names neuron 1"),
+    (HEADER + "1,2,3,1\n" * 4 + "1,123,3,1\n", "row 5: target = 123.0: must be below 100"),
+    (HEADER + "1e300,2,3,1\n", "row 1: source = 1e+300: must be below 100: the network has 100"),
     (HEADER + "1,2,nan,1\n", "row 1: weight_pA = nan: must be a finite number"),
     (HEADER + "1,2,-inf,1\n", "row 1: weight_pA = -inf: must be a finite number"),
     (HEADER + "1,2,3,1\n1,2,3,0\n", "row 2: delay_ms = 0.0: must be > 0"),
@@ -122,6 +123,7 @@ NPZ_FAULTS: list[tuple[str, dict[str, Any], str]] = [
     ("length", {"delay_ms": np.ones(2)}, "length of delay_ms = 2: must be as long as source"),
     ("empty", {key: np.ones(0) for key in GOOD}, "holds no edges"),
     ("matrix", {"source": np.ones((3, 1), dtype=int)}, "source = (3, 1): must be a one-dim"),
+    ("lone", {"source": np.uint32(3)}, "shape of source = (): must be a one-dimensional"),
     ("scalar", {"weight_pA": np.float64(1.0)}, "weight_pA = (): must be a one-dimensional"),
     ("text", {"weight_pA": np.array(["a", "b", "c"])}, "type of weight_pA = '<U1': must be an"),
     ("truth", {"source": np.ones(3, dtype=bool)}, "type of source = 'bool'"),
@@ -136,15 +138,20 @@ NPZ_FAULTS: list[tuple[str, dict[str, Any], str]] = [
     (
         "large",
         {"target": np.array([1, 2**63 + 1, 1], dtype=np.uint64)},
-        f"row 2: target = {2**63 + 1}: names neuron",
+        f"row 2: target = {2**63 + 1}: must be below 100",
     ),
-    ("limit", {"source": np.array([1, 99, 100])}, "row 3: source = 100: names neuron 100 but the"),
+    ("limit", {"source": np.array([1, 99, 100])}, "row 3: source = 100: must be below 100: the"),
     (
         "nan",
         {"weight_pA": np.array([1.0, np.nan, 1.0])},
         "row 2: weight_pA = nan: must be a finite",
     ),
     ("delay", {"delay_ms": np.array([1, 0, 1])}, "row 2: delay_ms = 0: must be > 0"),
+    (
+        "wide",
+        {"weight_pA": np.array([1, 2, 3], np.longdouble) * np.longdouble("1e4000")},
+        "row 1: weight_pA = ",
+    ),
 ]
 
 
@@ -225,3 +232,14 @@ def test_edges_of_wrong_shape_or_type_are_refused() -> None:
     ):
         with pytest.raises(InvalidInputError, match=fragment):
             Edges(**{**fields, field: value})
+
+
+@pytest.mark.parametrize("size", [10**13, 10**30])
+def test_absurd_sizes_are_refused(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "e.npz"
+    header = f"{{'descr': '<u4', 'fortran_order': False, 'shape': ({size},), }}\n".encode()
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    with zipfile.ZipFile(path, "w") as archive:
+        for field in GOOD:
+            archive.writestr(f"{field}.npy", content)
+    _expect(path, "is no readable .npz file")

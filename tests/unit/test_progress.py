@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
+import re
+import sys
+import termios
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -46,10 +51,95 @@ def test_short_stage_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _run(Terminal(), monkeypatch, delay_s=1e6) == ""
 
 
-def test_terminal_gets_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = _run(Terminal(), monkeypatch, delay_s=0.0)
-    assert "simulate: 100%" in text
-    assert "1000/1000" in text
+def screen(text: str, columns: int) -> list[str]:
+    """Return what a terminal shows of `text`, which holds no escape sequences."""
+    rows, column = [""], 0
+    for character in text:
+        if character == "\r":
+            column = 0
+        elif character == "\n":
+            rows.append("")
+            column = 0
+        else:
+            if column == columns:
+                rows.append("")
+                column = 0
+            rows[-1] = rows[-1][:column].ljust(column) + character + rows[-1][column + 1 :]
+            column += 1
+    return [row.rstrip() for row in rows]
+
+
+@pytest.mark.parametrize("columns", [20, 40, 59, 60, 80, 200])
+@pytest.mark.parametrize(
+    ("total", "label", "unit"),
+    [
+        (1000, "simulate", "steps"),
+        (10**7, "warm-up", "steps"),
+        (100, "NEST connect", "%"),
+        (None, "validate", ""),
+    ],
+)
+def test_terminal_gets_a_bar_that_leaves_one_line(
+    total: int | None, label: str, unit: str, columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(module, "DELAY_S", 0.0)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with progress(total, label, unit) as bar:
+        # Ctrl-C prints two characters behind the bar; they must not begin a line.
+        assert len(screen(stream.getvalue() + "^C", columns)) == 1
+        for _ in range(10 if total else 0):
+            bar.update((total or 0) // 10)
+            bar._bar.refresh()  # type: ignore[union-attr]
+            shown = screen(stream.getvalue(), columns)
+            assert len(shown) == 1
+            assert shown[0].startswith(f"{label}:"[: columns - 3])
+            assert len(screen(stream.getvalue() + "^C", columns)) == 1
+    if total:
+        assert "100%" in stream.getvalue() or columns == 20
+    else:
+        assert stream.getvalue().startswith("\rvalidate ...")
+    last, empty = screen(stream.getvalue(), max(columns, 80))
+    amount = f" ({total:,} {unit})" if total and unit else ""
+    assert re.fullmatch(rf"{label}: \d+\.\d s{re.escape(amount)}", last)
+    assert empty == ""
+
+
+def test_a_wide_terminal_shows_the_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(module, "DELAY_S", 0.0)
+    monkeypatch.setenv("COLUMNS", "80")
+    with progress(2000, "simulate", "steps") as bar:
+        bar.update(2000)
+        bar._bar.refresh()  # type: ignore[union-attr]
+        shown = screen(stream.getvalue(), 80)
+        assert re.fullmatch(r"simulate: 100% \|#+\| 2000/2000 steps, 00:00 left", shown[0])
+
+
+@pytest.mark.parametrize(
+    ("size", "variable", "columns"),
+    [((40, 50), None, 50), ((40, 50), "70", 70), ((0, 0), None, 80), ((40, 50), "wide", 50)],
+)
+def test_width_is_the_terminals(
+    size: tuple[int, int],
+    variable: str | None,
+    columns: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    controller, terminal = os.openpty()
+    try:
+        termios.tcsetwinsize(terminal, size)
+        with open(terminal, "w", closefd=False) as stream:
+            monkeypatch.setattr("sys.stderr", stream)
+            monkeypatch.delenv("COLUMNS", raising=False)
+            if variable is not None:
+                monkeypatch.setenv("COLUMNS", variable)
+            assert module._columns() == columns
+    finally:
+        os.close(controller)
+        os.close(terminal)
 
 
 def test_quiet_silences_both(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +163,20 @@ def test_failed_stage_leaves_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(KeyboardInterrupt), progress(None, "simulate"):
         raise KeyboardInterrupt
     assert stream.getvalue() == ""
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with pytest.raises(KeyboardInterrupt), progress(None, "simulate"):
+        raise KeyboardInterrupt
+    assert screen(sys.stderr.getvalue(), 80) == [""]  # type: ignore[attr-defined]
+
+
+def test_units_done_by_threads_are_all_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr(module, "DELAY_S", -1.0)
+    with progress(80_000, "generate", "nodes") as bar, ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(lambda: [bar.update() for _ in range(20_000)])
+    assert stream.getvalue().endswith("(80,000 nodes)\n")
 
 
 def test_process_without_stderr_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
