@@ -55,6 +55,8 @@ from netgen.unrolling import unroll
 
 # Bits of an explicit synapse in the paper's account: 32 for J, 6 for D, 8 for N.
 EXPLICIT_SYNAPSE_BITS = 46
+# Relative error of a stored weight that is worth a warning.
+_WEIGHT_TOLERANCE = 1e-3
 PAPER_EXPLICIT_BYTES = 2.5e9
 PAPER_IMAGE_BYTES = 348e6
 # Lengths have at most 16 bits.
@@ -395,7 +397,7 @@ class _Build:
         return {
             "network": self.network.name,
             "network_sha256": hashlib.sha256(text).hexdigest(),
-            "notes": list(self.network.notes),
+            "notes": [*self.network.notes, *self._rounding_notes(edge_fit)],
             "seed": self.seed,
             "dt_ms": self.network.dt_ms,
             "model": self.model.name,
@@ -425,6 +427,15 @@ class _Build:
             **({"edge_fit": edge_fit} if edge_fit else {}),
             "generate_s": round(time.perf_counter() - self.started, 3),
         }
+
+    def _rounding_notes(self, edge_fit: dict[str, Any]) -> list[str]:
+        error = edge_fit.get("largest_relative_error", 0.0)
+        if error <= _WEIGHT_TOLERANCE:
+            return []
+        return [
+            f"rounding to the grid of {self.grid_pA:g} pA changes weights of the edge list by up "
+            f"to {error:.2g} of their value"
+        ]
 
     def _edge_fit(self) -> dict[str, Any]:
         if self.edges is None:

@@ -157,14 +157,18 @@ class EdgeRows:
         Returns
         -------
         dict
-            `largest_weight_error_pA`, and `mean_error` and `variance_error` as in
-            `netgen.fidelity.Fidelity`.
+            `largest_weight_error_pA`; `largest_relative_error`, of a single weight that is not
+            zero; and `mean_error` and `variance_error` as in `netgen.fidelity.Fidelity`.
         """
         rounded = np.rint(self.weight_pA / grid_pA) * grid_pA
         same = np.full(len(rounded), 1.0 / max(len(rounded), 1))
         fit = compare_pmf(rounded, same, self.weight_pA, same)
+        error = np.abs(rounded - self.weight_pA)
+        heavy = self.weight_pA != 0.0
+        relative = error[heavy] / np.abs(self.weight_pA[heavy])
         return {
-            "largest_weight_error_pA": float(np.abs(rounded - self.weight_pA).max(initial=0.0)),
+            "largest_weight_error_pA": float(error.max(initial=0.0)),
+            "largest_relative_error": float(relative.max(initial=0.0)),
             "mean_error": fit.mean_error,
             "variance_error": fit.variance_error,
         }

@@ -151,7 +151,13 @@ def _headline(
     ]
     if "synapses" in result:
         facts.append(("synapses", number(result["synapses"])))
-    model_ms = float(result.get("time_ms", statistics.duration_ms))
+    asked_ms = model_ms = float(result.get("time_ms", statistics.duration_ms))
+    notes = list(result.get("notes") or ())
+    if result.get("complete") is False:
+        model_ms = max(0.0, result["last_step"] * result["dt_ms"] - result["warmup_ms"])
+        notes.insert(
+            0, f"Interrupted after {number(model_ms / 1000)} s of {number(asked_ms / 1000)} s."
+        )
     facts.append(("model time", f"{number(model_ms / 1000)} s"))
     if "rtf" in result:
         facts.append(("wall time / model time", number(result["rtf"])))
@@ -163,11 +169,11 @@ def _headline(
     run = [text.format(result[key]) for key, text in RUN_FACTS.items() if key in result]
     if statistics.duration_ms < model_ms:
         run.append(f"statistics of the first {number(statistics.duration_ms / 1000)} s")
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in result.get("notes") or ())
+    warnings = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
     return (
         f"<header><p class='kicker'>CsNN run report</p><h1>{escape(network)}</h1>"
         f"{banner(result, verdict)}<div class='tiles'>{tiles}</div>"
-        f"<p class='quiet'>{escape(' · '.join(run))}</p>{notes}</header>"
+        f"<p class='quiet'>{escape(' · '.join(run))}</p>{warnings}</header>"
     )
 
 

@@ -167,7 +167,7 @@ class EdgeList:
     """Explicit synapses from a file.
 
     The file is .npz or .csv with columns `source`, `target` (global neuron numbers from 0 in
-    population order), `weight_pA` and `delay_ms`. `representation` is "stored" (kept exactly, one
+    population order), `weight_pA` and `delay_ms`. `representation` is "stored" (edge by edge, one
     word per synapse) or "fitted" (tables fitted per sub-network; edge identity is lost).
     """
 

@@ -193,7 +193,10 @@ def dumps(description: Description, *, about: str | None = None) -> str:
         edges = [
             (f.name, getattr(network.edges, f.name)) for f in dataclasses.fields(network.edges)
         ]
-        comments = ("source, target, weight_pA, delay_ms", '"stored" (exact) or "fitted" tables')
+        comments = (
+            "source, target, weight_pA, delay_ms",
+            '"stored" (edge by edge, weights rounded to the grid) or "fitted" tables',
+        )
         out += ["", "# Synapses from a file.", "[edges]"]
         out += _lines([(k, _value(v), c) for (k, v), c in zip(edges, comments, strict=True)])
     out += ["", _RULER, "# The machine that the network is compiled for.", _RULER, ""]

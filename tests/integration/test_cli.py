@@ -245,6 +245,20 @@ def test_bench_names_its_figures(
     assert succeed("bench", network, "--json").json["nest"] is None
 
 
+def test_stored_weights_that_rounding_changes_are_pointed_out(tmp_path: Path) -> None:
+    description = (
+        'name = "two"\n[[population]]\nname = "A"\nsize = 3\n'
+        '[edges]\npath = "list.csv"\nrepresentation = "stored"\n'
+    )
+    (tmp_path / "two.toml").write_text(description, "utf-8")
+    lines = {"far": "0,1,1000.0,0.1\n0,2,0.045,0.1\n", "near": "0,1,1000.0,0.1\n0,2,500.0,0.1\n"}
+    for name, edges in lines.items():
+        (tmp_path / "list.csv").write_text("source,target,weight_pA,delay_ms\n" + edges, "utf-8")
+        outcome = succeed("generate", tmp_path / "two.toml", "--out", tmp_path / name)
+        told = "grid of 0.03125 pA changes weights of the edge list by up to 0.31" in outcome.err
+        assert told == (name == "far")
+
+
 def test_bench_warns_of_scaling() -> None:
     few = ("--scale", "0.01", "--time-ms", "1", "--warmup-ms", "0", "--no-nest")
     assert "correlations" in succeed("bench", "pd14", *few).err

@@ -77,11 +77,13 @@ def test_totals() -> None:
 def test_rounding_is_measured() -> None:
     assert edge_rows().rounding(0.5) == {
         "largest_weight_error_pA": 0.0,
+        "largest_relative_error": 0.0,
         "mean_error": 0.0,
         "variance_error": 0.0,
     }
     rounding = edge_rows([(0, 1, 10.3, 0.1), (1, 1, 10.3, 0.1), (2, 1, 9.0, 0.1)]).rounding(1.0)
     assert rounding["largest_weight_error_pA"] == pytest.approx(0.3)
+    assert rounding["largest_relative_error"] == pytest.approx(0.3 / 10.3)
     assert rounding["mean_error"] == pytest.approx(0.2 / (29.6 / 3))
     assert rounding["variance_error"] == pytest.approx(1 - (1.0 / 1.3) ** 2)
 

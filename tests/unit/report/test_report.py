@@ -171,6 +171,17 @@ def test_projections_with_equal_tables_share_a_row(tmp_path):
         assert page.text.count(text) == count, text
 
 
+def test_an_interrupted_run_says_so(tmp_path):
+    part = {**RESULT, "complete": False, "last_step": 1500, "dt_ms": 0.1}
+    page = Page(write_own(tmp_path, part).read_text(encoding="utf-8"))
+    assert "Interrupted after 0.1 s of 0.3 s." in page.text
+    assert "0.1 smodel time" in page.text
+    whole = {**part, "complete": True}
+    page = Page(write_own(tmp_path, whole).read_text(encoding="utf-8"))
+    assert "Interrupted" not in page.text
+    assert "0.3 smodel time" in page.text
+
+
 def test_failed_verdict_is_shown(tmp_path):
     baseline = load_baseline(1000)
     populations = list(baseline.populations)

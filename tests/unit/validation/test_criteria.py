@@ -234,6 +234,7 @@ def test_longer_runs_are_cut_and_say_so(ten):
     assert statistics.duration_ms == baseline.duration_ms == verdict.judged_ms == 1000
     assert verdict.candidate_ms == 2500
     assert "first 1000 ms of 2500 ms" in verdict.note
+    assert "CC over 1000 ms shows gross errors of synchrony only" in verdict.note
     assert not verdict.passed
 
 
