@@ -17,6 +17,7 @@ from csnn.files import atomic_file
 from csnn.image import layout
 from csnn.image.node import NodeImage, node_bytes
 from csnn.image.store import SCHEMA
+from csnn.neurons.registry import MODELS
 
 DEFAULT_PATH = "docs/image-format.md"
 
@@ -126,6 +127,7 @@ def document() -> str:
         _node_file(),
         _sections(),
         _tables(),
+        _models(),
         _generators(),
         _samplers(),
         _example(),
@@ -286,6 +288,32 @@ yield it and another outcome is the number of the entry.
 Weight code: magnitude in grid units in [14:0], {rows.INHIBITORY:#06x} marks an inhibitory one.
 Delays are stored as delay_steps - 1. Stored synapse word: neuron in [7:0], delay_steps - 1 in
 [13:8], weight code in [29:14], zero in [31:30].
+"""
+
+
+def _models() -> str:
+    table = _table(
+        ("model", "`constants`, in this order", "`state`, one row each, in this order"),
+        [
+            (
+                f"`{model.name}`",
+                ", ".join([f"{name} (f32)" for name in model.float_constants]
+                          + [f"{name} (i32)" for name in model.int_constants]),
+                ", ".join(f"{name} (f32)" for name in model.float_states),
+            )
+            for model in MODELS.values()
+        ],
+    )  # fmt: skip
+    return f"""
+## Neuron models
+
+The manifest names the model. f32 words are IEEE binary32, i32 words two's complement; the integer
+state, where a model has one, is the section `refractory`. Potentials are in mV relative to the
+resting potential, currents in grid units, those of inhibition as magnitudes. What a step does with
+them, and what the names mean, is in [numerics.md](numerics.md). The schedule's `dc` replaces the
+constant `C_dc`.
+
+{table}
 """
 
 
