@@ -26,7 +26,7 @@ _I64 = ir.IntType(64)
 _V32 = ir.VectorType(_I32, LANES)
 
 
-# Gather instructions before AVX-512 are slower than single loads.
+# Without AVX-512 single loads were faster (AMD Zen 3); LLVM has no gathers for that processor.
 gathers = bool(binding.get_host_cpu_features().get("avx512f"))
 
 

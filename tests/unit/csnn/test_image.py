@@ -443,6 +443,7 @@ INCONSISTENT: list[tuple[str, Callable[[NodeImage], object], str]] = [
     ("delay", lambda n: put(n.synapses, 9, None, 16 << 8), "delay_slots"),
     ("delay table", lambda n: put(n.delay_tables, (1, 5), "alias", 16), "delay_slots"),
     ("ext table", lambda n: put(n.ext_tables, (0, 5), "own", 32), "below 32"),
+    ("ext own", lambda n: put(n.ext_tables, (0, 5), "own", 6), "number of its entry"),
     ("ext state", lambda n: put(n.ext_states, 2, None, 0), "zero never"),
     ("epoch order", lambda n: put(n.schedule, 1, "first_step", 1), "increase"),
     ("epoch start", lambda n: put(n.schedule, 0, "first_step", 2), "start with 1"),
