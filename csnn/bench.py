@@ -48,8 +48,9 @@ def bench(
         `generate_s`, `image_mb` (10^6 bytes of node files), `rtf` (wall seconds per model second
         after the warm-up), `peak_mb` (10^6 bytes resident, this process), `events_per_s`, what they
         were measured on, and the same under `nest` (None where NEST is absent, left out or without
-        means for the network; `nest_note` says which). NEST keeps its network in memory only, so
-        its `image_mb` is its resident memory.
+        means for the network; `nest_note` says which). NEST keeps its network in memory only: its
+        `image_mb` is the memory that building the network took, and its `generate_s` ends with the
+        sorting of connections before the first step.
 
     Raises
     ------
@@ -60,7 +61,6 @@ def bench(
     session = simulate(image, time_ms=run.time_ms, warmup_ms=run.warmup_ms, threads=run.threads)
     if not session.complete:
         raise KeyboardInterrupt
-    model_s = session.simulated_steps * image.dt_ms * 1e-3
     nest, note = _bench_nest(description.network, run, nest_time_ms)
     return {
         "network": image.manifest["network"],
@@ -72,7 +72,7 @@ def bench(
         "generate_s": image.manifest["generate_s"],
         "image_mb": image.node_bytes / 1e6,
         "load_s": session.load_s,
-        "rtf": session.simulate_s / model_s,
+        "rtf": session.simulate_s / (run.time_ms * 1e-3),
         "peak_mb": peak_mb(),
         "events_per_s": session.recording.events / session.simulate_s,
         "nest": nest,
@@ -112,8 +112,8 @@ def _bench_nest(
         "version": outcome.version,
         "threads": outcome.threads,
         "time_ms": time_ms,
-        "generate_s": outcome.create_s + outcome.connect_s,
-        "image_mb": outcome.peak_mb,
+        "generate_s": outcome.create_s + outcome.connect_s + outcome.prepare_s,
+        "image_mb": outcome.network_mb,
         "rtf": outcome.simulate_s / (time_ms * 1e-3),
         "peak_mb": outcome.peak_mb,
         "events_per_s": float(events) / outcome.simulate_s,

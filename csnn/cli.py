@@ -190,7 +190,9 @@ def _blamed(options: argparse.Namespace) -> Iterator[None]:
     try:
         yield
     except InvalidInputError as error:
-        field = re.match(r"(?:population|projection) \w|(?:network|machine|run)\.(\w+)", str(error))
+        field = re.match(
+            r"(?:population|projection) \w|(?:network|machine|run|edges)\.(\w+)", str(error)
+        )
         on_command_line = field is not None and getattr(options, field[1] or "", None) is not None
         if field is None or on_command_line or options.network in BUILTINS:
             raise
@@ -318,8 +320,9 @@ def _generate(options: argparse.Namespace) -> int:
     fit = manifest.get("edge_fit")
     if fit and fit["representation"] == "fitted":
         lines.append(
-            f"edges fitted by tables: {fit['overall']['recovered_share']:.1%} of them recovered; "
-            "see edge_fit in the manifest"
+            f"edges fitted by tables: {fit['overall']['recovered_share']:.1%} of them recovered, "
+            f"{fit['overall']['recovered_pair_share']:.1%} without regard to weight and delay; see "
+            "edge_fit in the manifest"
         )
     _emit(options, {"image": str(image.path), **manifest}, lines)
     return OK
@@ -427,7 +430,7 @@ def _bench(options: argparse.Namespace) -> int:
             )
     rows = [
         ("generation, s", "generate_s", 1),
-        ("image, MB", "image_mb", 3),
+        ("image, MB" + (" *" if figures["nest"] else ""), "image_mb", 3),
         ("wall s per model s", "rtf", 2),
         ("peak memory, MB", "peak_mb", 1),
         ("synaptic events / s", "events_per_s", 0),
@@ -441,6 +444,8 @@ def _bench(options: argparse.Namespace) -> int:
     for label, key, digits in rows:
         line = f"{label:<22}{figures[key]:>16,.{digits}f}"
         lines.append(line + (f"{other[key]:>16,.{digits}f}" if other else ""))
+    if other:
+        lines.append("* NEST has no image: memory that building the network took")
     if figures["nest_note"]:
         lines.extend(textwrap.wrap(figures["nest_note"], 79))
     _emit(options, figures, lines)

@@ -69,7 +69,9 @@ _TEXTS, _REALS = (
 _RESULT_FIELDS: dict[str, tuple[Kind, str]] = {
     **dict.fromkeys(("network", "simulator", "image_digest"), _TEXT),
     "command": (or_null(is_text), "a string or null"),
-    **dict.fromkeys(("neurons", "synapses", "nodes", "seed", "threads", "last_step"), _COUNT),
+    **dict.fromkeys(
+        ("neurons", "synapses", "nodes", "seed", "threads", "last_step", "events"), _COUNT
+    ),
     "time_ms": (is_positive, "a number > 0"),
     **dict.fromkeys(("warmup_ms", "peak_mb", "events_per_s"), (is_not_negative, "a number >= 0")),
     "rtf": (or_null(is_real), "a number or null"),

@@ -92,7 +92,7 @@ def run_simulation(
         start = load_checkpoint(directory / output.CHECKPOINT, image)
         if start.step != earlier["last_step"]:
             raise InvalidInputError(f"{directory}: checkpoint and result belong to different runs")
-        timings = {k: v for k, v in earlier["timings"].items() if k == "generate_s"}
+        timings = earlier["timings"]
     rest_mV = _rest_mV(image, run)
     session = simulate(
         image,
@@ -113,7 +113,7 @@ def run_simulation(
     result = {
         "schema": output.RESULT_SCHEMA,
         "command": command,
-        **_result(image, run, kind, session, source, timings or {}),
+        **_result(image, run, kind, session, source, timings or {}, earlier or {}),
     }
     files: dict[str, output.Writer] = {
         output.SPIKES: partial(output.write_arrays, arrays={"step": step, "source": source}),
@@ -207,12 +207,18 @@ def _result(
     session: Session,
     source: U32,
     timings: dict[str, float],
+    earlier: dict[str, Any],
 ) -> dict[str, Any]:
+    """Return the content of result.json; costs are those of all parts of a resumed run."""
     manifest = image.manifest
     warmup = whole_steps("run", "warmup_ms", run.warmup_ms, image.dt_ms)
     recorded_s = max(0, session.last_step - warmup) * image.dt_ms * 1e-3
-    model_s = session.simulated_steps * image.dt_ms * 1e-3
-    events = session.recording.events
+    events = earlier.get("events", 0) + session.recording.events
+    spent = {
+        stage: timings.get(stage, 0.0) + getattr(session, stage)
+        for stage in ("load_s", "warmup_s", "simulate_s")
+    }
+    simulate_s = spent["simulate_s"]
     full_scale = has_baseline(image.populations)
     return {
         "network": manifest["network"],
@@ -231,15 +237,13 @@ def _result(
         "spikes": len(source),
         "mean_rates_hz": mean_rates_hz(source, image.populations, recorded_s),
         "events": events,
-        "events_per_s": events / session.simulate_s if session.simulate_s else 0.0,
-        "rtf": session.simulate_s / model_s if model_s else None,
+        "events_per_s": events / simulate_s if simulate_s else 0.0,
+        "rtf": simulate_s / recorded_s if recorded_s else None,
         "timings": {
-            **timings,
-            "load_s": round(session.load_s, 3),
-            "warmup_s": round(session.warmup_s, 3),
-            "simulate_s": round(session.simulate_s, 3),
+            **{stage: s for stage, s in timings.items() if stage == "generate_s"},
+            **{stage: round(s, 3) for stage, s in spent.items()},
         },
-        "peak_mb": round(peak_mb(), 1),
+        "peak_mb": max(earlier.get("peak_mb", 0.0), round(peak_mb(), 1)),
         "notes": manifest.get("notes", []),
         "image_digest": image.digest,
         "image": {

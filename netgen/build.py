@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from csnn import edges as edge_files
 from csnn.errors import InvalidInputError, located, reject
-from csnn.files import atomic_directory, require_kind
+from csnn.files import atomic_directory, require_kind, sha256
 from csnn.image.node import NodeImage, write_node
 from csnn.image.store import (
     NETWORK_FILE,
@@ -32,14 +32,15 @@ from csnn.prng import ext_streams, node_key
 from csnn.progress import progress
 from csnn.rows import Sampler, synapse_word, weight_code
 from csnn.spec.description import Description
-from csnn.spec.network import Network, Population, Projection
+from csnn.spec.machine import Machine
+from csnn.spec.network import EdgeList, Network, Population, Projection
 from csnn.spec.toml import dumps
 from netgen import inputs
 from netgen.connectivity import Connector, NodeRows
 from netgen.discretise import Pmf, delay_pmf, rounded_delays, weight_pmf
 from netgen.edge_rows import EdgeRows, FittedRows
 from netgen.fidelity import compare_distribution, compare_pmf
-from netgen.fit_report import FitReport, NodeFit, check_moments
+from netgen.fit_report import FitReport, check_moments
 from netgen.grid import (
     GridTooFineError,
     check_magnitudes,
@@ -51,7 +52,6 @@ from netgen.partition import NodePlan, expected_indegree, node_loads_hz, partiti
 from netgen.row_memory import RowMemory
 from netgen.sums import weight_sums
 from netgen.tables import SelectorPool, delay_table, weight_table
-from netgen.unrolling import unroll
 
 # Bits of an explicit synapse in the paper's account: 32 for J, 6 for D, 8 for N.
 EXPLICIT_SYNAPSE_BITS = 46
@@ -109,8 +109,8 @@ def generate(description: Description, seed: int, out: str | Path, *, threads: i
     require_kind(out, SCHEMA)
     edges = None
     if network.edges is not None:
-        listed = edge_files.read(network.edges.path, network.size)
-        edges = EdgeRows(listed, network, machine.delay_slots)
+        edges, record = _read_edges(network, machine)
+        description = replace(description, network=replace(network, edges=record))
     check_magnitudes(network)
     if machine.weight_grid_pA is not None:
         exponent = round(np.log2(machine.weight_grid_pA))
@@ -128,6 +128,18 @@ def generate(description: Description, seed: int, out: str | Path, *, threads: i
             if machine.weight_grid_pA is not None:
                 raise
             exponent += 1
+
+
+def _read_edges(network: Network, machine: Machine) -> tuple[EdgeRows, EdgeList]:
+    """Return the edge list of a network, and what identifies it wherever the image is opened."""
+    listed = network.edges
+    if listed is None:
+        raise ValueError("the network has no edge list")
+    edges = EdgeRows(edge_files.read(listed.path, network.size), network, machine.delay_slots)
+    digest = sha256(Path(listed.path))
+    if listed.sha256 not in (None, digest):
+        raise reject("edges.sha256", listed.sha256, f"{listed.path} has {digest}")
+    return edges, replace(listed, path=str(Path(listed.path).resolve()), sha256=digest)
 
 
 class _Build:
@@ -309,8 +321,8 @@ class _Build:
             delay_buffer=np.empty(0, dtype=np.uint32),
             **sections,
         )
-        for fit in fits:
-            self._measure(plan, node, fit)
+        if self.fit is not None:
+            self.fit.measure(node, plan.population, fits)
         sums = weight_sums(node)
         if self.machine.random_delay_buffer:
             node, sums = self._fill_delay_buffer(plan, node, sums)
@@ -342,24 +354,6 @@ class _Build:
             memory.add(fitted.rows, fitted.source_first, selector, seeds)
             _count(statistics, "edges", fitted.rows)
         return fits
-
-    def _measure(self, plan: NodePlan, node: NodeImage, fitted: FittedRows) -> None:
-        if self.fit is None:
-            return
-        # Edges come after all projections, and blocks of one first source keep their order.
-        index = int(np.flatnonzero(node.blocks["source_first"] == fitted.source_first)[-1])
-        source, seed, length = node.rows(index)
-        synapses = unroll(node.block(index), source, seed, length)
-        fit = NodeFit(
-            n_sources=self.network.population(fitted.population).size,
-            n_neurons=plan.size,
-            listed=fitted.listed,
-            drawn_source=source[synapses.row].astype(np.int64) - fitted.source_first,
-            drawn_neuron=synapses.neuron.astype(np.int64),
-            weight=(fitted.weight[0].astype(np.float64) * self.grid_pA, fitted.weight[1]),
-            delay=fitted.delay,
-        )
-        self.fit.add(fitted.population, plan.population, plan.index, fit)
 
     def _fill_delay_buffer(
         self, plan: NodePlan, node: NodeImage, sums: npt.NDArray[np.int64]
@@ -397,7 +391,7 @@ class _Build:
         return {
             "network": self.network.name,
             "network_sha256": hashlib.sha256(text).hexdigest(),
-            "notes": [*self.network.notes, *self._rounding_notes(edge_fit)],
+            "notes": [*self.network.notes, *self._notes(edge_fit)],
             "seed": self.seed,
             "dt_ms": self.network.dt_ms,
             "model": self.model.name,
@@ -428,14 +422,22 @@ class _Build:
             "generate_s": round(time.perf_counter() - self.started, 3),
         }
 
-    def _rounding_notes(self, edge_fit: dict[str, Any]) -> list[str]:
+    def _notes(self, edge_fit: dict[str, Any]) -> list[str]:
+        """Return what the user should know of the image, beside the network's own notes."""
+        notes = []
         error = edge_fit.get("largest_relative_error", 0.0)
-        if error <= _WEIGHT_TOLERANCE:
-            return []
-        return [
-            f"rounding to the grid of {self.grid_pA:g} pA changes weights of the edge list by up "
-            f"to {error:.2g} of their value"
-        ]
+        if error > _WEIGHT_TOLERANCE:
+            notes.append(
+                f"rounding to the grid of {self.grid_pA:g} pA changes weights of the edge list by "
+                f"up to {error:.2g} of their value"
+            )
+        machine = self.machine
+        if machine.partition == "load" and machine.n_nodes is None and self.edges is None:
+            notes.append(
+                'partition = "load" has no node to spare without n_nodes: sizes are those of '
+                '"equal"'
+            )
+        return notes
 
     def _edge_fit(self) -> dict[str, Any]:
         if self.edges is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,8 @@ _STEP_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class Listed:
-    """Edges of one source population in one node as the list has them, with local numbers."""
+class LocalEdges:
+    """Edges of one source population in one node, with numbers local to both; delays in steps."""
 
     source: I64
     neuron: I64
@@ -35,9 +35,16 @@ class Listed:
     delay: I64
 
 
+def joined(parts: Sequence[LocalEdges]) -> LocalEdges:
+    """Return the edges of all parts."""
+    return LocalEdges(
+        *(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(LocalEdges))
+    )
+
+
 @dataclass(frozen=True)
 class FittedRows:
-    """Rows of one source population in one node, the tables fitted to their edges, and those edges.
+    """Rows of one source population and sign in one node, their tables, and the edges fitted.
 
     Attributes
     ----------
@@ -48,7 +55,7 @@ class FittedRows:
     rows : NodeRows
     weight, delay : Pmf
         In grid units and steps.
-    listed : Listed
+    listed : LocalEdges
     """
 
     population: str
@@ -56,7 +63,7 @@ class FittedRows:
     rows: NodeRows
     weight: Pmf
     delay: Pmf
-    listed: Listed
+    listed: LocalEdges
 
 
 class EdgeRows:
@@ -125,14 +132,10 @@ class EdgeRows:
             )
         return sums
 
-    def events_hz(self) -> dict[str, float]:
-        """Return the mean incoming events per second and neuron of each population."""
-        events = {}
-        for name, first in self.network.first_ids.items():
-            size = self.network.population(name).size
-            part = slice(*np.searchsorted(self.target, [first, first + size]))
-            events[name] = float(self.rates_hz[self.source[part]].sum()) / size
-        return events
+    def events_hz(self) -> F64:
+        """Return the expected incoming events per second of each neuron, shape (n_neurons,)."""
+        rate = self.rates_hz[self.source]
+        return np.bincount(self.target, rate, self.network.size).astype(np.float64)
 
     def strength(self, node: NodePlan) -> tuple[F64, F64]:
         """Return a node's sum of |weight|, and of |weight| times the expected rate of the source.
@@ -199,25 +202,38 @@ class EdgeRows:
         return rows, words
 
     def fitted(self, node: NodePlan, grid_pA: float) -> Iterator[FittedRows]:
-        """Yield the rows of each source population with edges into a node, and their tables."""
+        """Yield rows and tables of each source population with edges into a node, sign by sign.
+
+        Excitatory and inhibitory edges get rows and tables of their own, so that every source keeps
+        its number of either. Rows have no autapses, and no multapses, where the list has none.
+        """
         part, order = self._of(node)
         source = self.source[part][order]
         weight = self.weight_pA[part][order]
         delay = self.delay[part][order]
         neuron = self.target[part][order].astype(np.int64) - node.first_neuron
+        inhibitory = weight < 0.0
         for name, first in self.network.first_ids.items():
             size = self.network.population(name).size
-            of = slice(*np.searchsorted(source, [first, first + size]))
-            if of.start == of.stop:
-                continue
-            local = source[of].astype(np.int64) - first
-            length = np.bincount(local, minlength=size)
-            field = f"{self.path}: edges {name}->node {node.index}.weight_pA"
-            yield FittedRows(
-                name,
-                first,
-                NodeRows(sampler=Sampler.INDEPENDENT, skip_self=False, length=length),
-                fit_weight_pmf(weight[of], grid_pA, field=field),
-                fit_delay_pmf(delay[of]),
-                Listed(local, neuron[of], weight[of], delay[of]),
-            )
+            of_source = np.zeros(len(source), dtype=bool)
+            of_source[slice(*np.searchsorted(source, [first, first + size]))] = True
+            for of in (of_source & ~inhibitory, of_source & inhibitory):
+                if not of.any():
+                    continue
+                local = source[of].astype(np.int64) - first
+                pairs = local * node.size + neuron[of]
+                repeated = len(np.unique(pairs)) < len(pairs)
+                autapses = (local + first == neuron[of] + node.first_neuron).any()
+                field = f"{self.path}: edges {name}->node {node.index}.weight_pA"
+                yield FittedRows(
+                    name,
+                    first,
+                    NodeRows(
+                        sampler=Sampler.INDEPENDENT if repeated else Sampler.DISTINCT,
+                        skip_self=not autapses,
+                        length=np.bincount(local, minlength=size),
+                    ),
+                    fit_weight_pmf(weight[of], grid_pA, field=field),
+                    fit_delay_pmf(delay[of]),
+                    LocalEdges(local, neuron[of], weight[of], delay[of]),
+                )

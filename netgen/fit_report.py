@@ -1,24 +1,28 @@
 """How well fitted tables stand for an edge list: weights, delays, degrees, multiplicity, identity.
 
 A fit keeps what the tables and row lengths say: the weight and delay distributions and how many
-edges each source has in each node. Which neurons are joined is drawn anew, so the identity of the
-edges is lost; the report says what that changes and what is recovered by chance.
+excitatory and inhibitory edges each source has in each node. Which neurons are joined is drawn
+anew, and weights independently of delays, so the identity of the edges is lost; the report says
+what that changes and what is recovered by chance.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from csnn.errors import InvalidInputError
-from netgen.discretise import Pmf
-from netgen.edge_rows import Listed
+from csnn.image.node import NodeImage
+from csnn.rows import weight_code, weight_units
+from netgen.edge_rows import FittedRows, LocalEdges, joined
 from netgen.fidelity import Fidelity, compare_pmf
+from netgen.unrolling import unroll
 from netgen.weights import MOMENT_TOLERANCE
 
 F64 = npt.NDArray[np.float64]
@@ -33,21 +37,43 @@ class NodeFit:
     ----------
     n_sources, n_neurons : int
         Sizes of the source population and of the node.
-    listed : Listed
+    first_neuron : int
+        Number of the node's first neuron, counted from the first source (negative if before it).
+    grid_pA : float
+        Unit of the weights drawn.
+    listed : LocalEdges
         The edges of the list; neurons are numbered from 0 in population and node.
-    drawn_source, drawn_neuron : ndarray of int64, shape (n,)
+    drawn : LocalEdges
         What the rows unroll to.
-    weight, delay : Pmf
+    weight, delay : (values, probabilities)
         The fitted tables, in pA and steps.
     """
 
     n_sources: int
     n_neurons: int
-    listed: Listed
-    drawn_source: I64
-    drawn_neuron: I64
+    first_neuron: int
+    grid_pA: float
+    listed: LocalEdges
+    drawn: LocalEdges
     weight: tuple[F64, F64]
-    delay: Pmf
+    delay: tuple[F64, F64]
+
+
+@dataclass(frozen=True)
+class _Traits:
+    """What is counted alike in the list and in the rows drawn.
+
+    `repeats` are edges beyond the first of a pair; `moments` the sums of 1, w, d, w^2, d^2 and wd;
+    `excites` and `inhibits` the sources with such an edge, packed to bits.
+    """
+
+    in_degree: I64
+    out_degree: I64
+    repeats: int
+    autapses: int
+    moments: F64
+    excites: npt.NDArray[np.uint8]
+    inhibits: npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -61,12 +87,13 @@ class _Summary:
     table_delay: tuple[F64, F64]
     worst_mean_error: float
     worst_variance_error: float
-    listed_in: I64
-    drawn_in: I64
-    out_degree_difference: int
-    listed_repeats: int
-    drawn_repeats: int
+    listed: _Traits
+    drawn: _Traits
     recovered: int
+    recovered_pairs: int
+
+
+_BOTH = ("listed", "drawn")
 
 
 class FitReport:
@@ -89,37 +116,59 @@ class FitReport:
         with self._lock:
             self._summaries[target, source, node] = summary
 
+    def measure(self, node: NodeImage, target: str, fitted: Sequence[FittedRows]) -> None:
+        """Add what the rows of a finished node, of population `target`, unroll to.
+
+        `fitted` are the last blocks of the node, in the order in which they were added.
+        """
+        for source_first, group in groupby(fitted, lambda fit: fit.source_first):
+            parts = list(group)
+            # Blocks are sorted by their first source; those of one keep their order.
+            indices = np.flatnonzero(node.blocks["source_first"] == source_first)[-len(parts) :]
+            drawn = joined([_drawn(node, index, source_first) for index in indices.tolist()])
+            numbers = [len(part.listed.source) for part in parts]
+            weight, delay = (
+                _mixture(
+                    (pmf[0].astype(np.float64), pmf[1] * n)
+                    for pmf, n in zip(pmfs, numbers, strict=True)
+                )
+                for pmfs in ([part.weight for part in parts], [part.delay for part in parts])
+            )
+            grid_pA = 2.0**node.grid_exponent
+            fit = NodeFit(
+                n_sources=self._sizes[parts[0].population],
+                n_neurons=node.n_neurons,
+                first_neuron=node.first_neuron - source_first,
+                grid_pA=grid_pA,
+                listed=joined([part.listed for part in parts]),
+                drawn=drawn,
+                weight=(weight[0] * grid_pA, weight[1]),
+                delay=delay,
+            )
+            self.add(parts[0].population, target, node.node, fit)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report for the manifest: `overall`, and `pairs` of populations."""
-        ordered = {key: self._summaries[key] for key in sorted(self._summaries)}
         pairs = []
+        by_source: dict[str, list[_Summary]] = {}
+        by_node: dict[int, list[_Summary]] = {}
         for target in self._sizes:
             for source in self._sizes:
-                of = [s for key, s in ordered.items() if key[:2] == (target, source)]
-                if of:
-                    degrees = [(s.listed_in, s.drawn_in) for s in of]
-                    pairs.append(
-                        {
-                            "source": source,
-                            "target": target,
-                            **_report(of, degrees, self._sizes[target]),
-                        }
-                    )
-        return {
-            "representation": "fitted",
-            "overall": _report(
-                list(ordered.values()), self._total_degrees(ordered), sum(self._sizes.values())
-            ),
-            "pairs": pairs,
-        }
-
-    @staticmethod
-    def _total_degrees(ordered: dict[tuple[str, str, int], _Summary]) -> list[tuple[I64, I64]]:
-        totals: dict[int, tuple[I64, I64]] = {}
-        for (_, _, node), summary in ordered.items():
-            listed, drawn = totals.get(node, (np.int64(0), np.int64(0)))
-            totals[node] = (listed + summary.listed_in, drawn + summary.drawn_in)
-        return [totals[node] for node in sorted(totals)]
+                of = {
+                    key[2]: s for key, s in self._summaries.items() if key[:2] == (target, source)
+                }
+                if not of:
+                    continue
+                nodes = [[of[node]] for node in sorted(of)]
+                parts = [summary for (summary,) in nodes]
+                entry = _report([parts], nodes, self._sizes[target])
+                pairs.append({"source": source, "target": target, **entry})
+                by_source.setdefault(source, []).extend(parts)
+                for node, summary in of.items():
+                    by_node.setdefault(node, []).append(summary)
+        nodes = [by_node[node] for node in sorted(by_node)]
+        overall = _report(list(by_source.values()), nodes, sum(self._sizes.values()))
+        return {"representation": "fitted", "overall": overall, "pairs": pairs}
 
 
 def check_moments(report: dict[str, Any], path: str, grid_pA: float) -> None:
@@ -143,49 +192,90 @@ def check_moments(report: dict[str, Any], path: str, grid_pA: float) -> None:
             )
 
 
+def _drawn(node: NodeImage, index: int, source_first: int) -> LocalEdges:
+    """Return the edges of a block."""
+    source, seed, length = node.rows(index)
+    synapses = unroll(node.block(index), source, seed, length)
+    return LocalEdges(
+        source[synapses.row].astype(np.int64) - source_first,
+        synapses.neuron.astype(np.int64),
+        weight_units(synapses.code).astype(np.float64) * 2.0**node.grid_exponent,
+        synapses.delay.astype(np.int64) + 1,
+    )
+
+
 def _summarise(fit: NodeFit) -> _Summary:
-    listed = fit.listed
+    listed, drawn = fit.listed, fit.drawn
     n = len(listed.source)
     weights, weight_counts = np.unique(listed.weight_pA, return_counts=True)
     delays, delay_counts = np.unique(listed.delay, return_counts=True)
     moments = compare_pmf(*fit.weight, weights, weight_counts / n)
-    pairs, numbers = _pair_counts(listed.source, listed.neuron, fit.n_neurons)
-    drawn_pairs, drawn_numbers = _pair_counts(fit.drawn_source, fit.drawn_neuron, fit.n_neurons)
-    _, here, there = np.intersect1d(pairs, drawn_pairs, assume_unique=True, return_indices=True)
-    out_degrees = np.bincount(listed.source, minlength=fit.n_sources)
-    drawn_out = np.bincount(fit.drawn_source, minlength=fit.n_sources)
     return _Summary(
         edges=n,
         listed_weight=(weights, weight_counts.astype(np.float64)),
         table_weight=(fit.weight[0], fit.weight[1] * n),
         listed_delay=(delays.astype(np.float64), delay_counts.astype(np.float64)),
-        table_delay=(fit.delay[0].astype(np.float64), fit.delay[1] * n),
+        table_delay=(fit.delay[0], fit.delay[1] * n),
         worst_mean_error=moments.mean_error,
         worst_variance_error=moments.variance_error,
-        listed_in=np.bincount(listed.neuron, minlength=fit.n_neurons),
-        drawn_in=np.bincount(fit.drawn_neuron, minlength=fit.n_neurons),
-        out_degree_difference=int(np.abs(out_degrees - drawn_out).max(initial=0)),
-        listed_repeats=n - len(pairs),
-        drawn_repeats=len(fit.drawn_source) - len(drawn_pairs),
-        recovered=int(np.minimum(numbers[here], drawn_numbers[there]).sum()),
+        listed=_traits(fit, listed),
+        drawn=_traits(fit, drawn),
+        recovered=_in_common(_words(fit, listed), _words(fit, drawn)),
+        recovered_pairs=_in_common(_pairs(fit, listed), _pairs(fit, drawn)),
     )
 
 
-def _pair_counts(source: I64, neuron: I64, n_neurons: int) -> tuple[I64, I64]:
-    pairs, counts = np.unique(source * n_neurons + neuron, return_counts=True)
-    return pairs, counts.astype(np.int64)
+def _pairs(fit: NodeFit, edges: LocalEdges) -> I64:
+    """Return a number per (source, target)."""
+    return edges.source * fit.n_neurons + edges.neuron
+
+
+def _words(fit: NodeFit, edges: LocalEdges) -> I64:
+    """Return a number per (source, target, delay, weight on the grid)."""
+    code = weight_code(np.rint(edges.weight_pA / fit.grid_pA)).astype(np.int64)
+    return (_pairs(fit, edges) << 22) | (edges.delay - 1) << 16 | code
+
+
+def _in_common(a: I64, b: I64) -> int:
+    """Return how many elements two multisets share."""
+    values, counts = np.unique(a, return_counts=True)
+    others, other_counts = np.unique(b, return_counts=True)
+    _, here, there = np.intersect1d(values, others, assume_unique=True, return_indices=True)
+    return int(np.minimum(counts[here], other_counts[there]).sum())
+
+
+def _traits(fit: NodeFit, edges: LocalEdges) -> _Traits:
+    w, d = edges.weight_pA, edges.delay.astype(np.float64)
+    excites, inhibits = (
+        np.packbits(np.bincount(edges.source[of], minlength=fit.n_sources) > 0)
+        for of in (w > 0.0, w < 0.0)
+    )
+    return _Traits(
+        in_degree=np.bincount(edges.neuron, minlength=fit.n_neurons),
+        out_degree=np.bincount(edges.source, minlength=fit.n_sources),
+        repeats=len(edges.source) - len(np.unique(_pairs(fit, edges))),
+        autapses=int(np.count_nonzero(edges.source == edges.neuron + fit.first_neuron)),
+        moments=np.array([len(w), w.sum(), d.sum(), w @ w, d @ d, w @ d]),
+        excites=excites,
+        inhibits=inhibits,
+    )
 
 
 def _report(
-    parts: list[_Summary], degrees: list[tuple[I64, I64]], n_neurons: int
+    by_source: list[list[_Summary]], by_node: list[list[_Summary]], n_neurons: int
 ) -> dict[str, Any]:
+    """Return the entry for sub-networks, given by source population as well as by node."""
+    parts = [summary for of_source in by_source for summary in of_source]
     edges = sum(part.edges for part in parts)
     weight = _compare((p.table_weight for p in parts), (p.listed_weight for p in parts))
     delay = _compare((p.table_delay for p in parts), (p.listed_delay for p in parts))
-    listed_in, drawn_in = (np.concatenate(column) for column in zip(*degrees, strict=True))
+    in_degree = {
+        kind: np.concatenate([sum(getattr(s, kind).in_degree for s in of) for of in by_node])
+        for kind in _BOTH
+    }
     # Nodes without such edges hold neurons of degree zero, in the list as in the image.
-    zeros = np.zeros(n_neurons - len(listed_in), dtype=np.int64)
-    listed_in, drawn_in = np.append(listed_in, zeros), np.append(drawn_in, zeros)
+    for kind, degrees in in_degree.items():
+        in_degree[kind] = np.append(degrees, np.zeros(n_neurons - len(degrees), dtype=np.int64))
     share = 1.0 / max(edges, 1)
     return {
         "edges": edges,
@@ -199,20 +289,46 @@ def _report(
             "ks_distance": weight.ks_distance,
         },
         "delay": {"mean_error": delay.mean_error, "ks_distance": delay.ks_distance},
-        "out_degree_difference": max(p.out_degree_difference for p in parts),
+        "weight_delay_correlation": {
+            kind: _correlation(sum(getattr(p, kind).moments for p in parts)) for kind in _BOTH
+        },
+        "out_degree_difference": max(
+            int(np.abs(p.listed.out_degree - p.drawn.out_degree).max(initial=0)) for p in parts
+        ),
         "in_degree": {
-            "listed_mean": float(listed_in.mean()),
-            "drawn_mean": float(drawn_in.mean()),
-            "listed_sd": float(listed_in.std()),
-            "drawn_sd": float(drawn_in.std()),
-            "ks_distance": _sample_distance(listed_in, drawn_in),
+            **{f"{kind}_mean": float(in_degree[kind].mean()) for kind in _BOTH},
+            **{f"{kind}_sd": float(in_degree[kind].std()) for kind in _BOTH},
+            "ks_distance": _sample_distance(in_degree["listed"], in_degree["drawn"]),
+        },
+        "sources_of_both_signs": {
+            kind: sum(_of_both_signs([getattr(p, kind) for p in of]) for of in by_source)
+            for kind in _BOTH
         },
         "multapse_share": {
-            "listed": sum(p.listed_repeats for p in parts) * share,
-            "drawn": sum(p.drawn_repeats for p in parts) * share,
+            kind: sum(getattr(p, kind).repeats for p in parts) * share for kind in _BOTH
+        },
+        "autapse_share": {
+            kind: sum(getattr(p, kind).autapses for p in parts) * share for kind in _BOTH
         },
         "recovered_share": sum(p.recovered for p in parts) * share,
+        "recovered_pair_share": sum(p.recovered_pairs for p in parts) * share,
     }
+
+
+def _of_both_signs(traits: list[_Traits]) -> int:
+    """Return how many sources of one population have excitatory as well as inhibitory edges."""
+    excites = np.bitwise_or.reduce([t.excites for t in traits])
+    inhibits = np.bitwise_or.reduce([t.inhibits for t in traits])
+    return int(np.bitwise_count(excites & inhibits).sum())
+
+
+def _correlation(moments: F64) -> float:
+    """Return Pearson's coefficient; 0 if either quantity is constant but for rounding."""
+    n, w, d, ww, dd, wd = moments.tolist()
+    w_variance, d_variance = ww / n - (w / n) ** 2, dd / n - (d / n) ** 2
+    if w_variance <= 1e-12 * ww / n or d_variance <= 1e-12 * dd / n:
+        return 0.0
+    return float((wd / n - w * d / n**2) / np.sqrt(w_variance * d_variance))
 
 
 def _compare(table: Iterable[tuple[F64, F64]], listed: Iterable[tuple[F64, F64]]) -> Fidelity:

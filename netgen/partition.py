@@ -1,23 +1,19 @@
 """Cutting a network into micro-clusters: neurons of one population on one compute node.
 
-The neurons of a node are consecutive, and so are the nodes of a population. Within a population the
-node sizes differ by at most one, because its neurons expect the same load.
+The neurons of a node are consecutive, and so are the nodes of a population.
 
-"equal" uses the fewest nodes: ceil(N / neurons_per_node) per population. "load" may use more (up to
-`machine.n_nodes`) and minimises the largest expected synaptic load of a node,
-
-    neurons of the node x expected incoming synaptic events per second and neuron,
-
-by giving one node after the other to the population whose nodes carry the most. The load of a node
-falls when its population gets more nodes and does not depend on the others, so this greedy choice
-is optimal. Nodes beyond the fewest are the only slack there is, since populations do not share
-nodes: with the default number, the one "equal" needs, both strategies give the same result.
+"equal" uses the fewest nodes: ceil(N / neurons_per_node) per population, whose sizes differ by at
+most one. "load" may use more (up to `machine.n_nodes`) and minimises the largest expected load of a
+node, the sum of the expected incoming synaptic events per second of its neurons. Where all neurons
+of a population expect the same load, its nodes are of equal size, too; an edge list tells neurons
+apart, and then sizes differ. Nodes beyond the fewest are the only slack there is for equal neurons,
+since populations do not share nodes: with the number that "equal" needs, both strategies give the
+same result for a network without edge list.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +32,11 @@ from csnn.spec.network import (
     Projection,
 )
 
+F64 = npt.NDArray[np.float64]
 MAX_NODES = 2**16 - 1
+# Relative width at which the search for the smallest load ends, and the noise of sums of loads.
+_PRECISION = 1e-12
+_ABOVE = 1.0 + 1e-11
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class NodePlan:
 
 
 def partition(
-    network: Network, machine: Machine, *, edge_events_hz: Mapping[str, float] | None = None
+    network: Network, machine: Machine, *, edge_events_hz: F64 | None = None
 ) -> tuple[NodePlan, ...]:
     """Assign neurons to compute nodes.
 
@@ -59,8 +59,8 @@ def partition(
     network : Network
     machine : Machine
         Its `neurons_per_node`, `partition` and `n_nodes` are used.
-    edge_events_hz : mapping of population name to float, optional
-        Mean incoming events per second and neuron that the network's edge list adds; "load" would
+    edge_events_hz : ndarray of float64, shape (n_neurons,), optional
+        Incoming events per second that the network's edge list adds to each neuron; "load" would
         not see them otherwise.
 
     Returns
@@ -85,14 +85,15 @@ def partition(
         if available < fewest:
             rule = f"must be >= {fewest}, what {limit} neurons per node need"
             raise reject("machine.n_nodes", available, rule)
-        rates = incoming_events_hz(network, edge_events_hz=edge_events_hz)
-        numbers = _balance(sizes, numbers, rates, available)
+        events = incoming_events_hz(network, edge_events_hz=edge_events_hz)
+        loads = np.split(events, np.cumsum(sizes)[:-1])
+        parts = _balanced([_Loads(each, limit) for each in loads], available)
+    else:
+        parts = [_equal(size, number) for size, number in zip(sizes, numbers, strict=True)]
     plans: list[NodePlan] = []
     first = 0
-    for population, number in zip(network.populations, numbers, strict=True):
-        base, larger = divmod(population.size, number)
-        for i in range(number):
-            size = base + (i < larger)
+    for population, of in zip(network.populations, parts, strict=True):
+        for size in of:
             plans.append(
                 NodePlan(
                     index=len(plans), population=population.name, first_neuron=first, size=size
@@ -106,24 +107,59 @@ def _ceil_div(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def _balance(
-    sizes: Sequence[int], fewest: Sequence[int], rates_hz: npt.NDArray[np.float64], available: int
-) -> list[int]:
-    """Give the spare nodes, one by one, to the population with the largest load per node."""
-    numbers = list(fewest)
+def _equal(size: int, number: int) -> list[int]:
+    """Return `number` sizes that differ by at most one, the larger first."""
+    base, larger = divmod(size, number)
+    return [base + (i < larger) for i in range(number)]
 
-    def entry(i: int) -> tuple[float, int]:
-        return -_ceil_div(sizes[i], numbers[i]) * float(rates_hz[i]), i
 
-    heap = [entry(i) for i in range(len(sizes))]
-    heapq.heapify(heap)
-    for _ in range(available - sum(fewest)):
-        load, worst = heap[0]
-        if load == 0.0 or numbers[worst] == sizes[worst]:
-            break  # the largest load cannot fall further
-        numbers[worst] += 1
-        heapq.heapreplace(heap, entry(worst))
-    return numbers
+class _Loads:
+    """Expected loads of a population's neurons, and how few nodes a largest load per node allows.
+
+    Parameters
+    ----------
+    each : ndarray of float64, shape (n,)
+        Load of each neuron.
+    limit : int
+        Most neurons of a node.
+    """
+
+    def __init__(self, each: F64, limit: int) -> None:
+        self.size = len(each)
+        self.limit = limit
+        self.heaviest = float(each.max())
+        self.uniform = float(each.min()) == self.heaviest
+        self.sums = np.concatenate([[0.0], np.cumsum(each)])
+
+    def cut(self, largest: float) -> list[int]:
+        """Return the sizes of the fewest nodes whose load does not exceed `largest`."""
+        if self.uniform:
+            fitting = self.size if self.heaviest == 0.0 else int(largest / self.heaviest * _ABOVE)
+            return _equal(self.size, _ceil_div(self.size, max(1, min(self.limit, fitting))))
+        sizes = []
+        first = 0
+        while first < self.size:
+            bound = (self.sums[first] + largest) * _ABOVE
+            last = int(np.searchsorted(self.sums, bound, side="right")) - 1
+            sizes.append(max(1, min(last - first, self.limit)))
+            first += sizes[-1]
+        return sizes
+
+
+def _balanced(loads: Sequence[_Loads], available: int) -> list[list[int]]:
+    """Return the sizes of each population's nodes for the smallest largest load, by bisection."""
+
+    def needed(largest: float) -> int:
+        return sum(len(of.cut(largest)) for of in loads)
+
+    # No node carries less than its heaviest neuron; any load is allowed where only sizes count.
+    low, high = max(of.heaviest for of in loads), max(float(of.sums[-1]) for of in loads)
+    if needed(low) <= available:
+        high = low
+    while high - low > _PRECISION * high:
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if needed(middle) <= available else (middle, high)
+    return [of.cut(high) for of in loads]
 
 
 def expected_indegree(network: Network, projection: Projection) -> float:
@@ -148,34 +184,27 @@ def expected_indegree(network: Network, projection: Projection) -> float:
             return 1.0
 
 
-def incoming_events_hz(
-    network: Network, *, edge_events_hz: Mapping[str, float] | None = None
-) -> npt.NDArray[np.float64]:
-    """Return the expected synaptic events per second and neuron of each population.
+def incoming_events_hz(network: Network, *, edge_events_hz: F64 | None = None) -> F64:
+    """Return the expected incoming synaptic events per second of each neuron.
 
     Returns
     -------
-    float64 array, shape (populations,), Hz
+    float64 array, shape (n_neurons,), Hz
         Sum of in-degree times expected rate of the source over the projections (external input is
         drawn by every neuron in every step and adds no event), plus `edge_events_hz`.
     """
-    added = edge_events_hz or {}
-    events = {
-        population.name: added.get(population.name, 0.0) for population in network.populations
-    }
+    events = {population.name: 0.0 for population in network.populations}
     for projection in network.projections:
         rate_hz = network.population(projection.source).expected_rate_hz
         events[projection.target] += expected_indegree(network, projection) * rate_hz
-    return np.array([events[population.name] for population in network.populations])
+    sizes = [population.size for population in network.populations]
+    each = np.repeat(list(events.values()), sizes)
+    return each if edge_events_hz is None else each + edge_events_hz
 
 
 def node_loads_hz(
-    network: Network,
-    plans: Sequence[NodePlan],
-    *,
-    edge_events_hz: Mapping[str, float] | None = None,
-) -> npt.NDArray[np.float64]:
+    network: Network, plans: Sequence[NodePlan], *, edge_events_hz: F64 | None = None
+) -> F64:
     """Return the expected synaptic events per second of each node, shape (len(plans),)."""
-    rates = incoming_events_hz(network, edge_events_hz=edge_events_hz)
-    by_name = dict(zip((p.name for p in network.populations), rates, strict=True))
-    return np.array([plan.size * by_name[plan.population] for plan in plans])
+    each = incoming_events_hz(network, edge_events_hz=edge_events_hz)
+    return np.add.reduceat(each, [plan.first_neuron for plan in plans])

@@ -120,13 +120,16 @@ def _add_input(
         timeline.add(whole_steps(time_ms) - delay_steps, generator, {"rate": rate})
 
 
-def _peak_mb() -> float:
-    """Return the peak resident memory in MB; `ru_maxrss` would include the parent's at fork."""
+def _memory_mb(line: str) -> float:
+    """Return resident memory in MB: of "VmRSS" now, of "VmHWM" at its peak.
+
+    Where there is no /proc, the peak that `getrusage` knows, which counts the parent's at fork.
+    """
     status = Path("/proc/self/status")
     if status.exists():
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
+        for text in status.read_text().splitlines():
+            if text.startswith(f"{line}:"):
+                return int(text.split()[1]) * 1024 / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
@@ -138,6 +141,7 @@ def run(nest: Any, job: dict[str, Any], send: Callable[..., None]) -> dict[str, 
     nest.local_num_threads = job["threads"]
     nest.rng_seed = job["seed"]
 
+    empty_mb = _memory_mb("VmRSS")
     begin = time.perf_counter()
     populations = {population.name: _create(nest, population) for population in network.populations}
     create_s = time.perf_counter() - begin
@@ -169,6 +173,7 @@ def run(nest: Any, job: dict[str, Any], send: Callable[..., None]) -> dict[str, 
     )
     nest.Connect(nodes, recorder)
     connect_s = time.perf_counter() - begin
+    network_mb = _memory_mb("VmRSS") - empty_mb
     send("progress", "connect", 1.0)
 
     seconds = {"prepare": 0.0, "warmup": 0.0, "simulate": 0.0}
@@ -202,6 +207,7 @@ def run(nest: Any, job: dict[str, Any], send: Callable[..., None]) -> dict[str, 
         "prepare_s": seconds["prepare"],
         "warmup_s": seconds["warmup"],
         "simulate_s": seconds["simulate"],
-        "peak_mb": _peak_mb(),
+        "network_mb": network_mb,
+        "peak_mb": _memory_mb("VmHWM"),
         "version": nest.__version__,
     }

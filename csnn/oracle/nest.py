@@ -57,6 +57,8 @@ class NetworkRun:
         Local threads used.
     create_s, connect_s, prepare_s, warmup_s, simulate_s : float
         Wall time of the stages; `prepare_s` is the sorting of connections before the first step.
+    network_mb : float
+        Memory that creating and connecting the network took, in MB (10^6 bytes).
     peak_mb : float
         Peak resident memory of the NEST process in MB (10^6 bytes).
     version : str
@@ -72,6 +74,7 @@ class NetworkRun:
     prepare_s: float
     warmup_s: float
     simulate_s: float
+    network_mb: float
     peak_mb: float
     version: str
 

@@ -55,8 +55,6 @@ class Session:
         Whether the requested time was reached; False after Ctrl-C.
     load_s, warmup_s, simulate_s : float
         Wall time to set up (compilation included), of the warm-up, and after it.
-    simulated_steps : int
-        Steps after the warm-up that this session made.
     state : MachineState
         State after the last step.
     """
@@ -68,7 +66,6 @@ class Session:
     load_s: float
     warmup_s: float
     simulate_s: float
-    simulated_steps: int
     state: MachineState
 
 
@@ -232,7 +229,6 @@ def simulate(
         load_s=load_s,
         warmup_s=spent["warm-up"],
         simulate_s=spent["simulate"],
-        simulated_steps=max(0, simulator.step - first_traced + 1),
         state=simulator.state(),
     )
 

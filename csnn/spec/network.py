@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -168,16 +169,22 @@ class EdgeList:
 
     The file is .npz or .csv with columns `source`, `target` (global neuron numbers from 0 in
     population order), `weight_pA` and `delay_ms`. `representation` is "stored" (edge by edge, one
-    word per synapse) or "fitted" (tables fitted per sub-network; edge identity is lost).
+    word per synapse) or "fitted" (tables fitted per sub-network; edge identity is lost). With
+    `sha256`, 64 hexadecimal digits, another file is refused; an image records its list so.
     """
 
     path: str
     representation: str = "stored"
+    sha256: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.path, str) or not self.path or "\0" in self.path:
             raise reject("edges.path", self.path, "must be a file name")
         checks.one_of("edges", "representation", self.representation, ("stored", "fitted"))
+        if self.sha256 is not None and not (
+            isinstance(self.sha256, str) and re.fullmatch("[0-9a-f]{64}", self.sha256)
+        ):
+            raise reject("edges.sha256", self.sha256, "must be 64 hexadecimal digits")
 
 
 def _listed(names: Iterable[str]) -> str:

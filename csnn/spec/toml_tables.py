@@ -134,6 +134,7 @@ def _pairs(value: Any, place: str) -> Any:
 # By the annotation of the field that is read.
 _CONVERTERS: dict[str, Callable[[Any, str], Any]] = {
     "str": _same,
+    "str | None": _same,
     "int": _same,
     "int | None": _same,
     "bool": _same,

@@ -37,6 +37,11 @@ _MACHINE_COMMENTS = {
     "weight_grid_pA": "a power of two; without it the finest that fits",
     "random_delay_buffer": "start with random input under way",
 }
+_EDGE_COMMENTS = {
+    "path": "columns source, target, weight_pA, delay_ms",
+    "representation": '"stored" (edge by edge, weights rounded to the grid) or "fitted" tables',
+    "sha256": "if given, that of the file",
+}
 _RUN_COMMENTS = {
     "time_ms": "recorded model time",
     "warmup_ms": "simulated before it and left out of every statistic",
@@ -190,15 +195,11 @@ def dumps(description: Description, *, about: str | None = None) -> str:
     for projection in network.projections:
         out += ["", *_projection(projection, network)]
     if network.edges is not None:
-        edges = [
-            (f.name, getattr(network.edges, f.name)) for f in dataclasses.fields(network.edges)
+        out += [
+            "",
+            "# Synapses from a file.",
+            *_whole_table("edges", network.edges, _EDGE_COMMENTS),
         ]
-        comments = (
-            "source, target, weight_pA, delay_ms",
-            '"stored" (edge by edge, weights rounded to the grid) or "fitted" tables',
-        )
-        out += ["", "# Synapses from a file.", "[edges]"]
-        out += _lines([(k, _value(v), c) for (k, v), c in zip(edges, comments, strict=True)])
     out += ["", _RULER, "# The machine that the network is compiled for.", _RULER, ""]
     out += _whole_table("machine", description.machine, _MACHINE_COMMENTS)
     out += ["", "# One simulation.", *_whole_table("run", description.run, _RUN_COMMENTS)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import html
 import json
@@ -11,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -236,6 +238,8 @@ def test_bench_names_its_figures(
     assert all(figures[key] > 0 for key in keys)
     assert figures["nest"] is None
     result = succeed("run", network, "--out", tmp_path / "out", "--json").json
+    seconds = result["timings"]["simulate_s"] / (result["time_ms"] * 1e-3)
+    assert result["rtf"] == pytest.approx(seconds, abs=0.001 / (result["time_ms"] * 1e-3))
     events = figures["events_per_s"] * figures["rtf"] * figures["time_ms"] * 1e-3
     assert events == pytest.approx(result["events"], rel=1e-9)
     assert "NEST" not in succeed("bench", network, "--no-nest").out
@@ -312,6 +316,42 @@ def test_fitted_edges_say_what_was_lost(tmp_path: Path) -> None:
     assert "% of them recovered" in succeed("generate", path, "--out", image).out
     result = succeed("simulate", image, "--json", "--time-ms", "1", "--out", run).json
     assert 0 < result["image"]["edge_fit"]["recovered_share"] <= 1
+
+
+def test_an_image_of_an_edge_list_can_be_made_again_from_its_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = "".join(f"{s},{(3 * s + 1) % 40},50.0,1.5\n" for s in range(40))
+    (tmp_path / "lists").mkdir()
+    listed = tmp_path / "lists" / "edges.csv"
+    listed.write_text("source,target,weight_pA,delay_ms\n" + lines)
+    network_file(
+        tmp_path,
+        ("[machine]", '[edges]\npath = "lists/edges.csv"\n\n[machine]'),
+        text=SMALL[: SMALL.index("[[projection]]")],
+    )
+    monkeypatch.chdir(tmp_path)
+    first = succeed("generate", "small.toml", "--out", "image", "--json").json
+    recorded = tomllib.loads((tmp_path / "image" / "network.toml").read_text("utf-8"))["edges"]
+    assert recorded["path"] == str(listed)
+    assert recorded["sha256"] == hashlib.sha256(listed.read_bytes()).hexdigest()
+    monkeypatch.chdir(tmp_path / "lists")
+    again = succeed("generate", "../image/network.toml", "--out", "../again", "--json").json
+    assert again["digest"] == first["digest"]
+    # Another list under the same name is not taken for the first.
+    listed.write_text("source,target,weight_pA,delay_ms\n" + lines.replace("50.0", "51.0"))
+    outcome = csnn("generate", "../image/network.toml", "--out", "../third")
+    assert outcome.code == 3
+    assert f"edges.sha256 = '{recorded['sha256']}': {listed} has " in outcome.err
+    assert not (tmp_path / "third").exists()
+
+
+def test_balancing_without_spare_nodes_is_pointed_out(network: Path, tmp_path: Path) -> None:
+    load = ("--partition", "load")
+    told = succeed("generate", network, *load, "--out", tmp_path / "a").err
+    assert "has no node to spare without n_nodes" in told
+    assert succeed("generate", network, *load, "--nodes", "9", "--out", tmp_path / "b").err == ""
+    assert succeed("generate", network, "--out", tmp_path / "c").err == ""
 
 
 def test_a_failed_criterion_is_exit_code_1(
@@ -460,11 +500,40 @@ def test_a_resumed_run_equals_one_run(image: Path, tmp_path: Path) -> None:
         assert (one / name).read_bytes() == (two / name).read_bytes()
     result = json.loads((two / "result.json").read_text())
     whole = json.loads((one / "result.json").read_text())
-    for key in ("spikes", "mean_rates_hz", "last_step", "complete", "time_ms", "warmup_ms"):
+    for key in ("spikes", "events", "mean_rates_hz", "last_step", "complete", "time_ms"):
         assert result[key] == whole[key]
-    # Nothing is left to do: the same again.
+    # Nothing is left to do: the same again, and what it cost.
     succeed("simulate", image, "--resume", "--out", two)
     assert (one / "spikes.npz").read_bytes() == (two / "spikes.npz").read_bytes()
+    again = json.loads((two / "result.json").read_text())
+    for key in ("events", "rtf", "events_per_s"):
+        assert again[key] == pytest.approx(result[key], rel=1e-2)
+    for key in ("warmup_s", "simulate_s"):
+        assert again["timings"][key] == result["timings"][key] > 0
+
+
+def test_costs_of_a_resumed_run_are_those_of_all_parts(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = iter([(20.0, 4.0, 0.5), (30.0, 8.0, 0.25)])
+    simulate = session.simulate
+
+    def timed(*arguments: Any, **options: Any) -> Any:
+        done = simulate(*arguments, **options)
+        load_s, simulate_s, warmup_s = next(parts)
+        return dataclasses.replace(done, load_s=load_s, simulate_s=simulate_s, warmup_s=warmup_s)
+
+    monkeypatch.setattr("csnn.run.simulate", timed)
+    out = tmp_path / "run"
+    first = ("--warmup-ms", "10", "--time-ms", "20", "--checkpoint")
+    one = succeed("simulate", image, *first, "--out", out, "--json").json
+    assert one["rtf"] == pytest.approx(4.0 / 0.02)
+    assert one["events_per_s"] == pytest.approx(one["events"] / 4.0)
+    two = succeed("simulate", image, "--resume", "--time-ms", "60", "--out", out, "--json").json
+    assert two["timings"] == {"load_s": 50.0, "warmup_s": 0.75, "simulate_s": 12.0}
+    assert two["rtf"] == pytest.approx(12.0 / 0.06)
+    assert two["events"] > one["events"] > 0
+    assert two["events_per_s"] == pytest.approx(two["events"] / 12.0)
 
 
 @pytest.mark.parametrize(
@@ -585,6 +654,7 @@ def test_ctrl_c_in_a_process_of_its_own(image: Path, tmp_path: Path) -> None:
     # Prints a line at every look at the keyboard, so that the key is pressed in the middle.
     program = """
 import sys
+import tomllib
 from csnn import cli
 from csnn.simulator import session
 before = session._next_chunk

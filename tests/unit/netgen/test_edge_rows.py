@@ -68,7 +68,8 @@ def test_totals() -> None:
     assert listed.largest_pA() == 4.0
     # Neuron 1 of E: 3.5 excitatory and 4 inhibitory; neuron 3: 3.5.
     assert listed.sums_pA() == {"E": 4.0, "I": 0.5}
-    assert listed.events_hz() == {"E": (4 * 3.0 + 10.0) / 4, "I": 3.0 / 2}
+    # Three sources of E fire at 3 Hz, source 5 of I at 10 Hz.
+    assert listed.events_hz().tolist() == [0.0, 2 * 3.0 + 10.0, 0.0, 2 * 3.0, 0.0, 3.0]
     total, driven = listed.strength(NODE)
     assert total.tolist() == [7.0, 4.0]
     assert driven.tolist() == [21.0, 40.0]
@@ -126,6 +127,36 @@ def test_fitted_tables_are_those_of_their_sub_network() -> None:
     inhibitory = fits[1]
     assert inhibitory.rows.length.tolist() == [0, 1]
     assert inhibitory.weight[0].tolist() == [-8]
+
+
+@pytest.mark.parametrize(
+    ("rows", "sampler", "skip_self"),
+    [
+        ([(0, 1, 1.0, 0.1), (0, 1, 1.0, 0.1), (2, 2, 1.0, 0.1)], Sampler.INDEPENDENT, False),
+        ([(0, 1, 1.0, 0.1), (0, 1, 1.0, 0.1), (2, 3, 1.0, 0.1)], Sampler.INDEPENDENT, True),
+        ([(0, 1, 1.0, 0.1), (0, 2, 1.0, 0.1), (2, 2, 1.0, 0.1)], Sampler.DISTINCT, False),
+        # Neurons 0 of I and of E are different ones.
+        ([(4, 0, 1.0, 0.1), (5, 1, 1.0, 0.1), (4, 1, 1.0, 0.1)], Sampler.DISTINCT, True),
+    ],
+)
+def test_fitted_rows_draw_no_multapse_or_autapse_where_there_is_none(
+    rows: list[tuple[int, int, float, float]], sampler: Sampler, skip_self: bool
+) -> None:
+    (fit,) = edge_rows(rows).fitted(NODE, 1.0)
+    assert (fit.rows.sampler, fit.rows.skip_self) == (sampler, skip_self)
+
+
+def test_signs_are_fitted_apart() -> None:
+    listed = edge_rows([(0, 1, 2.0, 0.1), (0, 2, -3.0, 0.2), (1, 2, -5.0, 0.1), (2, 3, 0.0, 0.3)])
+    excitatory, inhibitory = listed.fitted(NODE, 1.0)
+    assert excitatory.rows.length.tolist() == [1, 0, 1, 0]
+    assert excitatory.weight[0].tolist() == [0, 2]
+    assert excitatory.delay[0].tolist() == [1, 3]
+    assert inhibitory.rows.length.tolist() == [1, 1, 0, 0]
+    assert inhibitory.weight[0].tolist() == [-5, -3]
+    assert inhibitory.delay[0].tolist() == [1, 2]
+    assert inhibitory.listed.source.tolist() == [0, 1]
+    assert inhibitory.listed.neuron.tolist() == [2, 2]
 
 
 def test_fits_that_do_not_keep_the_moments_are_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from csnn.edges import Edges
 from csnn.errors import InvalidInputError
-from netgen.edge_rows import Listed
+from csnn.image.store import Image
+from netgen.edge_rows import LocalEdges
 from netgen.export import export_edges
 from netgen.fit_report import FitReport, NodeFit, check_moments
 
@@ -26,13 +28,16 @@ def node_fit(**changes: Any) -> NodeFit:
     settings: dict[str, Any] = {
         "n_sources": 2,
         "n_neurons": 3,
+        "first_neuron": 2,
+        "grid_pA": 0.5,
         # Pairs 0->0 twice, 0->1, 1->2.
-        "listed": Listed(
+        "listed": LocalEdges(
             ints(0, 0, 0, 1), ints(0, 0, 1, 2), np.array([1.0, 3.0, 1.0, 3.0]), ints(1, 1, 1, 2)
         ),
         # Pairs 0->0, 0->2 twice, 1->2.
-        "drawn_source": ints(0, 0, 0, 1),
-        "drawn_neuron": ints(0, 2, 2, 2),
+        "drawn": LocalEdges(
+            ints(0, 0, 0, 1), ints(0, 2, 2, 2), np.array([1.0, 1.0, 3.0, 3.0]), ints(1, 2, 1, 1)
+        ),
         "weight": (np.array([1.0, 3.0]), np.array([0.5, 0.5])),
         "delay": (ints(1, 2), np.array([0.5, 0.5])),
     }
@@ -76,8 +81,16 @@ def test_numbers_of_one_sub_network() -> None:
         "ks_distance": pytest.approx(1 / 3),
     }
     assert pair["multapse_share"] == {"listed": 0.25, "drawn": 0.25}
-    # One of the two edges 0->0, and 1->2.
-    assert pair["recovered_share"] == 0.5
+    # One of the two edges 0->0, and 1->2, which got another delay.
+    assert pair["recovered_pair_share"] == 0.5
+    assert pair["recovered_share"] == 0.25
+    # Listed weights 1, 3, 1, 3 with delays 1, 1, 1, 2; drawn 1, 1, 3, 3 with 1, 2, 1, 1.
+    assert pair["weight_delay_correlation"] == {
+        "listed": pytest.approx(np.corrcoef([1, 3, 1, 3], [1, 1, 1, 2])[0, 1]),
+        "drawn": pytest.approx(np.corrcoef([1, 1, 3, 3], [1, 2, 1, 1])[0, 1]),
+    }
+    assert pair["sources_of_both_signs"] == {"listed": 0, "drawn": 0}
+    assert pair["autapse_share"] == {"listed": 0.0, "drawn": 0.0}
     # Overall there are two more neurons without edges.
     overall = report["overall"]
     assert overall["in_degree"]["listed_mean"] == pytest.approx(4 / 5)
@@ -90,8 +103,7 @@ def test_numbers_of_one_sub_network() -> None:
 def test_numbers_of_several_sub_networks() -> None:
     # The same node gets edges from E, too: table weights 2 for listed weights 1 and 3.
     other = node_fit(
-        drawn_source=ints(0, 0, 1, 1),
-        drawn_neuron=ints(0, 1, 2, 2),
+        drawn=LocalEdges(ints(0, 0, 1, 1), ints(0, 1, 2, 2), np.full(4, 2.0), ints(1, 1, 1, 2)),
         weight=(np.array([2.0]), np.array([1.0])),
     )
     fits = [("I", "E", 0, node_fit()), ("E", "E", 0, other), ("E", "I", 1, node_fit())]
@@ -106,16 +118,53 @@ def test_numbers_of_several_sub_networks() -> None:
     assert first["weight"]["ks_distance"] == 0.5
     assert first["out_degree_difference"] == 1
     assert first["multapse_share"] == {"listed": 0.25, "drawn": 0.25}
-    assert first["recovered_share"] == 0.75
+    assert first["recovered_pair_share"] == 0.75
+    assert first["recovered_share"] == 0.0
+    assert first["weight_delay_correlation"]["drawn"] == 0.0  # weights do not vary
     overall = report["overall"]
     assert overall["edges"] == 12
     assert overall["weight"]["mean_error"] == pytest.approx(0.0)
     assert overall["weight"]["variance_error"] == pytest.approx(1 / 3)
     assert overall["weight"]["worst_node_variance_error"] == 1.0
     assert overall["out_degree_difference"] == 1
-    assert overall["recovered_share"] == pytest.approx((2 + 3 + 2) / 12)
+    assert overall["recovered_pair_share"] == pytest.approx((2 + 3 + 2) / 12)
+    assert overall["recovered_share"] == pytest.approx(2 / 12)
     # In-degrees of a neuron add up over its sources: listed 4, 2, 2 and 2, 1, 1 (in node 1).
     assert overall["in_degree"]["listed_mean"] == pytest.approx(12 / 6)
+
+
+def test_autapses_are_those_of_the_node_s_own_neurons() -> None:
+    # Neurons 0 and 1 of the node are sources 1 and 2.
+    own = node_fit(
+        n_sources=3,
+        first_neuron=1,
+        listed=LocalEdges(ints(1, 2, 0), ints(0, 0, 0), np.ones(3), ints(1, 1, 1)),
+        drawn=LocalEdges(ints(1, 2, 0), ints(0, 1, 1), np.ones(3), ints(1, 1, 1)),
+    )
+    (pair,) = report_of(("E", "E", 0, own))["pairs"]
+    assert pair["autapse_share"] == {"listed": pytest.approx(1 / 3), "drawn": pytest.approx(2 / 3)}
+
+
+def test_sources_of_both_signs_are_found_across_nodes() -> None:
+    def fit(listed: list[float], drawn: list[float]) -> NodeFit:
+        def edges(weights: list[float]) -> LocalEdges:
+            return LocalEdges(ints(0, 1, 9), ints(0, 1, 2), np.array(weights), ints(1, 1, 1))
+
+        return node_fit(n_sources=10, listed=edges(listed), drawn=edges(drawn))
+
+    fits = [
+        ("E", "E", 0, fit([1.0, 1.0, -1.0], [1.0, 1.0, 1.0])),
+        ("E", "E", 1, fit([1.0, -1.0, -1.0], [1.0, 1.0, -1.0])),
+        ("E", "I", 2, fit([1.0, -1.0, 0.0], [-1.0, -1.0, 0.0])),
+        ("I", "I", 2, fit([-1.0, -1.0, -1.0], [-1.0, -1.0, -1.0])),
+    ]
+    report = report_of(*fits, n_ex=6, n_in=3)
+    assert [pair["sources_of_both_signs"] for pair in report["pairs"]] == [
+        {"listed": 1, "drawn": 1},
+        {"listed": 0, "drawn": 0},
+        {"listed": 0, "drawn": 0},
+    ]
+    assert report["overall"]["sources_of_both_signs"] == {"listed": 1, "drawn": 3}
 
 
 def test_the_order_of_nodes_does_not_matter() -> None:
@@ -125,7 +174,7 @@ def test_the_order_of_nodes_does_not_matter() -> None:
 
 def test_constant_weights_have_no_variance_to_lose() -> None:
     # Three times 0.1 has a mean that is not quite 0.1: rounding noise is no spread.
-    listed = Listed(ints(0, 0, 1), ints(0, 1, 2), np.array([0.1] * 3), ints(1, 1, 1))
+    listed = LocalEdges(ints(0, 0, 1), ints(0, 1, 2), np.array([0.1] * 3), ints(1, 1, 1))
     fit = node_fit(listed=listed, weight=(np.array([0.1]), np.array([1.0])))
     (pair,) = report_of(("I", "E", 0, fit))["pairs"]
     assert pair["weight"]["mean_error"] < 1e-15
@@ -199,7 +248,8 @@ def test_a_fit_keeps_statistics_and_loses_identity(tmp_path: Path) -> None:
     drawn_pairs, drawn_numbers = np.unique(pairs_of(after), return_counts=True)
     _, here, there = np.intersect1d(pairs, drawn_pairs, return_indices=True)
     share = np.minimum(numbers[here], drawn_numbers[there]).sum() / len(before)
-    assert overall["recovered_share"] == pytest.approx(share)
+    assert overall["recovered_pair_share"] == pytest.approx(share)
+    assert overall["recovered_share"] == pytest.approx(shared_edges(image, before, after))
     assert overall["multapse_share"] == {
         "listed": pytest.approx(1 - len(pairs) / len(before)),
         "drawn": pytest.approx(1 - len(drawn_pairs) / len(before)),
@@ -207,8 +257,66 @@ def test_a_fit_keeps_statistics_and_loses_identity(tmp_path: Path) -> None:
     degrees = [np.bincount(edges.target, minlength=83) for edges in (before, after)]
     assert overall["in_degree"]["listed_sd"] == pytest.approx(degrees[0].std())
     assert overall["in_degree"]["drawn_sd"] == pytest.approx(degrees[1].std())
-    # What is lost: most edges are others than before.
-    assert 0.0 < overall["recovered_share"] < 0.6
+    # What is lost: most edges are others than before, and delays no longer go with weights.
+    assert overall["recovered_share"] < overall["recovered_pair_share"] < 0.6
+    for kind, edges in (("listed", before), ("drawn", after)):
+        of = np.corrcoef(edges.weight_pA, edges.delay_ms)[0, 1]
+        assert overall["weight_delay_correlation"][kind] == pytest.approx(of, abs=1e-9)
+        signs = [np.bincount(edges.source[s * edges.weight_pA > 0], minlength=83) for s in (1, -1)]
+        both = np.count_nonzero(signs[0] * signs[1])
+        assert overall["sources_of_both_signs"][kind] == both
+        assert overall["autapse_share"][kind] == np.mean(edges.source == edges.target)
+
+
+def shared_edges(image: Image, before: Edges, after: Edges) -> float:
+    """Return the share of edges in both lists, weights on the grid."""
+    grid_pA = image.manifest["weight_grid_pA"]
+
+    def rows(edges: Edges) -> Counter[tuple[int, int, int, int]]:
+        units = np.rint(edges.weight_pA / grid_pA).astype(int).tolist()
+        delay = np.rint(edges.delay_ms / image.dt_ms).astype(int).tolist()
+        return Counter(zip(edges.source.tolist(), edges.target.tolist(), units, delay, strict=True))
+
+    return (rows(before) & rows(after)).total() / len(before)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_fit_keeps_signs_and_makes_no_autapses_or_multapses(tmp_path: Path, sparse: bool) -> None:
+    rng = np.random.default_rng(8)
+    pairs = rng.permutation(83 * 83)[:3000]
+    source, target = pairs // 83, pairs % 83
+    keep = source != target
+    source, target = source[keep].astype(np.uint32), target[keep].astype(np.uint32)
+    # Every source excites even and inhibits odd neurons, with a delay of its own for either.
+    even = target % 2 == 0
+    before = Edges(
+        source=source,
+        target=target,
+        weight_pA=np.where(even, 20.0, -40.0),
+        delay_ms=np.where(even, 1.5, 0.8),
+    )
+    network = networks.edge_network(tmp_path, "fitted", before)
+    layout = "sparse" if sparse else "dense"
+    image = networks.image(network, tmp_path / "image", row_layout=layout)
+    after = export_edges(image)
+    for sign in (1, -1):
+        counts = [
+            np.bincount(edges.source[edges.weight_pA * sign > 0], minlength=83)
+            for edges in (before, after)
+        ]
+        assert np.array_equal(*counts)
+    for weight, delay in ((20.0, 1.5), (-40.0, 0.8)):
+        assert np.unique(after.delay_ms[after.weight_pA == weight]).tolist() == [delay]
+    overall = image.manifest["edge_fit"]["overall"]
+    assert overall["autapse_share"] == {"listed": 0.0, "drawn": 0.0}
+    assert not np.any(after.source == after.target)
+    # Distinct targets within a sign; the two signs of a source may meet in one target.
+    signed = pairs_of(after) * 2 + (after.weight_pA > 0)
+    assert len(np.unique(signed)) == len(signed)
+    assert overall["weight_delay_correlation"]["drawn"] == pytest.approx(1.0)
+    shares = overall["recovered_share"], overall["recovered_pair_share"]
+    assert 0.1 < shares[0] < shares[1] < 0.9
+    assert shares[0] == pytest.approx(shared_edges(image, before, after))
 
 
 def test_stored_edges_are_all_recovered(tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ def test_pd14_needs_305_nodes() -> None:
     events = (synapse_counts() @ MEAN_RATES_HZ).sum()
     assert loads.sum() == pytest.approx(events, rel=1e-12)
     assert len(loads) == 305
-    rates = incoming_events_hz(network)
-    assert rates == pytest.approx(synapse_counts() @ MEAN_RATES_HZ / SIZES)
+    each = incoming_events_hz(network)
+    assert each == pytest.approx(np.repeat(synapse_counts() @ MEAN_RATES_HZ / SIZES, SIZES))
 
 
 def test_any_sizes_are_covered_once() -> None:
@@ -157,9 +157,47 @@ def test_edge_list_load_is_seen() -> None:
     network = _network([100, 100])
     machine = Machine(neurons_per_node=50, partition="load", n_nodes=6)
     assert len(partition(network, machine)) == 4  # no load, nothing to spread
-    plans = partition(network, machine, edge_events_hz={"P1": 10.0})
+    events = np.repeat([0.0, 10.0], 100)
+    plans = partition(network, machine, edge_events_hz=events)
     assert [p.population for p in plans] == ["P0"] * 2 + ["P1"] * 4
-    assert node_loads_hz(network, plans, edge_events_hz={"P1": 10.0}).max() == 250.0
+    assert node_loads_hz(network, plans, edge_events_hz=events).max() == 250.0
+
+
+def test_neurons_of_unequal_load_are_cut_optimally() -> None:
+    """Exhaustive search over all cuts of both populations finds no smaller largest load."""
+    improved = unequal = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        sizes = rng.integers(1, 8, size=2).tolist()
+        events = rng.integers(0, 6, size=sum(sizes)) * rng.choice([0.1, 1.0, 7.0], size=sum(sizes))
+        network = _network(sizes, rng.integers(0, 3, size=2).tolist())
+        limit, extra = int(rng.integers(2, 6)), int(rng.integers(0, 3))
+        n_nodes = sum(-(-n // limit) for n in sizes) + extra
+        machine = Machine(neurons_per_node=limit, partition="load", n_nodes=n_nodes)
+        plans = partition(network, machine, edge_events_hz=events)
+        covered = [range(p.first_neuron, p.first_neuron + p.size) for p in plans]
+        assert list(itertools.chain(*covered)) == list(range(network.size))
+        assert max(p.size for p in plans) <= limit
+        assert len(plans) <= n_nodes
+        each = incoming_events_hz(network, edge_events_hz=events)
+        best = np.inf
+        for cuts in itertools.product([False, True], repeat=network.size - 1):
+            inner = [i + 1 for i, cut in enumerate(cuts) if cut]
+            bounds = [0, *inner, network.size]
+            if sizes[0] in bounds and len(bounds) - 1 <= n_nodes:
+                parts = list(itertools.pairwise(bounds))
+                if max(stop - start for start, stop in parts) <= limit:
+                    best = min(best, max(each[start:stop].sum() for start, stop in parts))
+        found = node_loads_hz(network, plans, edge_events_hz=events)
+        assert found.max() == pytest.approx(best, rel=1e-9)
+        assert found.tolist() == pytest.approx(
+            [each[p.first_neuron : p.first_neuron + p.size].sum() for p in plans]
+        )
+        equal = partition(network, Machine(neurons_per_node=limit))
+        improved += node_loads_hz(network, equal, edge_events_hz=events).max() > best * 1.001
+        unequal += any(abs(a.size - b.size) > 1 for a, b in itertools.pairwise(plans))
+    assert improved > 10
+    assert unequal > 10
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -62,7 +63,15 @@ RESULT = {
         projection("E->I twice", 175.617),
     ],
     "image": {"bytes": 100_000_000, "explicit_bytes": 2_000_000_000, "full_scale_pd14": True},
-    "timings": {"generate": 12.5},
+    "timings": {
+        "generate_s": 12.5,
+        "load_s": 1.25,
+        "warmup_s": 2.25,
+        "simulate_s": 3.25,
+        "validate_s": 4.25,
+        "report_s": 5.25,
+        "other": 6.25,
+    },
     "peak_mb": 700.0,
     "manifest": {"spec_hash": "abc", "tools": {"numpy": "2"}},
 }
@@ -130,7 +139,13 @@ def test_sections_and_files(tmp_path):
         "20.0",  # explicit over image
         "3.5",  # the paper's image over this one
         "25.0",  # the paper's explicit network over this image
-        "12.50 s",
+        "generate the image12.50 s",
+        "load and compile1.25 s",
+        "simulate the warm-up2.25 s",
+        "simulate3.25 s",
+        "validate4.25 s",
+        "report5.25 s",
+        "other6.25 s",
         "700 MB",
         "tools: numpy",
         "seed 7 · warm-up 50 ms",
@@ -199,6 +214,17 @@ def test_failed_verdict_is_shown(tmp_path):
     assert f"{verdict.pooled[1].ratio:.2f}" in page.text
     assert "NEST 3.10.0, seeds 123450, 123451, 123452, 30 windows of 1 s" in page.text
     assert "after 0.5 s of warm-up" in page.text
+    # Means of NEST beside those of the run: 4.4 spikes/s in L4E, 7.8 in L6I.
+    for name, size, nest in (
+        ("L4E", "21,915", (4.394, 0.5952, 0.0028)),
+        ("L6I", "2,948", (7.838, 0.6085, 0.0008)),
+    ):
+        own = next(p for p in statistics.populations if p.name == name)
+        cells = (f"{own.sample(s).mean():.4f}" for s in ("FR", "CV", "CC"))
+        row = "".join(f"{mean}(-?[0-9.]{{6}})" for mean in cells)
+        found = re.search(f"{name}{size}[0-9,]*?{row}(?=L|$|[^0-9.])", page.text)
+        assert found is not None
+        assert [float(text) for text in found.groups()] == pytest.approx(nest, abs=1e-3)
     assert (tmp_path / "figures" / "ks.png").is_file()
     summary = json.loads((tmp_path / "statistics.json").read_text())
     assert summary["verdict"]["passed"] is False

@@ -120,6 +120,8 @@ INVALID: list[tuple[Callable[[], Any], str]] = [
     (lambda: projection(allow_autapses=1), "allow_autapses = 1: must be true or false"),
     (lambda: EdgeList(path=""), "edges.path = ''"),
     (lambda: EdgeList(path="e.npz", representation="exact"), "must be one of stored, fitted"),
+    (lambda: EdgeList(path="e.npz", sha256="0" * 63), "edges.sha256 = '000"),
+    (lambda: EdgeList(path="e.npz", sha256="G" * 64), "must be 64 hexadecimal digits"),
     (lambda: network(populations=()), "must hold at least one population"),
     (lambda: network(populations=(1,)), "network.populations = 1: must be a Population"),
     (lambda: network(populations=[]), "network.populations = []: must be a tuple"),
@@ -295,6 +297,13 @@ def test_pd14_at_a_tenth_matches_an_independent_computation() -> None:
         dc = 1e-3 * 0.5 * (1 - math.sqrt(0.1)) * current
         assert population.dc.current_pA == pytest.approx(dc, rel=1e-9)
     assert "rates but not correlations" in net.notes[0]
+
+
+def test_scaled_external_indegrees_are_whole_numbers() -> None:
+    # 0.0123 times 1600, 1500, 2100, 1900, 2000, 1900, 2900, 2100, rounded.
+    indegrees = [20, 18, 26, 23, 25, 23, 36, 26]
+    rates = [p.poisson.rate_hz for p in pd14(k_scale=0.0123).populations if p.poisson]
+    assert rates == [8.0 * k for k in indegrees]
 
 
 def test_scaling_keeps_mean_and_variance_of_the_input() -> None:

@@ -76,7 +76,11 @@ HAND_MADE = Description(
                 delay_ms=Uniform(low=0.1, high=3.0),
             ),
         ),
-        edges=EdgeList(path='folder/ed"ges\t\\\u00fc\U0001f9e0\x7f.npz', representation="fitted"),
+        edges=EdgeList(
+            path='folder/ed"ges\t\\\u00fc\U0001f9e0\x7f.npz',
+            representation="fitted",
+            sha256="0123456789abcdef" * 4,
+        ),
         dt_ms=0.2,
         notes=("first", "second\nline"),
     ),
