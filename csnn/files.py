@@ -249,6 +249,14 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
             raise
 
 
+def require_regular(path: str | Path) -> None:
+    """Raise InvalidInputError if `path` is a pipe or a device: reading it might never end."""
+    with reported(path):
+        exists, ends = Path(path).exists(), Path(path).is_file() or Path(path).is_dir()
+    if exists and not ends:
+        raise InvalidInputError(f"{path}: is not a regular file")
+
+
 def sha256(path: str | Path) -> str:
     """Return the SHA-256 digest of a file as 64 hexadecimal digits.
 
@@ -266,5 +274,6 @@ def sha256(path: str | Path) -> str:
     InvalidInputError
         If the file cannot be read.
     """
+    require_regular(path)
     with reported(path), Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

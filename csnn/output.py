@@ -21,7 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from csnn.errors import InvalidInputError, reject
-from csnn.files import MANIFEST_NAME, atomic_file, reported, require_kind, sha256
+from csnn.files import (
+    MANIFEST_NAME,
+    atomic_file,
+    reported,
+    require_kind,
+    require_regular,
+    sha256,
+)
 from csnn.image.store import Image, content_digest, tool_versions
 from csnn.json_fields import (
     Kind,
@@ -207,6 +214,7 @@ def encode_json(content: dict[str, Any]) -> bytes:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    require_regular(path)
     try:
         if path.stat().st_size > _MAX_JSON_BYTES:
             raise InvalidInputError(f"{path}: larger than {_MAX_JSON_BYTES} bytes")

@@ -141,13 +141,16 @@ def _earlier(directory: Path, image: Image, run: Run) -> dict[str, Any]:
 
 
 def _spikes(directory: Path, result: dict[str, Any], image: Image) -> tuple[U32, U32]:
-    """Read the spikes of a run; InvalidInputError if one lies outside its time."""
+    """Read the spikes of a run; InvalidInputError if one is out of its time or out of order."""
     step, source = output.read_spikes(directory)
     first = whole_steps("run", "warmup_ms", result["warmup_ms"], image.dt_ms) + 1
     outside = (step < first) | (step > result["last_step"])
     if outside.any():
         rule = f"must be from {first} to {result['last_step']}, the steps of the run"
         raise reject(f"{directory / output.SPIKES}: step", int(step[outside][0]), rule)
+    order = step.astype(np.uint64) << np.uint64(32) | source
+    if (order[1:] <= order[:-1]).any():
+        raise InvalidInputError(f"{directory / output.SPIKES}: must ascend in step and source")
     return step, source
 
 

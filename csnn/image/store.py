@@ -15,7 +15,7 @@ import scipy
 
 import csnn
 from csnn.errors import InvalidInputError, reject
-from csnn.files import MANIFEST_NAME, sha256
+from csnn.files import MANIFEST_NAME, require_regular, sha256
 from csnn.image import layout
 from csnn.image.node import NodeImage, read_node
 from csnn.json_fields import (
@@ -229,6 +229,7 @@ def open_image(path: str | Path, *, verify: bool = True) -> Image:
 
 
 def _read_manifest(where: Path) -> dict[str, Any]:
+    require_regular(where)
     try:
         if where.stat().st_size > _MAX_MANIFEST_BYTES:
             raise InvalidInputError(f"{where}: larger than {_MAX_MANIFEST_BYTES} bytes")

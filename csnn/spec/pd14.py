@@ -127,6 +127,9 @@ def pd14(
     neuron = LifNeuron()
     psc = psp_to_psc(PSP_MV, neuron)
     sizes = np.rint(SIZES * n_scale).astype(np.int64)
+    if sizes.min() == 0:
+        empty = POPULATIONS[int(sizes.argmin())]
+        raise reject("pd14.n_scale", n_scale, f"must leave at least one neuron in {empty}")
     full_counts = synapse_counts()
     counts = np.rint(full_counts * n_scale * k_scale).astype(np.int64)
     external = np.rint(external_full * k_scale)
@@ -144,7 +147,7 @@ def pd14(
     populations = tuple(
         Population(
             name=name,
-            size=int(max(sizes[i], 1)),
+            size=int(sizes[i]),
             neuron=neuron,
             V_init_mV=Normal(mu=float(V_INIT_MEAN_MV[i]), sigma=float(V_INIT_SD_MV[i])),
             poisson=PoissonInput(

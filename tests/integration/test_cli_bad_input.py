@@ -713,6 +713,33 @@ def test_traces_that_vouch_for_themselves_are_checked(name: str, copy: Path) -> 
     refused(csnn(*resume), "traces.npz: neuron: holds other neurons")
 
 
+@pytest.mark.parametrize("command", ["validate", "report", "simulate"])
+def test_spikes_out_of_order(command: str, copy: Path) -> None:
+    path = copy / "run" / "spikes.npz"
+    with np.load(path) as data:
+        step, source = data["step"], data["source"]
+    assert len(step) > 2
+    np.savez(path, step=step, source=source)
+    output.write_manifest(copy / "run", open_image(copy / "image"))
+    resume = ("simulate", copy / "image", "--resume", "--time-ms", "70", "--out", copy / "run")
+    arguments = resume if command == "simulate" else (command, copy / "run")
+    for places in (slice(None, None, -1), [0, *range(len(step))]):
+        np.savez(path, step=step[places], source=source[places])
+        output.write_manifest(copy / "run", open_image(copy / "image"))
+        with unchanged(copy):
+            refused(csnn(*arguments), "spikes.npz: must ascend in step and source")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "result.json", "spikes.npz"])
+def test_pipes_in_place_of_files_do_not_hang(name: str, copy: Path) -> None:
+    (copy / "run" / name).unlink()
+    os.mkfifo(copy / "run" / name)
+    refused(csnn("report", copy / "run"), f"{name}: is not a regular file")
+    (copy / "image" / "manifest.json").unlink()
+    os.mkfifo(copy / "image" / "manifest.json")
+    refused(csnn("simulate", copy / "image", "--out", copy / "new"), "is not a regular file")
+
+
 def test_a_run_of_another_image_is_not_judged_by_this_one(copy: Path) -> None:
     shutil.rmtree(copy / "image")
     succeed("generate", copy / "small.toml", "--seed", "8", "--out", copy / "image")

@@ -181,6 +181,7 @@ INVALID: list[tuple[Callable[[], Any], str]] = [
     (lambda: Run(record=(-1,)), "run.record = -1"),
     (lambda: Run(record=[1]), "run.record = [1]"),  # type: ignore[arg-type]
     (lambda: pd14(n_scale=0.0), "pd14.n_scale = 0.0: must be in (0, 10]"),
+    (lambda: pd14(n_scale=4e-4), "pd14.n_scale = 0.0004: must leave at least one neuron in L5I"),
     (lambda: pd14(k_scale=NAN), "pd14.k_scale = nan"),
     (lambda: pd14(inhibition=4.0), "pd14.inhibition = 4.0: must be a number <= 0"),
     (lambda: pd14(external_indegrees=[1] * 7), "must be 8 numbers"),
