@@ -6,11 +6,13 @@ import importlib.util
 import io
 import json
 import os
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from csnn.cli import main
@@ -66,6 +68,9 @@ rule = { name = "fixed_total_number", count = 400 }
 weight_pA = -360.0
 delay_ms = 0.8
 """
+
+RUN_FILES = {"image", "manifest.json", "result.json", "spikes.npz"}
+REPORT_FILES = {"report.html", "statistics.json", "figures"}
 
 
 @dataclass(frozen=True)
@@ -133,3 +138,35 @@ def tree(folder: Path) -> dict[str, bytes | str]:
         else:
             found[name] = path.read_bytes() if path.is_file() else "directory"
     return found
+
+
+def spikes(directory: Path) -> tuple[np.ndarray, np.ndarray]:
+    with np.load(directory / "spikes.npz") as data:
+        assert set(data.files) == {"step", "source"}
+        return data["step"], data["source"]
+
+
+def names(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()}
+
+
+def refused(outcome: Outcome, *words: str, code: int = 3) -> None:
+    """Require one line on standard error that holds `words` in this order, and nothing else."""
+    assert outcome.code == code, outcome
+    assert outcome.out == ""
+    assert outcome.err.endswith("\n")
+    assert outcome.err.count("\n") == 1, outcome.err
+    at = 0
+    for word in words:
+        found = outcome.err.find(word, at)
+        assert found >= 0, (word, outcome.err)
+        at = found + len(word)
+
+
+@contextmanager
+def unchanged(folder: Path) -> Iterator[None]:
+    before = tree(folder)
+    yield
+    after = tree(folder)
+    assert sorted(after) == sorted(before)
+    assert after == before

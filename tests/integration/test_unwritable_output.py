@@ -1,0 +1,87 @@
+"""Output that cannot be written: foreign directories and full disks leave what was there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from commands import csnn, refused, succeed, unchanged
+
+
+@pytest.mark.parametrize("command", ["run", "generate", "simulate"])
+@pytest.mark.parametrize("holds", ["a file", "a foreign manifest"])
+def test_foreign_directory(command: str, holds: str, copy: Path) -> None:
+    foreign = copy / "foreign"
+    foreign.mkdir()
+    name = "thesis.tex" if holds == "a file" else "manifest.json"
+    (foreign / name).write_text('{"schema": "photos"}')
+    with unchanged(copy):
+        what = copy / ("image" if command == "simulate" else "small.toml")
+        refused(csnn(command, what, "--out", foreign), str(foreign), "was not written by csnn")
+
+
+def test_a_directory_with_an_image_of_its_own_takes_no_other(copy: Path) -> None:
+    succeed("run", copy / "small.toml", "--seed", "5", "--out", copy / "own")
+    with unchanged(copy):
+        outcome = csnn("simulate", copy / "image", "--out", copy / "own")
+        refused(outcome, f"{copy}/own/image: exists and is not {copy}/image")
+
+
+# Disks that fill up
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Let every write beyond `size` bytes of a file fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [0, 100, 3000])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "generate {}/small.toml --out {}/new",
+        "generate {}/small.toml --seed 9 --out {}/image",
+        "run {}/small.toml --out {}/new",
+        "simulate {}/image --out {}/new",
+        "simulate {}/image --record 0-9 --time-ms 50 --out {}/run",
+        "simulate {}/image --resume --time-ms 90 --out {}/run",
+        "report {}/run",
+        "export edges {}/image --out {}/new.csv",
+        "export edges {}/image --out {}/new.csv.gz",
+        "export edges {}/image --out {}/new.npz",
+    ],
+)
+def test_a_disk_that_fills_up(line: str, size: int, copy: Path) -> None:
+    with unchanged(copy), files_up_to(size):
+        outcome = csnn(*(part.replace("{}", str(copy)) for part in line.split()))
+    refused(outcome, str(copy), "File too large")
+
+
+@pytest.mark.parametrize("name", ["result.json", "spikes.npz", "traces.npz", "checkpoint.npz"])
+def test_a_disk_that_is_full_at_the_end(
+    name: str, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if name in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        before(descriptor)
+
+    options = ("--record", "0", "--checkpoint", "--time-ms", "30")
+    monkeypatch.setattr(os, "fsync", fsync)
+    for out in ("new", "run"):
+        with unchanged(copy):
+            outcome = csnn("simulate", copy / "image", *options, "--out", copy / out)
+            refused(outcome, f"{copy / out}/{name}: No space left on device")
