@@ -18,7 +18,8 @@ import numpy.typing as npt
 from csnn import edges as edge_files
 from csnn.errors import InvalidInputError, located, reject
 from csnn.files import atomic_directory, require_kind, sha256
-from csnn.image.node import NodeImage, write_node
+from csnn.image.node import NodeImage
+from csnn.image.node_file import write_node
 from csnn.image.store import (
     NETWORK_FILE,
     SCHEMA,

@@ -10,19 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from csnn.image import layout
+from csnn.image.node import NodeImage
 from csnn.neurons.registry import MODELS
 from csnn.prng import node_key
 from csnn.rows import WORD_DELAY_SHIFT, Sampler
 from csnn.spec.machine import EXT_OUTCOMES, MAX_NODE_NEURONS, MAX_WEIGHT_UNITS, SUM_LIMIT_UNITS
-
-if TYPE_CHECKING:
-    from csnn.image.node import NodeImage
 
 _EXPONENT_LIMIT = 1022  # 2^e and 2^-e are normal binary64 numbers
 _CHUNK = 1 << 20

@@ -15,7 +15,8 @@ import numpy as np
 from csnn import prng, rows
 from csnn.files import atomic_file
 from csnn.image import layout
-from csnn.image.node import NodeImage, node_bytes
+from csnn.image.node import NodeImage
+from csnn.image.node_file import node_bytes
 from csnn.image.store import SCHEMA
 from csnn.neurons.registry import MODELS
 

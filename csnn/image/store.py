@@ -17,7 +17,8 @@ import csnn
 from csnn.errors import InvalidInputError, reject
 from csnn.files import MANIFEST_NAME, require_regular, sha256
 from csnn.image import layout
-from csnn.image.node import NodeImage, read_node
+from csnn.image.node import NodeImage
+from csnn.image.node_file import read_node
 from csnn.json_fields import (
     Kind,
     check_fields,

@@ -17,7 +17,8 @@ from csnn import rows
 from csnn.errors import InvalidInputError
 from csnn.files import MANIFEST_NAME
 from csnn.image import layout
-from csnn.image.node import NodeImage, read_node, write_node
+from csnn.image.node import NodeImage
+from csnn.image.node_file import read_node, write_node
 from csnn.image.store import Image, content_digest, node_file, open_image, write_manifest
 from csnn.prng import node_key
 from csnn.rows import Sampler

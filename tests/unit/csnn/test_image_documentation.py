@@ -11,7 +11,7 @@ import pytest
 
 from csnn import rows
 from csnn.image import documentation, layout
-from csnn.image.node import node_bytes, read_node, write_node
+from csnn.image.node_file import node_bytes, read_node, write_node
 from csnn.spec.description import Description
 from csnn.spec.distributions import Constant
 from csnn.spec.machine import Machine
