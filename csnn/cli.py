@@ -301,6 +301,8 @@ def _number(value: float | None) -> str:
 
 
 def _generate(options: argparse.Namespace) -> int:
+    from csnn.report.machine import PAPER_EXPLICIT_BYTES
+    from csnn.run import is_full_scale_pd14
     from netgen.build import generate
 
     description = _description(options)
@@ -317,6 +319,11 @@ def _generate(options: argparse.Namespace) -> int:
         f"{_size(image.node_bytes)} in {manifest['generate_s']:.1f} s, "
         f"{ratio} than the synapses in explicit form",
     ]
+    if is_full_scale_pd14(manifest):
+        paper = PAPER_EXPLICIT_BYTES / image.node_bytes
+        lines.append(
+            f"{paper:.1f} times smaller than the explicit network of Heittmann et al. (2022)"
+        )
     fit = manifest.get("edge_fit")
     if fit and fit["representation"] == "fitted":
         lines.append(

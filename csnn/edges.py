@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from csnn.errors import InvalidInputError, reject
 from csnn.files import atomic_file, reported
+from csnn.progress import Progress, progress
 
 COLUMNS = ("source", "target", "weight_pA", "delay_ms")
 _IDS = ("source", "target")
@@ -131,16 +132,21 @@ def write(path: str | Path, edges: Edges) -> None:
         If the suffix is another one or the system refuses (disk full, permission).
     """
     suffix = _suffix(path)
-    with atomic_file(path) as temporary, temporary.open("wb") as stream:
+    total = None if suffix == ".npz" else len(edges)
+    with (
+        atomic_file(path) as temporary,
+        temporary.open("wb") as stream,
+        progress(total, "write", "edges") as bar,
+    ):
         if suffix == ".npz":
             arrays: dict[str, Any] = {field: getattr(edges, field) for field in COLUMNS}
             np.savez(stream, **arrays)
         elif suffix == ".csv":
-            _write_csv(stream, edges)
+            _write_csv(stream, edges, bar)
         else:
             # No name and time inside: equal edges make equal files.
             with gzip.GzipFile("", "wb", 6, stream, mtime=0) as packed:
-                _write_csv(packed, edges)
+                _write_csv(packed, edges, bar)
 
 
 def check_name(path: str | Path) -> None:
@@ -156,12 +162,13 @@ def _suffix(path: str | Path) -> str:
     raise reject("edge list", str(path), "must end in .npz, .csv or .csv.gz")
 
 
-def _write_csv(stream: Any, edges: Edges) -> None:
+def _write_csv(stream: Any, edges: Edges, bar: Progress) -> None:
     stream.write((",".join(COLUMNS) + "\n").encode())
     for first in range(0, len(edges), _CSV_BLOCK):
         block = slice(first, first + _CSV_BLOCK)
         rows = zip(*(getattr(edges, field)[block].tolist() for field in COLUMNS), strict=True)
         stream.write("".join(f"{s},{t},{w!r},{d!r}\n" for s, t, w, d in rows).encode())
+        bar.update(min(_CSV_BLOCK, len(edges) - first))
 
 
 def _check_columns(path: str | Path, names: list[str]) -> None:

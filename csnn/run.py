@@ -6,7 +6,7 @@ import os
 import resource
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from csnn.progress import progress
 from csnn.simulator.session import Session, mean_rates_hz, simulate, whole_steps
 from csnn.simulator.state import load_checkpoint, save_checkpoint
 from csnn.spec.machine import Run
+from csnn.spec.pd14 import synapse_counts
 from csnn.spec.toml import load
 from csnn.validation.baseline import Baseline, choose_duration, has_baseline
 from csnn.validation.criteria import Verdict, judge_spikes
@@ -38,6 +39,16 @@ class Validation:
     baseline: Baseline | None
     verdict: Verdict | None
     note: str
+
+
+def is_full_scale_pd14(manifest: dict[str, Any]) -> bool:
+    """Return whether a manifest is of the network that published sizes of images are about."""
+    populations = [(p["name"], p["size"]) for p in manifest["populations"]]
+    return (
+        manifest["network"] == "pd14"
+        and has_baseline(populations)
+        and manifest["synapses"] == int(synapse_counts().sum())
+    )
 
 
 def peak_mb() -> float:
@@ -222,7 +233,7 @@ def _result(
         for stage in ("load_s", "warmup_s", "simulate_s")
     }
     simulate_s = spent["simulate_s"]
-    full_scale = has_baseline(image.populations)
+    full_scale = is_full_scale_pd14(manifest)
     return {
         "network": manifest["network"],
         "neurons": image.n_neurons,
@@ -302,6 +313,12 @@ def validate_run(directory: Path) -> Validation:
             )
         with progress(None, "validate"):
             statistics, baseline, verdict = judge_spikes(step, source, populations, window)
+        settled_ms = float(baseline.provenance["warmup_ms"])
+        if result["warmup_ms"] < settled_ms:
+            note = (
+                f"{verdict.note}; " if verdict.note else ""
+            ) + f"NEST was recorded after {settled_ms:g} ms, this run after {result['warmup_ms']:g}"
+            verdict = replace(verdict, note=note)
         return Validation(statistics, baseline, verdict, verdict.note)
     note = "no NEST baseline is shipped for this network: statistics only, no verdict"
     return Validation(compute_statistics(step, source, populations, window), None, None, note)

@@ -58,8 +58,6 @@ from netgen.tables import SelectorPool, delay_table, weight_table
 EXPLICIT_SYNAPSE_BITS = 46
 # Relative error of a stored weight that is worth a warning.
 _WEIGHT_TOLERANCE = 1e-3
-PAPER_EXPLICIT_BYTES = 2.5e9
-PAPER_IMAGE_BYTES = 348e6
 # Lengths have at most 16 bits.
 MAX_ROW_SYNAPSES = 65535
 
@@ -136,8 +134,9 @@ def _read_edges(network: Network, machine: Machine) -> tuple[EdgeRows, EdgeList]
     listed = network.edges
     if listed is None:
         raise ValueError("the network has no edge list")
-    edges = EdgeRows(edge_files.read(listed.path, network.size), network, machine.delay_slots)
-    digest = sha256(Path(listed.path))
+    with progress(None, "read edges"):
+        edges = EdgeRows(edge_files.read(listed.path, network.size), network, machine.delay_slots)
+        digest = sha256(Path(listed.path))
     if listed.sha256 not in (None, digest):
         raise reject("edges.sha256", listed.sha256, f"{listed.path} has {digest}")
     return edges, replace(listed, path=str(Path(listed.path).resolve()), sha256=digest)

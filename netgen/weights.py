@@ -203,8 +203,12 @@ def _away_from_zero(rounded: F64, units: F64) -> F64:
     return np.where((rounded == 0) & (units != 0), np.sign(units), rounded)
 
 
+# The grid that is chosen without machine.weight_grid_pA is the finest that holds the sums.
+_COARSE = "set by the largest weights and sums unless machine.weight_grid_pA is given"
+
+
 def _rounds_to_zero(field: str, value: float, grid_pA: float) -> Exception:
-    return reject(field, value, f"rounds to zero on the grid of {grid_pA:g} pA; use a finer grid")
+    return reject(field, value, f"rounds to zero on the grid of {grid_pA:g} pA, {_COARSE}")
 
 
 def _overflows(field: str, value: object, grid_pA: float) -> Exception:
@@ -215,4 +219,4 @@ def _overflows(field: str, value: object, grid_pA: float) -> Exception:
 
 def _not_kept(field: str, value: object, grid_pA: float) -> Exception:
     rule = f"the table does not keep mean and variance to {MOMENT_TOLERANCE:g}"
-    return reject(field, value, f"{rule} on the grid of {grid_pA:g} pA; a finer grid may help")
+    return reject(field, value, f"{rule} on the grid of {grid_pA:g} pA; {_COARSE}")

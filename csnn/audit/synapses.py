@@ -234,7 +234,7 @@ class RowAudit:
         verdict.facts.append(
             Fact(
                 name="synapses tested",
-                holds=True,
+                holds=self.tested > 0 or self.total == 0,
                 detail=f"{self.tested:,} of {self.total:,} (those with independent targets)",
             )
         )

@@ -90,9 +90,8 @@ def node_fault(node: NodeImage) -> str | None:
 
 def _faults(node: NodeImage) -> Iterator[str | None]:
     yield _input_fault(node)
-    yield _unless(
-        bool((node.source_ids < node.n_sources).all()), "source_ids: must be below n_sources"
-    )
+    own = np.arange(node.first_neuron, node.first_neuron + node.n_neurons)
+    yield _unless(bool((node.source_ids == own).all()), "source_ids: must count from first_neuron")
     yield _unless(bool((node.refractory < 2**31).all()), "refractory: must be below 2^31")
     yield _unless(
         bool((node.delay_buffer < SUM_LIMIT_UNITS).all()), "delay_buffer: must be below 2^24"

@@ -130,7 +130,12 @@ SECTIONS = (
     Section("constants", _U32, "constants", "constants of the neuron model, in its order"),
     Section("state", _U32, "states, n_neurons", "initial state words, in the model's order"),
     Section("refractory", _U32, "n_neurons", "initial refractory counters, steps"),
-    Section("source_ids", _U32, "n_neurons", "index translation: global ID of each neuron"),
+    Section(
+        "source_ids",
+        _U32,
+        "n_neurons",
+        "index translation: global ID of each neuron, first_neuron + n",
+    ),
     Section("seed", _U32, "rows", "seed of each row; a position for samplers 2 and 3"),
     Section("length", np.dtype("<u2"), "rows", "synapses of each row (u1 if length_bytes = 1)"),
     Section("presence", _U32, "words", "sparse blocks: bit s mod 32 of word s / 32, row present"),

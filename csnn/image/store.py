@@ -159,12 +159,15 @@ class Image:
         """All nodes, memory-mapped; InvalidInputError if one is damaged or does not fit in."""
         nodes: list[NodeImage] = []
         first = 0
+        populations = self.manifest["populations"]
+        owner = np.repeat(np.arange(len(populations)), [p["nodes"] for p in populations])
         for k in range(self.n_nodes):
             path = self.path / node_file(k)
             node = read_node(path)
             common = nodes[0] if nodes else node
             expected = {
                 "node": k,
+                "population": int(owner[k]),
                 "first_neuron": first,
                 "n_sources": self.n_neurons,
                 "dt_ms": self.dt_ms,
@@ -184,10 +187,13 @@ class Image:
                 )
             nodes.append(node)
             first += node.n_neurons
-        if first != self.n_neurons:
-            raise InvalidInputError(
-                f"{self.path}: the nodes hold {first} neurons, the populations {self.n_neurons}"
-            )
+        held = np.bincount(owner, [node.n_neurons for node in nodes])
+        for (name, size), number in zip(self.populations, held.tolist(), strict=True):
+            if number != size:
+                raise InvalidInputError(
+                    f"{self.path}: the nodes of population {name} hold {number:.0f} neurons: "
+                    f"must be {size}"
+                )
         return tuple(nodes)
 
     @property

@@ -197,10 +197,11 @@ def simulate(
     """
     warmup, end = run_steps(time_ms, warmup_ms, image.dt_ms)
     began = time.perf_counter()
-    simulator = make_simulator(image, kind=kind, threads=threads, state=start, record=record)
-    if simulator.step > end:
-        raise reject("run.time_ms", time_ms, f"ends before step {simulator.step}, already done")
-    parts = [simulator.run(0)]
+    with progress(None, "load and compile"):
+        simulator = make_simulator(image, kind=kind, threads=threads, state=start, record=record)
+        if simulator.step > end:
+            raise reject("run.time_ms", time_ms, f"ends before step {simulator.step}, already done")
+        parts = [simulator.run(0)]
     load_s = time.perf_counter() - began
     first_traced = max(simulator.step, warmup) + 1
     spent = {"warm-up": 0.0, "simulate": 0.0}

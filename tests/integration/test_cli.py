@@ -33,7 +33,7 @@ from csnn import edges as edge_files
 from csnn import output
 from csnn.cli import main
 from csnn.image.store import open_image
-from csnn.run import run_simulation
+from csnn.run import is_full_scale_pd14, run_simulation
 from csnn.spec.machine import Run
 from csnn.spec.pd14 import POPULATIONS, SIZES
 from csnn.spec.toml import loads
@@ -348,6 +348,8 @@ def test_a_failed_criterion_is_exit_code_1(
     assert outcome.code == 1
     lines = outcome.out.splitlines()
     assert max(map(len, lines)) <= 80
+    settled = "NEST was recorded after 500 ms, this run after 20"
+    assert settled in " ".join(line.strip() for line in lines)
     verdict = judge_spikes(silent, silent, sizes, second)[2]
     table = verdict.lines()[:-1]
     assert lines[: len(table)] == [line.rstrip() for line in table]
@@ -356,6 +358,34 @@ def test_a_failed_criterion_is_exit_code_1(
     assert told.startswith("failed: ")
     assert all(name in told for name in verdict.failures)
     assert csnn("validate", tmp_path / "run", "--json").json["verdict"]["passed"] is False
+
+
+def test_published_sizes_are_compared_with_the_same_network_only() -> None:
+    populations = [{"name": n, "size": int(s)} for n, s in zip(POPULATIONS, SIZES, strict=True)]
+    full = {"network": "pd14", "populations": populations, "synapses": 298_880_968}
+    assert is_full_scale_pd14(full)
+    assert not is_full_scale_pd14({**full, "network": "big"})
+    assert not is_full_scale_pd14({**full, "synapses": 298_880_967})
+    assert not is_full_scale_pd14({**full, "populations": populations[:7]})
+
+
+def test_every_stage_shows_its_progress(
+    network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csnn.progress.DELAY_S", 0.0)
+
+    def stages(*arguments: str | Path) -> list[str]:
+        return re.findall(r"^([a-z -]+): [0-9.]+ s", succeed(*arguments).err, re.MULTILINE)
+
+    simulated = ["load and compile", "warm-up", "simulate"]
+    run = stages("run", network, "--out", tmp_path / "run")
+    assert run == ["generate", *simulated, "report"]
+    image, listed = tmp_path / "run" / "image", tmp_path / "edges.csv"
+    assert stages("export", "edges", image, "--out", listed) == ["export", "write"]
+    edges = ("[machine]", '[edges]\npath = "edges.csv"\n\n[machine]')
+    again = network_file(tmp_path, edges, text=SMALL[: SMALL.index("[[projection]]")])
+    assert stages("generate", again, "--out", tmp_path / "again") == ["read edges", "generate"]
+    assert stages("bench", network, "--no-nest") == ["generate", *simulated]
 
 
 @pytest.mark.parametrize("command", ["", "export", *COMMANDS])

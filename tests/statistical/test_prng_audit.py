@@ -38,7 +38,8 @@ from csnn.image.node import NodeImage
 from csnn.image.store import Image
 from csnn.rows import Block, Synapses
 from csnn.spec.description import Description
-from csnn.spec.network import Network
+from csnn.spec.distributions import Constant
+from csnn.spec.network import Network, PairwiseBernoulli, Population, Projection
 from csnn.spec.pd14 import pd14
 from netgen.build import generate
 from netgen.discretise import poisson_pmf
@@ -123,6 +124,26 @@ def test_the_full_scale_image_passes(tmp_path: Path) -> None:
     network = pd14(n_scale=1.0, k_scale=1.0)
     verdict = audit(generate(Description(network=network), 1, tmp_path / "image"))
     assert verdict.passed, verdict.failures
+
+
+def test_an_audit_without_a_synapse_does_not_pass(tmp_path: Path) -> None:
+    one = Constant(value=1.0)
+    network = Network(
+        name="distinct",
+        populations=(Population(name="A", size=50),),
+        projections=(
+            Projection(
+                source="A",
+                target="A",
+                rule=PairwiseBernoulli(p=0.1),
+                weight_pA=one,
+                delay_ms=one,
+            ),
+        ),
+    )
+    image = generate(Description(network=network), 1, tmp_path / "image")
+    verdict = rows_verdict(image, network)
+    assert [f.split(":")[0] for f in verdict.failures] == ["synapses tested"]
 
 
 def test_the_command_prints_the_audit(image: Image, capsys: pytest.CaptureFixture[str]) -> None:

@@ -451,7 +451,12 @@ INCONSISTENT: list[tuple[str, Callable[[NodeImage], object], str]] = [
     ("epoch table", lambda n: put(n.schedule, 0, "ext_table", 1), "n_ext_tables"),
     ("dc", lambda n: put(n.schedule, 0, "dc", np.nan), "finite"),
     ("refractory", lambda n: put(n.refractory, 3, None, 2**31), "2\\^31"),
-    ("ids", lambda n: put(n.source_ids, 3, None, N_SOURCES), "n_sources"),
+    ("ids", lambda n: put(n.source_ids, 3, None, N_SOURCES), "first_neuron"),
+    (
+        "order of ids",
+        lambda n: put(n.source_ids, slice(None), None, n.source_ids[::-1].copy()),
+        "source_ids: must count from first_neuron",
+    ),
     ("buffer", lambda n: put(n.delay_buffer, 3, None, 2**24), "2\\^24"),
 ]
 
@@ -498,10 +503,22 @@ def test_a_lone_neuron_cannot_skip_itself_for_nothing(tmp_path: Path) -> None:
     refused(lambda: read_node(path), "no target")
 
 
+def _uneven(manifest: dict[str, Any]) -> None:
+    for population, size in zip(manifest["populations"], (39, 51), strict=True):
+        population["size"] = size
+
+
+def _of_population_0(path: Path) -> None:
+    path.unlink()
+    write_node(path, NodeImage(**{**make_node(1, wide=True).__dict__, "population": 0}))
+
+
 def test_nodes_must_fit_together(image: Image) -> None:
     for change, match in (
         (lambda: shutil.copy(image.path / node_file(0), image.path / node_file(1)), "node = 0"),
         (lambda: reseal(image.path, lambda m: m["populations"][0].update(size=41)), "n_sources"),
+        (lambda: reseal(image.path, _uneven), "nodes of population E hold 40 neurons: must be 39"),
+        (lambda: _of_population_0(image.path / node_file(1)), "population = 0: must be 1"),
         (lambda: reseal(image.path, lambda m: m.update(dt_ms=0.2)), "dt_ms"),
         (lambda: reseal(image.path, lambda m: m.update(model="other")), "model"),
     ):
