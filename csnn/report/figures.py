@@ -15,13 +15,15 @@ from matplotlib.ticker import MaxNLocator
 
 from csnn.validation.baseline import RESOLUTION, Baseline
 from csnn.validation.criteria import Verdict
-from csnn.validation.statistics import F64, STATISTICS, PopulationStatistics, Statistics
+from csnn.validation.statistics import F64, STATISTICS, PopulationStatistics, Statistics, Window
 
 # Okabe & Ito's colours: told apart with any colour vision, and in grey by lightness.
 EXCITATORY, INHIBITORY = "#0072B2", "#D55E00"
 INK, GREY, BAND = "#222222", "#8a8a8a", "#c9c9c9"
 RASTER_MS = 400.0
 RASTER_NEURONS = 2000
+# A population of few neurons still needs a strip that its name fits.
+RASTER_STRIP = 50
 DPI = 120
 LABELS = {
     "FR": "firing rate (spikes/s)",
@@ -60,11 +62,11 @@ def raster(
     step: npt.NDArray[Any],
     source: npt.NDArray[Any],
     populations: Sequence[tuple[str, int]],
-    dt_ms: float,
+    window: Window,
     *,
     span_ms: float = RASTER_MS,
 ) -> Figure:
-    """Draw the spikes of the last `span_ms`, the same share of each population.
+    """Draw the spikes of the end of a run, the same share of each population but the smallest.
 
     Parameters
     ----------
@@ -72,10 +74,10 @@ def raster(
         Step and global neuron number of each spike.
     populations : sequence of (name, size)
         In order; drawn from top to bottom.
-    dt_ms : float
-        Length of a step.
+    window : Window
+        The whole run after its warm-up; spikes outside it are not drawn.
     span_ms : float
-        Model time shown.
+        Model time shown; all of the run if it is shorter.
 
     Returns
     -------
@@ -83,17 +85,18 @@ def raster(
     """
     figure = _figure(9.0, 4.8)
     axes = figure.subplots()
-    last = int(step.max()) if step.size else 0
-    span = round(span_ms / dt_ms)
-    recent = step.astype(np.int64) > last - span
-    time = (step[recent].astype(np.int64) - last) * dt_ms
+    # From the run's own end: the last spike may be long before it.
+    last = window.first_step + window.n_steps - 1
+    span = min(round(span_ms / window.dt_ms), window.n_steps)
+    before = last - step.astype(np.int64)
+    recent = (before >= 0) & (before < span)
+    time = -before[recent] * window.dt_ms
     neuron = source[recent].astype(np.int64)
     share = min(1.0, RASTER_NEURONS / max(1, sum(size for _, size in populations)))
     first, row = 0, 0
     ticks = []
     for name, size in populations:
-        # A population of few neurons still needs a strip that its name fits.
-        shown = min(size, max(round(share * size), RASTER_NEURONS // 40))
+        shown = min(size, max(round(share * size), RASTER_STRIP))
         mine = (neuron >= first) & (neuron < first + shown)
         axes.plot(
             time[mine],
@@ -110,10 +113,22 @@ def raster(
     axes.set_yticks([y for y, _ in ticks], [name for _, name in ticks])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(row, 0)
-    axes.set_xlim(-span * dt_ms, 0)
-    axes.set_xlabel(f"time before the end of the run (ms); {100 * share:.3g} % of each population")
+    axes.set_xlim(-span * window.dt_ms, 0)
+    axes.set_xlabel(f"time before the end of the run (ms); {_shown(share, populations)}")
     _tidy(axes)
     return figure
+
+
+def _shown(share: float, populations: Sequence[tuple[str, int]]) -> str:
+    """Return in words which neurons a raster shows."""
+    if share == 1.0:
+        return "all neurons"
+    text = f"{100 * share:.3g} % of each population"
+    if any(round(share * size) < min(size, RASTER_STRIP) for _, size in populations):
+        text += f", but at least {RASTER_STRIP} neurons"
+        if any(size < RASTER_STRIP for _, size in populations):
+            text += " or all"
+    return text
 
 
 def rates(statistics: Statistics, baseline: Baseline | None) -> Figure:
@@ -157,7 +172,7 @@ def distributions(statistics: Statistics, baseline: Baseline | None) -> Figure:
 
     References
     ----------
-    Heittmann et al. (2022) Front. Neurosci. 16:728460, Figure 9.
+    Heittmann et al. (2022) Front. Neurosci. 15:728460, Figure 9.
     """
     rows = len(statistics.populations)
     figure = _figure(9.0, 0.7 + 1.25 * rows)

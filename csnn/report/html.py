@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from csnn.report.machine import cost, fidelity, image_sizes
 from csnn.report.markup import STYLE, definitions, escape, figure_block, flat, number, section
 from csnn.validation.baseline import Baseline
 from csnn.validation.criteria import Verdict
-from csnn.validation.statistics import Statistics
+from csnn.validation.statistics import Statistics, Window
 
 RUN_FACTS = {
     "seed": "seed {}",
@@ -51,7 +52,8 @@ def write_report(
         `warmup_ms`, `rtf`, `seed`, `threads`, `nodes`, `simulator`, `command` (what the user
         typed), `notes` (list of str), `verdict_note` (why there is no verdict), `fidelity` (list of
         dict), `image` (dict with `bytes`, `explicit_bytes` and anything else), `timings` (stage to
-        seconds), `events_per_s`, `peak_mb`, `manifest` (dict).
+        seconds), `events_per_s`, `peak_mb`, `manifest` (dict), `last_step` (of the run; without it,
+        that of the statistics), `complete` (False needs `last_step`, `dt_ms` and `warmup_ms`).
     step, source : ndarray of integers, shape (spikes,)
         Spikes after the warm-up.
     populations : sequence of (name, size)
@@ -72,7 +74,7 @@ def write_report(
         If the folder cannot be written.
     """
     drawn = {
-        "raster": figures.raster(step, source, populations, statistics.window.dt_ms),
+        "raster": figures.raster(step, source, populations, _whole(result, statistics.window)),
         "rates": figures.rates(statistics, baseline),
         "distributions": figures.distributions(statistics, baseline),
     }
@@ -92,6 +94,13 @@ def write_report(
     files["report.html"] = page.encode()
     _write(out_dir, files)
     return out_dir / "report.html"
+
+
+def _whole(result: Mapping[str, Any], judged: Window) -> Window:
+    """Return the window of the whole run; what is judged may be only its beginning."""
+    if "last_step" not in result:
+        return judged
+    return replace(judged, n_steps=result["last_step"] - judged.first_step + 1)
 
 
 def _write(out_dir: Path, files: Mapping[str, bytes]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from csnn.errors import InvalidInputError
+from csnn.report import figures
 from csnn.report.figures import population_colour
 from csnn.report.html import write_report
 from csnn.report.markup import number, table
@@ -195,6 +196,21 @@ def test_an_interrupted_run_says_so(tmp_path):
     page = Page(write_own(tmp_path, whole).read_text(encoding="utf-8"))
     assert "Interrupted" not in page.text
     assert "0.3 smodel time" in page.text
+
+
+@pytest.mark.parametrize(("last_step", "n_steps"), [(9000, 8950), (None, 1000)])
+def test_raster_is_of_the_whole_run_where_its_beginning_is_judged(
+    tmp_path, monkeypatch, last_step, n_steps
+):
+    windows = []
+    raster = figures.raster
+    monkeypatch.setattr(figures, "raster", lambda *a: windows.append(a[3]) or raster(*a))
+    judged = Window(first_step=51, n_steps=1000, dt_ms=0.2)
+    silent = np.empty(0, np.uint32)
+    statistics = compute_statistics(silent, silent, OWN, judged)
+    result = {} if last_step is None else {"last_step": last_step}
+    write_report(tmp_path, result, silent, silent, OWN, statistics, None, None)
+    assert windows == [Window(first_step=51, n_steps=n_steps, dt_ms=0.2)]
 
 
 def test_failed_verdict_is_shown(tmp_path):
