@@ -13,6 +13,7 @@ from csnn.spec.pd14 import POPULATIONS, SIZES
 from csnn.validation import build_baseline
 from csnn.validation.baseline import (
     DURATIONS_MS,
+    RESOLUTION,
     SCHEMA,
     Baseline,
     choose_duration,
@@ -77,6 +78,30 @@ def test_quantised_distance_is_within_a_thousandth_of_the_exact_one(statistic):
         a, b = (-np.sqrt(np.multiply(*rng.integers(1, 9, (2, 30000)))) / 499 for _ in range(2))
     distance = sorted_ks_distance(quantise(a, statistic), quantise(b, statistic))
     assert abs(distance - ks_distance(a, b)) < 1e-3
+
+
+@pytest.mark.parametrize("statistic", STATISTICS)
+def test_samples_are_rounded_to_the_nearest_multiple(statistic):
+    # Quotients of multiples are often just below the integer: 0.29 / 0.01 = 28.999999999999996.
+    count = np.arange(-5000, 5000)
+    unit = RESOLUTION[statistic]
+    for sample in (count * unit, count / round(1 / unit)):
+        np.testing.assert_array_equal(quantise(sample, statistic), count)
+        assert (np.floor(sample / unit) < count).any()
+    for part in (-0.49, -0.1, 0.1, 0.49):
+        np.testing.assert_array_equal(quantise((count + part) * unit, statistic), count)
+    assert quantise(np.array([0.3, 0.1, 0.2]), statistic).tolist() == [
+        round(value / unit) for value in (0.1, 0.2, 0.3)
+    ]
+    assert quantise(count * unit, statistic).dtype == np.int32
+
+
+def test_rounding_by_hand():
+    rates = [0.0, 0.0049, 0.0051, 0.1, 0.29, 0.3, 0.57, 0.58, 1.15]
+    assert quantise(np.array(rates), "FR").tolist() == [0, 0, 1, 10, 29, 30, 57, 58, 115]
+    # Halves that binary fractions have go to the even neighbour.
+    assert quantise(np.array([0.125, 0.375]), "FR").tolist() == [12, 38]
+    assert quantise(np.array([-1.9e-6, -1.1e-6, -4e-7, 6e-7]), "CC").tolist() == [-2, -1, 0, 1]
 
 
 def test_sorted_distance_equals_the_general_one():

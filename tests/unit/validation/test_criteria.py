@@ -238,6 +238,14 @@ def test_longer_runs_are_cut_and_say_so(ten):
     assert not verdict.passed
 
 
+def test_only_runs_too_short_for_correlations_are_told_so(ten, one):
+    weak = "CC over 1000 ms shows gross errors of synchrony only; judge 10000 ms for more"
+    cut = "The first 10000 ms of 25000 ms were judged, against NEST windows of the same length"
+    assert judge(window_statistics(one, 0), one).note == weak
+    assert judge(window_statistics(ten, 0), ten).note == ""
+    assert judge(window_statistics(ten, 0), ten, candidate_ms=25000.0).note == cut
+
+
 def test_what_cannot_be_judged_is_refused(ten, one):
     statistics = window_statistics(ten, 0)
     with pytest.raises(InvalidInputError, match="duration_ms"):
