@@ -37,6 +37,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network_file(folder)
     succeed("generate", folder / "small.toml", "--out", folder / "image")
     succeed("simulate", folder / "image", "--checkpoint", "--out", folder / "run")
+    # What is compiled for it is stored: no later test is the first to do so, on a full disk.
+    succeed("export", "edges", folder / "image", "--out", folder / "edges.npz")
+    (folder / "edges.npz").unlink()
     return folder
 
 
