@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -308,6 +309,52 @@ def test_divergence_by_a_wrong_current_is_not_explained(tmp_path: Path) -> None:
     assert not all(divergence.explained for divergence in found.divergences)
 
 
+def firing(folder: Path) -> Image:
+    """Build unconnected neurons of which one or another spikes in nearly every step."""
+    population = Population(
+        name="E",
+        size=200,
+        V_init_mV=Uniform(low=-65.0, high=-50.5),
+        dc=DcInput(current_pA=1000.0),
+    )
+    return build(Network(name="firing", populations=(population,)), folder)
+
+
+def without_spike(reference: Reference, step: int, neuron: int) -> Reference:
+    """Return a reference that leaves out one spike."""
+
+    def simulate(experiment: Experiment) -> Any:
+        found = reference(experiment)
+        kept = (found.step != step) | (found.source != neuron)
+        assert np.count_nonzero(~kept) == 1
+        return replace(found, step=found.step[kept], source=found.source[kept])
+
+    return simulate
+
+
+def test_spikes_are_identical_up_to_the_step_before_the_first_that_differs(
+    tmp_path: Path,
+) -> None:
+    machine = firing(tmp_path)
+    experiment = experiment_of(machine, 150)
+    spikes = FastSimulator(machine).run(150)
+    at = np.bincount(spikes.step, minlength=152)
+    step = int(at[2:].argmax()) + 2
+    neuron = int(spikes.source[spikes.step == step][0])
+    # Neurons spike before, in and after that step, so that a shift by one would show.
+    assert min(at[step - 1], at[step] - 1, at[step + 1]) > 0
+    found = compare(machine, experiment, without_spike(exact.simulate, step, neuron))
+    assert (found.identical_steps, found.identical_spikes) == (step - 1, at[:step].sum())
+    assert (found.machine_spikes, found.reference_spikes) == (at.sum(), at.sum() - 1)
+    assert (found.n_diverging, found.steps) == (1, 150)
+    (divergence,) = found.divergences
+    assert (divergence.step, divergence.neuron, divergence.machine_spikes) == (step, neuron, True)
+    assert not found.is_explained
+    same = compare(machine, experiment)
+    assert (same.identical_steps, same.identical_spikes) == (150, at.sum())
+    assert (same.n_diverging, same.divergences) == (0, ())
+
+
 def test_every_kind_of_input_reaches_the_experiment(tmp_path: Path) -> None:
     network = networks.changing_inputs()
     inhibition = networks.projection("I", "E", FixedTotalNumber(count=600))
@@ -336,6 +383,33 @@ def test_command_prints_the_comparison(tmp_path: Path, capsys: pytest.CaptureFix
     assert same_network.main([str(tmp_path / "nothing")]) == 3
     assert same_network.main([str(machine.path), "--time-ms", "0"]) == 3
     assert capsys.readouterr().err.count("error: ") == 2
+
+
+def test_command_fails_where_rounding_does_not_explain_a_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = firing(tmp_path)
+    command = [str(machine.path), "--time-ms", "10"]
+    assert same_network.main(command) == 0
+    assert json.loads(capsys.readouterr().out)["is_explained"] is True
+    # States that are wrong while no spike is.
+    altered = tampered(machine, constants=changed_word(0, 1.0 + 1e-5))
+    with monkeypatch.context() as patch:
+        patch.setattr(same_network, "open_image", lambda path: altered)
+        assert same_network.main([str(machine.path), "--time-ms", "1", "--record", "3"]) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["is_explained"] is False
+    assert printed["divergences"] == []
+    assert printed["excess"]["signal"] == "V"
+    # A spike that is missing.
+    spikes = FastSimulator(machine).run(100)
+    late = int(spikes.step[-1]), int(spikes.source[-1])
+    monkeypatch.setattr(exact, "simulate", without_spike(exact.simulate, *late))
+    assert same_network.main(command) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["is_explained"] is False
+    assert printed["excess"] is None
+    assert [(d["step"], d["neuron"]) for d in printed["divergences"]] == [late]
 
 
 @pytest.mark.slow

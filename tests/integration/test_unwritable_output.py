@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 from collections.abc import Iterator
@@ -10,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from commands import csnn, refused, succeed, unchanged
+from commands import RUN_FILES, csnn, names, refused, succeed, tree, unchanged
+
+from csnn import output
 
 
 @pytest.mark.parametrize("command", ["run", "generate", "simulate"])
@@ -53,6 +56,8 @@ def files_up_to(size: int) -> Iterator[None]:
         "generate {}/small.toml --out {}/new",
         "generate {}/small.toml --seed 9 --out {}/image",
         "run {}/small.toml --out {}/new",
+        # Whose image is a link, which is taken away first.
+        "run {}/small.toml --seed 9 --out {}/run",
         "simulate {}/image --out {}/new",
         "simulate {}/image --record 0-9 --time-ms 50 --out {}/run",
         "simulate {}/image --resume --time-ms 90 --out {}/run",
@@ -85,3 +90,53 @@ def test_a_disk_that_is_full_at_the_end(
         with unchanged(copy):
             outcome = csnn("simulate", copy / "image", *options, "--out", copy / out)
             refused(outcome, f"{copy / out}/{name}: No space left on device")
+
+
+# What happens in which order
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
+def test_a_link_to_an_image_comes_back_if_none_takes_its_place(
+    error: BaseException, copy: Path
+) -> None:
+    def fail(made: bool) -> None:
+        with output.own_image(copy / "run") as path:
+            assert path == copy / "run" / "image"
+            assert not path.is_symlink()
+            if made:
+                path.mkdir()
+            raise error
+
+    with unchanged(copy), pytest.raises(type(error)):
+        fail(made=False)
+    before = tree(copy / "image")
+    with pytest.raises(type(error)):
+        fail(made=True)
+    assert not (copy / "run" / "image").is_symlink()
+    assert tree(copy / "image") == before
+
+
+def test_the_manifest_takes_its_name_last(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    renamed: list[str] = []
+    replace = Path.replace
+
+    def noted(path: Path, target: Path) -> Path:
+        # What the manifest vouches for has its name by then; what it does not is gone.
+        if not target.name.startswith(".tmp-"):
+            renamed.append(target.name)
+        if target == copy / "run" / "manifest.json":
+            listed = set(json.loads(path.read_bytes())["files"])
+            there = names(copy / "run") - {"manifest.json", "image", "figures", path.name}
+            assert listed == there
+        return replace(path, target)
+
+    succeed("report", copy / "run")
+    assert names(copy / "run") >= {"checkpoint.npz", "report.html", "figures"}
+    monkeypatch.setattr(Path, "replace", noted)
+    succeed("simulate", copy / "image", "--record", "0", "--out", copy / "run")
+    assert sorted(renamed[:-1]) == ["result.json", "spikes.npz", "traces.npz"]
+    assert renamed[-1] == "manifest.json"
+    assert names(copy / "run") == RUN_FILES | {"traces.npz"}
+    renamed.clear()
+    succeed("report", copy / "run")
+    assert renamed[-2:] == ["result.json", "manifest.json"]

@@ -87,6 +87,22 @@ def test_psc_of_the_microcircuit_peaks_at_its_psp() -> None:
     assert result.V_mV.max() + 65.0 == pytest.approx(0.15, abs=1e-6)
 
 
+def test_a_neuron_exactly_at_its_threshold_spikes() -> None:
+    # With E_L = 0 and no current, V after one step is this product, in float64 without a rest.
+    reached = float(exact.propagator(LifNeuron(), DT)[2, 2] * 20.0)
+    above = float(np.nextafter(reached, np.inf))
+    neurons = tuple(
+        (LifNeuron(E_L_mV=0.0, V_reset_mV=-5.0, V_th_mV=theta), 1) for theta in (above, reached)
+    )
+    result = exact.simulate(
+        Experiment(
+            neurons=neurons, steps=3, edges=Edges.none(), V_init_mV=20.0, record=tuple(range(2))
+        )
+    )
+    assert (result.step.tolist(), result.source.tolist()) == ([1], [1])
+    assert result.V_mV[0].tolist() == [reached, -5.0]
+
+
 @pytest.mark.parametrize("t_ref_ms", [2.0, 0.0, 0.5])
 def test_refractoriness_holds_v_while_currents_evolve(t_ref_ms: float) -> None:
     neuron = LifNeuron(t_ref_ms=t_ref_ms)
