@@ -85,6 +85,10 @@ def differing_words(
 
 def import_text(path: Path, text: str) -> ModuleType:
     path.write_text(text, encoding="utf-8")
+    return import_file(path)
+
+
+def import_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -239,9 +243,10 @@ def test_every_operation_compiles(tmp_path: Path, mode: str) -> None:
 
 
 def test_code_is_cached_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = compiled.source(LIF)
+    path = tmp_path / "cached.py"
+    path.write_text(compiled.source(LIF), encoding="utf-8")
     for hits in (0, 1):
-        module = import_text(tmp_path / "cached.py", text)
+        module = import_file(path)
         assert differing_words(module.update_software) == 0
         assert sum(module.update_software.stats.cache_hits.values()) == hits
 
