@@ -94,6 +94,14 @@ def test_resuming_differently_is_refused(
 # Interruption
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C interrupt, which a background job of a script is started to ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def press(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Return a function that has Ctrl-C pressed after some steps."""
