@@ -99,7 +99,8 @@ def _add_input(
     nest: Any, population: Population, nodes: Any, dt_ms: float, timeline: _Timeline
 ) -> None:
     def whole_steps(time_ms: float) -> int:
-        return math.floor(time_ms / dt_ms + 1e-6)
+        # A change between two steps takes effect in the later one.
+        return math.ceil(time_ms / dt_ms - 1e-6)
 
     for time_ms, current in population.dc.changes:
         timeline.add(whole_steps(time_ms), nodes, {"I_e": current})

@@ -112,7 +112,8 @@ def test_run_network_builds_every_rule_and_input() -> None:
 def test_inputs_change_in_the_step_that_begins_at_their_time() -> None:
     # A rate of 100 spikes per step, each of which is enough; currents are gone a step later.
     neuron = LifNeuron(t_ref_ms=0.0, tau_syn_ex_ms=0.01)
-    changes = ((0.3, 1e6), (1.0, 0.0), (4.0, 1e6), (4.1, 0.0))
+    # Times between two steps count from the later one.
+    changes = ((0.3, 1e6), (1.0, 0.0), (4.0, 1e6), (4.05, 0.0), (5.05, 1e6), (5.2, 0.0))
     poisson = PoissonInput(rate_hz=0.0, weight_pA=1e6, changes=changes)
     populations = (
         Population(name="P", size=4, neuron=neuron, poisson=poisson),
@@ -121,7 +122,7 @@ def test_inputs_change_in_the_step_that_begins_at_their_time() -> None:
     network = Network(name="steps", populations=populations)
     run = nest.run_network(network, time_ms=6.0, seed=3, threads=1)
     # A direct current acts in its step; spikes enter the current, and V a step later.
-    steps = [*range(4, 11), 41]
+    steps = [*range(4, 11), 41, 52]
     trains = [run.step[run.source == k].tolist() for k in range(network.size)]
     assert trains == 4 * [[step + 1 for step in steps]] + [steps]
 
