@@ -98,11 +98,16 @@ def network(
     *projections: Projection,
     populations: tuple[Population, ...] | None = None,
     edges: EdgeList | None = None,
+    dt_ms: float = 0.1,
 ) -> Network:
     """Return a network of E and I (or `populations`) with these projections."""
     usual = (population("E", E_SIZE), population("I", I_SIZE))
     return Network(
-        name="small", populations=populations or usual, projections=projections, edges=edges
+        name="small",
+        populations=populations or usual,
+        projections=projections,
+        edges=edges,
+        dt_ms=dt_ms,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -339,6 +340,56 @@ def test_runs_are_independent_of_how_they_are_cut(tmp_path: Path) -> None:
     simulator = FastSimulator(image, record=record_of(image), threads=3)
     parts = [simulator.run(steps) for steps in (0, 1, 0, 20, STEPS - 21)]
     assert difference(wanted, (join(parts), simulator.state())) is None
+
+
+@pytest.mark.parametrize("dt_ms", [0.05, 0.2])
+def test_steps_of_other_lengths(tmp_path: Path, dt_ms: float) -> None:
+    neuron = LifNeuron(t_ref_ms=0.4)
+    network = networks.network(
+        networks.projection("E", "E", networks.RULES["fixed_outdegree"]),
+        networks.projection("E", "I", FixedIndegree(indegree=6)),
+        networks.projection("I", "E", FixedTotalNumber(count=150)),
+        populations=tuple(
+            networks.population(name, size, neuron=neuron)
+            for name, size in (("E", networks.E_SIZE), ("I", networks.I_SIZE))
+        ),
+        dt_ms=dt_ms,
+    )
+    image = networks.image(network, tmp_path / "image")
+    check_lively(check_all(image, tmp_path, steps=round(8.0 / dt_ms)), image)
+
+
+@pytest.mark.parametrize("simulator", [PlainSimulator, FastSimulator])
+@pytest.mark.parametrize("dt_ms", [0.05, 0.1, 0.2])
+def test_spike_times_do_not_depend_on_the_step(
+    tmp_path: Path, dt_ms: float, simulator: type[PlainSimulator | FastSimulator]
+) -> None:
+    # A neuron under a direct current excites another one.
+    zero = Constant(value=0.0)
+    rest: dict[str, Any] = {
+        "neuron": LifNeuron(t_ref_ms=0.4),
+        "V_init_mV": Constant(value=-65.0),
+        "I_ex_init_pA": zero,
+        "I_in_init_pA": zero,
+        "poisson": None,
+    }
+    network = networks.network(
+        networks.projection("E", "I", AllToAll(), delay=Constant(value=1.0)),
+        populations=(
+            networks.population("E", 1, dc=DcInput(current_pA=1000.0), **rest),
+            networks.population("I", 1, **rest),
+        ),
+        dt_ms=dt_ms,
+    )
+    image = networks.image(network, tmp_path / "image")
+    recording = simulator(image, record=[1]).run(round(18.0 / dt_ms))
+    # V = 40 mV (1 - exp(-t / 10 ms)) reaches 15 mV at 4.70 ms, and again as long after t_ref.
+    first = math.ceil(10.0 * math.log(40.0 / 25.0) / dt_ms) * dt_ms
+    spikes = [first + k * (first + 0.4) for k in range(3)]
+    assert recording.source.tolist() == [0, 0, 0]
+    assert (recording.step * dt_ms).tolist() == pytest.approx(spikes)
+    arrivals = np.flatnonzero(recording.traces[:, -2, 0]) + 1
+    assert (arrivals * dt_ms).tolist() == pytest.approx([time + 1.0 for time in spikes])
 
 
 # Negative controls: one planted bit must be found, and its place named.

@@ -168,6 +168,20 @@ def test_weights_that_are_refused(target: Distribution, rule: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_weights_beyond_the_largest_are_at_most_one_in_a_million(sign: float) -> None:
+    limit = 32767.5 * GRID
+    for beyond, allowed in ((0.9e-6, True), (1.1e-6, False)):
+        far = limit / (1.0 - beyond)
+        target = Uniform(low=0.0, high=far) if sign > 0 else Uniform(low=-far, high=0.0)
+        assert abs(target.cdf(np.array([sign * limit]))[0] - (sign > 0)) == pytest.approx(beyond)
+        if allowed:
+            assert np.abs(weight_pmf(target, GRID)[0]).max() <= 32767
+            continue
+        with pytest.raises(InvalidInputError, match="exceeds 32767 units"):
+            weight_pmf(target, GRID)
+
+
 def test_equal_spacing_and_quantiles_are_worse() -> None:
     """The spacing of the outcomes is a choice; this is the reason for it."""
     target = Normal(mu=87.8085, sigma=8.78085, minimum=0.0)
@@ -265,6 +279,24 @@ def test_delays_that_are_refused(target: Distribution, slots: int, rule: str) ->
     assert str(error.value).startswith("projection E->I.delay_ms = ")
 
 
+@pytest.mark.parametrize("slots", [16, 64])
+@pytest.mark.parametrize("dt_ms", [0.1, 0.2])
+def test_delays_out_of_range_are_at_most_one_in_a_million(dt_ms: float, slots: int) -> None:
+    low, high = 0.5 * dt_ms, (slots + 0.5) * dt_ms
+    for outside, allowed in ((0.9e-6, True), (1.1e-6, False)):
+        further = (high - low) * outside / (1.0 - outside)
+        for target in (
+            Uniform(low=low, high=high + further),
+            Uniform(low=low - further, high=high),
+            Uniform(low=low - 0.5 * further, high=high + 0.5 * further),
+        ):
+            if allowed:
+                assert delay_pmf(target, dt_ms, slots)[0].tolist() == list(range(1, slots + 1))
+                continue
+            with pytest.raises(InvalidInputError, match=r"1\.1e-06 of the probability does not"):
+                delay_pmf(target, dt_ms, slots)
+
+
 # --- external input -------------------------------------------------------------------------------
 
 
@@ -286,6 +318,14 @@ def test_poisson_tail_is_folded_with_its_mean() -> None:
     dropped = stats.poisson.pmf(np.arange(32), mean)
     assert abs(_moments(values, p)[0] - mean) < 2e-9
     assert abs(float(np.arange(32) @ dropped) - mean) > 4e-9
+
+
+def test_poisson_tail_is_at_most_one_in_a_billion() -> None:
+    # The mean at which P(X > 31) = 1e-9, from the tail of the gamma distribution.
+    mean = float(stats.gamma.ppf(1e-9, 32))
+    assert poisson_pmf(0.999 * mean)[0].max() == 31
+    with pytest.raises(InvalidInputError, match="exceed 31 with probability 1e-09"):
+        poisson_pmf(1.001 * mean)
 
 
 @pytest.mark.parametrize(
