@@ -114,7 +114,7 @@ def raster(
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(row, 0)
     axes.set_xlim(-span * window.dt_ms, 0)
-    axes.set_xlabel(f"time before the end of the run (ms); {_shown(share, populations)}")
+    axes.set_xlabel(f"time relative to the end of the run (ms); {_shown(share, populations)}")
     _tidy(axes)
     return figure
 

@@ -114,7 +114,7 @@ def test_raster_shows_the_first_neurons_of_each_population():
 )
 def test_raster_says_which_neurons_it_shows(populations, words):
     label = drawn_raster([], [], populations, SECOND).axes[0].get_xlabel()
-    assert label == f"time before the end of the run (ms); {words}"
+    assert label == f"time relative to the end of the run (ms); {words}"
 
 
 # Statistics
