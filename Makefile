@@ -17,6 +17,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-inp
 unexport PYTHONPATH PYTHONHOME
 export PYTHONNOUSERSITE := 1
 export MPLBACKEND := Agg
+export CSNN_CACHE := $(CURDIR)/$(VENV)/cache/rtl
 export MPLCONFIGDIR := $(CURDIR)/$(VENV)/cache/matplotlib
 ifeq ($(strip $(HOME)),)
 export PIP_NO_CACHE_DIR := 1
@@ -79,6 +80,6 @@ $(BASE): pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python
-	@echo "installing csnn with test tools and NEST into $(VENV)" >&2
-	@$(PIP) -e '.[nest,dev]'
+	@echo "installing csnn with test tools, NEST and RTL tools into $(VENV)" >&2
+	@$(PIP) -e '.[nest,rtl,dev]'
 	@touch $@

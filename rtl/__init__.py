@@ -1,0 +1,1 @@
+"""The machine in Amaranth: components that equal the reference simulator bit for bit."""

@@ -1,0 +1,1 @@
+"""Binary32 units: round to nearest even, subnormals flushed, one NaN; see `csnn.binary32`."""

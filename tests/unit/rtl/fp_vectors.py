@@ -1,0 +1,77 @@
+"""Operands for binary32 units: random words, and those where units tend to be wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+U32 = npt.NDArray[np.uint32]
+SIGN = np.uint32(0x80000000)
+_CORNERS = np.array(
+    [
+        *(0, 1, 2, 0x3FFFFF, 0x400000, 0x7FFFFE, 0x7FFFFF),  # zero and subnormals
+        *(0x800000, 0x800001, 0x800002, 0xFFFFFF, 0x1000000, 0x1000001),  # smallest normal numbers
+        *(0x0C000000, 0x0C000001, 0x33800000, 0x33800001, 0x34000000),  # around 2^-103, 2^-24
+        *(0x3F7FFFFE, 0x3F7FFFFF, 0x3F800000, 0x3F800001, 0x3F800002, 0x3FFFFFFF),  # around one
+        *(0x40000000, 0x40400000, 0x4B000000, 0x4B7FFFFF, 0x4B800000, 0x4B800001),  # around 2^24
+        *(0x5F000000, 0x5F7FFFFF, 0x7E7FFFFF, 0x7E800000, 0x7F000000),
+        *(0x7F7FFFFE, 0x7F7FFFFF, 0x7F800000),  # largest numbers and infinity
+        *(0x7F800001, 0x7FBFFFFF, 0x7FC00000, 0x7FC00001, 0x7FFFFFFF),  # NaNs
+    ],
+    dtype=np.uint32,
+)
+CORNERS = np.concatenate([_CORNERS, _CORNERS | SIGN])
+
+
+def corner_pairs() -> tuple[U32, U32]:
+    """Return every corner with every corner."""
+    a, b = np.meshgrid(CORNERS, CORNERS)
+    return a.ravel(), b.ravel()
+
+
+def pairs(n: int, rng: np.random.Generator) -> tuple[U32, U32]:
+    """Return `n` pairs of every kind in turn, in random order of kinds.
+
+    Random words; corners with random words; almost opposite numbers; numbers of near exponents;
+    factors whose product lies near 2^-126 or near the overflow; few significant bits (ties);
+    factors whose product lies less than two ulp below one of these limits.
+    """
+    a, b = (rng.integers(0, 2**32, n, dtype=np.uint32) for _ in range(2))
+    kind = rng.integers(0, 9, n)
+    corner = rng.choice(CORNERS, n)
+    b = np.where(kind == 1, corner, b)
+    a = np.where(kind == 2, corner, a)
+    # Differences of every magnitude, so that every number of leading bits cancels.
+    nudge = (rng.integers(-(2**23), 2**23, n) >> rng.integers(0, 24, n)).astype(np.int32)
+    nudge = nudge.view(np.uint32)
+    b = np.where(kind == 3, (a ^ SIGN) + nudge, b)
+    b = np.where(kind == 4, _with_exponent(b, _exponent(a) + rng.integers(-33, 34, n)), b)
+    # The exponent of a product is about the sum of the fields less 127.
+    b = np.where(kind == 5, _with_exponent(b, 127 - _exponent(a) + rng.integers(-2, 3, n)), b)
+    b = np.where(kind == 6, _with_exponent(b, 381 - _exponent(a) + rng.integers(-2, 3, n)), b)
+    few = np.uint32(0xFFFFFFFF) << rng.integers(8, 24, n).astype(np.uint32)
+    a, b = np.where(kind == 7, a & few, a), np.where(kind == 7, b & few, b)
+    # Significands whose product is the largest below 2^47, that is below the next exponent.
+    significand = (a & np.uint32(0x7FFFFF)).astype(np.int64) + 2**23
+    other = np.minimum((2**47 - 1) // significand, 2**24 - 1).astype(np.uint32)
+    limit = rng.choice([127, 381], n)
+    below = _with_exponent(other & np.uint32(0x7FFFFF), limit - _exponent(a))
+    return a, np.where(kind == 8, below | b & SIGN, b)
+
+
+def _exponent(words: U32) -> npt.NDArray[np.int64]:
+    return (words >> np.uint32(23) & np.uint32(255)).astype(np.int64)
+
+
+def _with_exponent(words: U32, exponent: npt.NDArray[np.int64]) -> U32:
+    field = np.clip(exponent, 0, 255).astype(np.uint32) << np.uint32(23)
+    return words & np.uint32(0x807FFFFF) | field
+
+
+def integers(n: int, rng: np.random.Generator) -> U32:
+    """Return int32 words of all magnitudes, with ties and corners."""
+    words = rng.integers(0, 2**32, n, dtype=np.uint32)
+    small = (words.view(np.int32) >> rng.integers(0, 31, n).astype(np.int32)).view(np.uint32)
+    few = words & np.uint32(0xFFFFFFFF) << rng.integers(0, 12, n).astype(np.uint32)
+    edges = (2 ** rng.integers(0, 31, n) + rng.integers(-3, 4, n)).astype(np.int32).view(np.uint32)
+    return np.choose(rng.integers(0, 4, n), [words, small, few, edges]).astype(np.uint32)
