@@ -48,6 +48,10 @@ class Pipeline:
         self._done = 0
         self._level = 0
 
+    def now(self, value: ValueLike, name: str) -> Value:
+        """Name a value that this step uses more than once, so that it is built once."""
+        return self.get(self.put(value, name))
+
     def put(self, value: ValueLike, name: str) -> Staged:
         """Give a value of the present step a name and keep it for this and later steps."""
         value = Value.cast(value)

@@ -66,6 +66,10 @@ class Verilated:
     ----------
     component : Component
         With ports of at most 64 bits.
+    change : callable, optional
+        Changes the Verilog before it is compiled.
+    added : tuple of str
+        Inputs that the change adds.
 
     Raises
     ------
@@ -73,12 +77,18 @@ class Verilated:
         If Verilator or the C++ compiler is not there, or fails.
     """
 
-    def __init__(self, component: Component) -> None:
+    def __init__(
+        self,
+        component: Component,
+        *,
+        change: Callable[[str], str] = lambda verilog: verilog,
+        added: tuple[str, ...] = (),
+    ) -> None:
         ports = dict(component.signature.members)
-        self.inputs = [name for name, member in ports.items() if member.flow is In]
+        self.inputs = [name for name, member in ports.items() if member.flow is In] + [*added]
         self.outputs = [name for name, member in ports.items() if member.flow is not In]
-        self.widths = {name: len(getattr(component, name)) for name in ports}
-        self._library = ctypes.CDLL(str(_library(to_verilog(component), self._harness())))
+        verilog = change(to_verilog(component))
+        self._library = ctypes.CDLL(str(_library(verilog, self._harness())))
         self._library.create.restype = ctypes.c_void_p
         self._top = ctypes.c_void_p(self._library.create())
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from csnn.prng import EXT_SHIFTS, ROW_SHIFTS
 
 
-def next_word(first: Value, last: Value, shifts: tuple[int, int, int]) -> Value:
+def next_word(m: Module, first: Value, last: Value, shifts: tuple[int, int, int]) -> Value:
     """Return the word that follows in a recurrence whose state begins and ends with these.
 
     Each bit is the sum mod 2 of at most six bits of the state: one look-up table.
     """
     a, b, c = shifts
-    t = first ^ (first << a)[:32]
+    t = Signal(32)
+    m.d.comb += t.eq(first ^ Cat(Const(0, a), first[: 32 - a]))
     return last ^ (last >> c) ^ t ^ (t >> b)
 
 
@@ -61,8 +62,8 @@ class RowGenerator(wiring.Component):
         x, y = Signal(32), Signal(32)
         new_x, new_y = Signal(32), Signal(32)
         m.d.comb += [
-            new_x.eq(next_word(x, y, ROW_SHIFTS)),
-            new_y.eq(next_word(y, new_x, ROW_SHIFTS)),
+            new_x.eq(next_word(m, x, y, ROW_SHIFTS)),
+            new_y.eq(next_word(m, y, new_x, ROW_SHIFTS)),
             self.a.eq(new_x + y),
             self.b.eq(new_y + new_x),
         ]
@@ -115,7 +116,7 @@ class ExtGenerator(wiring.Component):
         m = Module()
         words = [Signal(32, name=f"word_{i}") for i in range(4)]
         m.d.comb += [
-            self.value.eq(next_word(words[0], words[3], EXT_SHIFTS)),
+            self.value.eq(next_word(m, words[0], words[3], EXT_SHIFTS)),
             self.state.eq(words[0]),
         ]
         with m.If(self.load | self.draw):

@@ -54,9 +54,9 @@ class Adder(wiring.Component):
         """Build the datapath: order, align, add, count, normalise, round, pack."""
         m = Module()
         p = Pipeline(m, steps=10, latency=self.config.latency)
-        a, b = Operand(self.a), Operand(self.b)
-        b_sign = b.sign ^ int(self.config.subtract)
-        unlike = a.sign ^ b_sign
+        a, b = Operand(m, self.a), Operand(m, self.b)
+        b_sign = p.now(b.sign ^ int(self.config.subtract), "b_sign")
+        unlike = p.now(a.sign ^ b_sign, "unlike")
         minus = p.put(unlike, "minus")
         swap = p.put(self.b[:31] > self.a[:31], "swap")
         a_sign, b_sign = p.put(a.sign, "a_sign"), p.put(b_sign, "b_sign")
@@ -79,12 +79,13 @@ class Adder(wiring.Component):
         p.step()
 
         far = p.get(distance)
-        shifted = shift_right_sticky(Cat(Const(0, 3), p.get(small)), far, (16, 8))
-        coarse = p.put(Mux(far[5:8].any(), p.get(small).any(), shifted), "coarse")
+        shifted = shift_right_sticky(m, Cat(Const(0, 3), p.get(small)), far, (16, 8))
+        # Beyond that no bit of the smaller operand can change the rounded sum.
+        coarse = p.put(Mux(far[5:8].any(), 0, shifted), "coarse")
         fine_distance = p.put(far[:3], "fine")
         p.step()
 
-        fine = shift_right_sticky(p.get(coarse), p.get(fine_distance), (4, 2, 1))
+        fine = shift_right_sticky(m, p.get(coarse), p.get(fine_distance), (4, 2, 1))
         aligned = p.put(fine, "aligned")
         p.step()
 
@@ -93,13 +94,13 @@ class Adder(wiring.Component):
         total = p.put((wide + second + p.get(minus))[: _WIDTH + 1], "total")
         p.step()
 
-        zeros = p.put(leading_zeros(p.get(total)), "zeros")
+        zeros = p.put(leading_zeros(m, p.get(total)), "zeros")
         p.step()
 
-        coarse_left = p.put(shift_left(p.get(total), p.get(zeros), (16, 8)), "left")
+        coarse_left = p.put(shift_left(m, p.get(total), p.get(zeros), (16, 8)), "left")
         p.step()
 
-        left = p.put(shift_left(p.get(coarse_left), p.get(zeros), (4, 2, 1)), "normal")
+        left = p.put(shift_left(m, p.get(coarse_left), p.get(zeros), (4, 2, 1)), "normal")
         # One place to the right of the leading one of the larger operand is the carry's place.
         grown = p.put(p.get(exponent) + 1 - p.get(zeros), "grown")
         empty = p.put(~p.get(total).any(), "empty")
@@ -111,7 +112,7 @@ class Adder(wiring.Component):
         p.step()
 
         value = p.get(rounded)
-        final = p.get(grown) + value[24]
+        final = p.now(p.get(grown) + value[24], "final")
         normal = Cat(value[:23], final[:8], p.get(sign))
         finite = Mux(final >= EXPONENT_MAX, infinity(p.get(sign)), normal)
         finite = Mux(final < 1, zero(p.get(sign)), finite)

@@ -50,7 +50,7 @@ class Comparator(wiring.Component):
         """Compare the words as integers in an order that is that of the numbers."""
         m = Module()
         p = Pipeline(m, steps=2, latency=self.config.latency)
-        a, b = Operand(self.a), Operand(self.b)
+        a, b = Operand(m, self.a), Operand(m, self.b)
         less = p.put(_ordered(a, self.a) < _ordered(b, self.b), "less")
         nan = p.put(a.is_nan | b.is_nan, "nan")
         p.step()

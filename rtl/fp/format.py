@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Value, ValueLike
+from amaranth.hdl import Cat, Const, Module, Signal, Value, ValueLike
 
 BIAS = 127
 CANONICAL_NAN = 0x7FC00000
@@ -16,20 +16,27 @@ class Operand:
     ----------
     sign, exponent, significand : Value
         1, 8 and 24 bits; a subnormal has the significand 0, others their leading one.
-    is_zero, is_inf, is_nan : Value
-        1 bit each.
+    is_zero, is_inf, is_nan : Signal
+        1 bit each; subnormals are zeros.
     """
 
-    def __init__(self, word: ValueLike) -> None:
+    def __init__(self, m: Module, word: ValueLike) -> None:
         word = Value.cast(word)
         fraction = word[:23]
         self.sign = word[31]
         self.exponent = word[23:31]
-        self.is_zero = self.exponent == 0
+        self.is_zero, self.is_inf, self.is_nan = (
+            Signal(name=f"is_{kind}") for kind in ("zero", "inf", "nan")
+        )
+        special, whole = Signal(), Signal()
+        m.d.comb += [
+            self.is_zero.eq(self.exponent == 0),
+            special.eq(self.exponent == EXPONENT_MAX),
+            whole.eq(fraction == 0),
+            self.is_inf.eq(special & whole),
+            self.is_nan.eq(special & ~whole),
+        ]
         self.significand = Cat(fraction, Const(1, 1)) & (~self.is_zero).replicate(24)
-        special = self.exponent == EXPONENT_MAX
-        self.is_inf = special & (fraction == 0)
-        self.is_nan = special & (fraction != 0)
 
 
 def infinity(sign: ValueLike) -> Value:

@@ -54,11 +54,11 @@ class FromInt(wiring.Component):
         magnitude = p.put(((self.a ^ self.a[31].replicate(32)) + self.a[31])[:32], "magnitude")
         p.step()
 
-        zeros = p.put(leading_zeros(p.get(magnitude)), "zeros")
+        zeros = p.put(leading_zeros(m, p.get(magnitude)), "zeros")
         empty = p.put(~p.get(magnitude).any(), "empty")
         p.step()
 
-        left = p.put(shift_left(p.get(magnitude), p.get(zeros), (16, 8, 4, 2, 1)), "left")
+        left = p.put(shift_left(m, p.get(magnitude), p.get(zeros), (16, 8, 4, 2, 1)), "left")
         p.step()
 
         bits = p.get(left)

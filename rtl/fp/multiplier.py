@@ -53,12 +53,12 @@ class Multiplier(wiring.Component):
         """Build the datapath: unpack, multiply in two parts, add, round, pack."""
         m = Module()
         p = Pipeline(m, steps=5, latency=self.config.latency)
-        a, b = Operand(self.a), Operand(self.b)
+        a, b = Operand(m, self.a), Operand(m, self.b)
         sign = p.put(a.sign ^ b.sign, "sign")
         exponent = p.put(a.exponent + b.exponent, "exponent")
-        is_zero = a.is_zero | b.is_zero
-        nan = p.put(a.is_nan | b.is_nan | ((a.is_inf | b.is_inf) & is_zero), "nan")
+        is_zero = p.now(a.is_zero | b.is_zero, "is_zero")
         inf = p.put(a.is_inf | b.is_inf, "inf")
+        nan = p.put(a.is_nan | b.is_nan | (p.get(inf) & is_zero), "nan")
         none = p.put(is_zero, "none")
         wide, narrow = p.put(a.significand, "wide"), p.put(b.significand, "narrow")
         p.step()
@@ -67,7 +67,8 @@ class Multiplier(wiring.Component):
         high = p.put(p.get(wide) * p.get(narrow)[_PART:], "high")
         p.step()
 
-        product = p.put((p.get(low) + (p.get(high) << _PART))[:48], "product")
+        upper = (p.get(low)[_PART:] + p.get(high))[: 48 - _PART]
+        product = p.put(Cat(p.get(low)[:_PART], upper), "product")
         p.step()
 
         # The product of two numbers in [1, 2) has its leading one at bit 47 or 46.
@@ -82,7 +83,7 @@ class Multiplier(wiring.Component):
         p.step()
 
         value = p.get(rounded)
-        final = p.get(grown) + value[24]
+        final = p.now(p.get(grown) + value[24], "final")
         over = final >= EXPONENT_MAX + BIAS
         tiny = final <= BIAS
         # A carry leaves a fraction of zero.

@@ -34,10 +34,11 @@ def pairs(n: int, rng: np.random.Generator) -> tuple[U32, U32]:
 
     Random words; corners with random words; almost opposite numbers; numbers of near exponents;
     factors whose product lies near 2^-126 or near the overflow; few significant bits (ties);
-    factors whose product lies less than two ulp below one of these limits.
+    factors whose product lies less than two ulp below a power of two, often one of these limits;
+    sums that rounding carries over such a power.
     """
     a, b = (rng.integers(0, 2**32, n, dtype=np.uint32) for _ in range(2))
-    kind = rng.integers(0, 9, n)
+    kind = rng.integers(0, 10, n)
     corner = rng.choice(CORNERS, n)
     b = np.where(kind == 1, corner, b)
     a = np.where(kind == 2, corner, a)
@@ -54,9 +55,12 @@ def pairs(n: int, rng: np.random.Generator) -> tuple[U32, U32]:
     # Significands whose product is the largest below 2^47, that is below the next exponent.
     significand = (a & np.uint32(0x7FFFFF)).astype(np.int64) + 2**23
     other = np.minimum((2**47 - 1) // significand, 2**24 - 1).astype(np.uint32)
-    limit = rng.choice([127, 381], n)
+    limit = np.where(rng.random(n) < 0.5, rng.choice([127, 381], n), rng.integers(100, 400, n))
     below = _with_exponent(other & np.uint32(0x7FFFFF), limit - _exponent(a))
-    return a, np.where(kind == 8, below | b & SIGN, b)
+    b = np.where(kind == 8, below | b & SIGN, b)
+    # A significand of ones and an addend of about half an ulp.
+    half = _with_exponent(b, _exponent(a) - rng.integers(22, 27, n)) ^ (a ^ b) & SIGN
+    return np.where(kind == 9, a | np.uint32(0x7FFFFF), a), np.where(kind == 9, half, b)
 
 
 def _exponent(words: U32) -> npt.NDArray[np.int64]:

@@ -1,0 +1,144 @@
+"""Automatic mutants of Verilog: operators, constants, conditions and enables.
+
+All mutants of a design are built at once; the input `mutant` of the top module chooses one, 0 none.
+The text is what Yosys writes for Amaranth: one operator per assignment, registers apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+_OPERATORS = {
+    "+": ("-", "|"),
+    "-": ("+",),
+    "*": ("+",),
+    "&": ("|", "^"),
+    "|": ("&", "^"),
+    "^": ("|", "&"),
+    "==": ("!=",),
+    "!=": ("==",),
+    "<": ("<=", ">="),
+    "<=": ("<", ">"),
+    ">": (">=", "<="),
+    ">=": (">", "<"),
+}
+_REDUCTIONS = {"|": ("&",), "&": ("|",), "~": ("",), "!": ("|",)}
+_ASSIGN = re.compile(r"^  assign (?P<left>.+?) = (?P<right>.+);$")
+_BINARY = re.compile(r"^(?P<a>.+?) (?P<op>==|!=|<=|>=|[-+*&|^<>])  ?(?P<b>.+)$")
+_UNARY = re.compile(r"^(?P<op>[|&~!]) (?P<a>.+)$")
+_CHOICE = re.compile(r"^(?P<condition>.+?) \? (?P<yes>.+) : (?P<no>.+)$")
+_CONSTANT = re.compile(r"(?P<width>\d+)'(?P<base>[hd])(?P<digits>[0-9a-f]+)")
+_IF = re.compile(r"^ +if \((?P<condition>.+)\)(?P<rest>( begin)?)$")
+_REGISTER = re.compile(r"^    (?P<left>\S+ ?(\[.+\])?) <= (?P<right>.+);$")
+_PART = re.compile(r"\[(?P<high>\d+):(?P<low>\d+)\]")
+_JOINED = re.compile(r"\{ (?P<first>[^{},]+), (?P<second>[^{},]+) \}")
+MUTANT = "top.mutant"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: the line of the text, the expression in it, and what stands in its place."""
+
+    line: int
+    place: str
+    before: str
+    after: str
+
+    @property
+    def key(self) -> str:
+        """The change without the numbers that Yosys gives to nameless wires."""
+        text = f"{self.place}: {self.before} => {self.after}".replace("\\", "")
+        return " ".join(re.sub(r"\$\d+", "$", text).split()).replace(" :", ":")
+
+
+def mutate(verilog: str, count: int, seed: int = 1) -> tuple[str, list[Mutant]]:
+    """Return the text with up to `count` mutants, chosen at random, and what they are.
+
+    Mutant k, from 1, is in force while the input `mutant` is k.
+    """
+    lines = verilog.splitlines()
+    found = [
+        mutant
+        for number in range(len(lines))
+        if _is_used(lines, number)
+        for mutant in _mutants(lines, number)
+    ]
+    rng = np.random.default_rng(seed)
+    chosen = sorted(rng.permutation(len(found))[:count].tolist())
+    mutants = [found[place] for place in chosen]
+    for k, mutant in enumerate(mutants, 1):
+        lines[mutant.line] = _with(lines[mutant.line], mutant, k)
+    text = "\n".join(lines) + "\n"
+    return re.sub(
+        r"module top\((.*)\);", r"module top(\1, mutant);\n  input [15:0] mutant;", text
+    ), mutants
+
+
+def _is_used(lines: list[str], number: int) -> bool:
+    """Return whether a line is more than an alias that nothing reads."""
+    assign = _ASSIGN.match(lines[number])
+    if not assign or assign["left"].startswith("{"):
+        return True
+    name = re.escape(assign["left"].split("[")[0].strip())
+    uses = re.compile(rf"(?<![\w$\\]){name}(?![\w$])")
+    declared = re.compile(rf"^  (wire|reg) .*{name} *(= .*)?;$")
+    return any(
+        uses.search(line) and not declared.match(line)
+        for place, line in enumerate(lines)
+        if place != number
+    )
+
+
+def _with(line: str, mutant: Mutant, k: int) -> str:
+    """Return a line, perhaps mutated already, with one more mutant."""
+    # The original expression is the last: earlier mutants stand before it.
+    head, _, tail = line.rpartition(mutant.before)
+    return f"{head}({MUTANT} == {k} ? {mutant.after} : {mutant.before}){tail}"
+
+
+def _mutants(lines: list[str], number: int) -> Iterator[Mutant]:
+    line = lines[number]
+    assign, register, condition = (kind.match(line) for kind in (_ASSIGN, _REGISTER, _IF))
+    if assign:
+        for changed in _expressions(assign["right"]):
+            yield Mutant(number, assign["left"].strip(), assign["right"], changed)
+    elif register:
+        left, right = register["left"].strip(), register["right"]
+        # A register that keeps its value, and one that takes the wrong one.
+        for changed in (left, f"~({right})", *_expressions(right)):
+            yield Mutant(number, f"{left} <=", right, changed)
+    elif condition and condition["condition"] != "rst" and "dump_module" not in line:
+        for changed in (f"!({condition['condition']})", "1'h1", "1'h0"):
+            yield Mutant(number, "if", condition["condition"], changed)
+
+
+def _expressions(text: str) -> Iterator[str]:
+    """Yield what may stand in place of an expression."""
+    choice, unary, binary = _CHOICE.match(text), _UNARY.match(text), _BINARY.match(text)
+    if choice:
+        yield f"{choice['condition']} ? {choice['no']} : {choice['yes']}"
+        yield choice["yes"]
+        yield choice["no"]
+    elif unary:
+        for other in _REDUCTIONS[unary["op"]]:
+            yield f"{other} {unary['a']}"
+    elif binary and "{" not in binary["a"]:
+        for other in _OPERATORS[binary["op"]]:
+            yield f"{binary['a']} {other} {binary['b']}"
+    for constant in _CONSTANT.finditer(text):
+        base = 16 if constant["base"] == "h" else 10
+        value = int(constant["digits"], base) ^ 1 << int(constant["width"]) // 2
+        changed = f"{constant['width']}'d{value}"
+        yield text[: constant.start()] + changed + text[constant.end() :]
+    for part in _PART.finditer(text):
+        high, low = int(part["high"]), int(part["low"])
+        if low > 0:
+            changed = f"[{high - 1}:{low - 1}]"
+            yield text[: part.start()] + changed + text[part.end() :]
+    for joined in _JOINED.finditer(text):
+        changed = f"{{ {joined['second']}, {joined['first']} }}"
+        yield text[: joined.start()] + changed + text[joined.end() :]
