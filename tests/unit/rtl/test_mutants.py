@@ -52,7 +52,7 @@ EQUIVALENT = {
     "$: product_2_q[47] ? product_2_q[22:0]: { 1'h0, product_2_q[21:0] } => product_2_q[47] ? "
     "product_2_q[22:0]: { product_2_q[21:0], 1'h0 }": "asked only whether any bit is set",
     "swap_0: b[30:0] > a[30:0] => b[30:0] >= a[30:0]": "of equal magnitudes either may be first",
-    "$: | { small_1_q[13:0], 3'h0 } => | { 3'h0, small_1_q[13:0] }": "asked only whether any is set",
+    "$: | { small_1_q[13:0], 3'h0 } => | { 3'h0, small_1_q[13:0] }": "whether any is set",
     "nan_0: $ | $ => $ ^ $": "the two causes exclude each other",
 }
 
