@@ -33,7 +33,6 @@ U32 = npt.NDArray[np.uint32]
 PACKET_BITS = 96
 TARGET_BITS = 32
 PAYLOAD_BITS = 64
-HASH_STEP_MULTIPLIER = 0x9E3779B1
 _M32 = 0xFFFFFFFF
 
 
@@ -140,7 +139,8 @@ def spike_hash(source: U32, step: int) -> U32:
     """Return the hash of spikes, whose sum mod 2^32 goes with the counts.
 
     For a given step it is a bijection of the source: one altered source always changes the sum.
-    Additions and exclusive-ors alternate, so that no simple set of alterations cancels.
+    Additions and exclusive-ors alternate, so that no simple set of alterations cancels. The step
+    enters with its bits reversed, apart from those of the source and free in hardware.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def spike_hash(source: U32, step: int) -> U32:
     step : int
         Step of the spikes.
     """
-    h = np.asarray(source, dtype=np.uint32) ^ np.uint32(step * HASH_STEP_MULTIPLIER & _M32)
+    h = np.asarray(source, dtype=np.uint32) ^ np.uint32(int(f"{step & _M32:032b}"[::-1], 2))
     h = h + (h << np.uint32(10))
     h ^= h >> np.uint32(6)
     h = h + (h << np.uint32(3))

@@ -48,7 +48,7 @@ def test_packets_that_do_not_fit_are_refused(values: dict[str, int], message: st
         decode(7 << 24)
 
 
-VECTORS = [0x4F26C372, 0x5D75600F, 0x4D85C8DF]
+VECTORS = [0xB2124000, 0xC460E49D, 0x05FA9450]
 
 
 def test_published_hashes() -> None:
