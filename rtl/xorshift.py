@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from csnn.prng import EXT_SHIFTS, ROW_SHIFTS
+from rtl.memory_access import MemoryAccess
 
 
 def next_word(m: Module, first: Value, last: Value, shifts: tuple[int, int, int]) -> Value:
@@ -80,22 +81,19 @@ class ExtGenerator(wiring.Component):
 
     Ports
     -----
-    load : 1 bit, in
-        Shifts `word` in as the last word of the state: four of them make a state, word 0 first.
-    word : 32 bits, in
     draw : 1 bit, in
         Draw and go on.
     value : 32 bits, out
         The word of the draw, valid while `draw` is asserted.
-    state : 32 bits, out
-        Word 0 of the state: four loads also read the state out.
+    access : MemoryAccess
+        The four words of the state.
 
     Latency
         None.
     Throughput
         One draw per cycle.
     Backpressure
-        A cycle without `draw` and `load` changes nothing.
+        A cycle without `draw` changes nothing.
     Reference
         `csnn.prng.ext_draw`; Heittmann et al. (2022), Figure 4A.
     """
@@ -103,11 +101,9 @@ class ExtGenerator(wiring.Component):
     def __init__(self) -> None:
         super().__init__(
             {
-                "load": In(1),
-                "word": In(32),
                 "draw": In(1),
                 "value": Out(32),
-                "state": Out(32),
+                "access": In(MemoryAccess(2)),
             }
         )
 
@@ -115,13 +111,16 @@ class ExtGenerator(wiring.Component):
         """One step of the recurrence; the words move down by one."""
         m = Module()
         words = [Signal(32, name=f"word_{i}") for i in range(4)]
+        access = self.access
         m.d.comb += [
             self.value.eq(next_word(m, words[0], words[3], EXT_SHIFTS)),
-            self.state.eq(words[0]),
+            access.read_data.eq(Array(words)[access.address]),
         ]
-        with m.If(self.load | self.draw):
+        with m.If(self.draw):
             m.d.sync += [
                 *(words[i].eq(words[i + 1]) for i in range(3)),
-                words[3].eq(Mux(self.load, self.word, self.value)),
+                words[3].eq(self.value),
             ]
+        with m.Elif(access.write):
+            m.d.sync += Array(words)[access.address].eq(access.write_data)
         return m

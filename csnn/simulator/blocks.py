@@ -17,13 +17,11 @@ from csnn.neurons.evaluate import evaluate
 from csnn.neurons.model import NeuronModel
 from csnn.prng import ext_draw
 from csnn.rows import INHIBITORY, MAGNITUDE_MASK, Synapses, unroll
-from csnn.spec.machine import EXT_OUTCOMES, SUM_LIMIT_UNITS
+from csnn.spec.machine import EXT_FRACTION_BITS, EXT_OUTCOMES, SUM_LIMIT_UNITS
 
 U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
-
-EXT_FRACTION_BITS = 27
 
 
 class CircularBuffer:

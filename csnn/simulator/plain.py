@@ -41,18 +41,21 @@ class Node:
         self.buffer.saturated = bool(state.saturated[node.node])
         self.external = External(node, state.ext_states[node.node])
         self.ode = OdeUnit(node, model, state.state[:, self.part], state.refractory[self.part])
-        self.synaptic_input: I64 = np.zeros((2, node.n_neurons), dtype=np.int64)
+        # What the SS and ES buffers hold, and their sum.
+        self.ss: I64 = np.zeros((2, node.n_neurons), dtype=np.int64)
+        self.es: I64 = np.zeros(node.n_neurons, dtype=np.int64)
+        self.synaptic_input: I64 = self.ss
 
     def compute(self, step: int) -> U32:
         """Do everything between the sync message and the barrier; return the spiking sources."""
         epoch = self.image.schedule[
             np.searchsorted(self.image.schedule["first_step"], step, side="right") - 1
         ]
-        ss = self.buffer.take(step)
-        es = self.external.draw(int(epoch["ext_table"])) * self.image.ext_weight
-        ss[0] += es
-        self.synaptic_input = ss
-        return self.image.source_ids[self.ode.advance(ss, epoch["dc"])]
+        self.ss = self.buffer.take(step)
+        self.es = self.external.draw(int(epoch["ext_table"])) * self.image.ext_weight
+        self.synaptic_input = self.ss.copy()
+        self.synaptic_input[0] += self.es
+        return self.image.source_ids[self.ode.advance(self.synaptic_input, epoch["dc"])]
 
     def receive(self, spikes: U32, step: int) -> None:
         """Unroll the broadcast spikes of `step` into the circular buffer."""

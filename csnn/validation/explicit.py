@@ -23,9 +23,8 @@ from csnn.neurons.registry import MODELS
 from csnn.oracle.experiment import Edges, Experiment
 from csnn.prng import ext_draw
 from csnn.rows import weight_units
-from csnn.simulator.blocks import EXT_FRACTION_BITS
 from csnn.spec import toml
-from csnn.spec.machine import EXT_OUTCOMES
+from csnn.spec.machine import EXT_FRACTION_BITS, EXT_OUTCOMES
 from csnn.spec.network import Network
 
 F64 = npt.NDArray[np.float64]

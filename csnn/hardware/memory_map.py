@@ -1,0 +1,169 @@
+"""Addresses of a node's memories, and what an image puts there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from csnn.hardware.config import NodeConfig
+from csnn.hardware.registers import OFFSETS
+from csnn.image.node import NodeImage
+from csnn.rows import FRACTION_BITS
+
+U32 = npt.NDArray[np.uint32]
+
+OFFSET_BITS = 20
+NEURON_BITS = 8
+BLOCK_WORD_BITS = 3
+EPOCH_WORD_BITS = 2
+_COMPARED = np.uint32(0xFFFFFFFF ^ (1 << FRACTION_BITS) - 1)
+_EXT_COMPARED = np.uint32(0xFFFFFFE0)
+_NEVER = 0xFFFFFFFF
+
+
+class Region(IntEnum):
+    """Region of the configuration space; bits 20 and up of a word's address."""
+
+    REGISTERS = 0
+    BLOCKS = 1
+    WEIGHT_TABLES = 2
+    DELAY_TABLES = 3
+    EXT_TABLES = 4
+    EXT_STATES = 5
+    SCHEDULE = 6
+    CONSTANTS = 7
+    STATE = 8
+    SOURCE_IDS = 9
+    SEED = 10
+    LENGTH = 11
+    PRESENCE = 12
+    RANK = 13
+    SYNAPSES = 14
+    DELAY_BUFFER = 15
+    SYNAPTIC_INPUT = 16
+    EXTERNAL_INPUT = 17
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words of one region: offsets and values, both uint32 arrays of shape (n,)."""
+
+    region: Region
+    offset: U32
+    value: U32
+
+    @property
+    def address(self) -> U32:
+        """Addresses of the words in the configuration space."""
+        return self.offset | np.uint32(self.region << OFFSET_BITS)
+
+
+def register_address(name: str) -> int:
+    """Return the address of a register."""
+    return Region.REGISTERS << OFFSET_BITS | OFFSETS[name]
+
+
+def node_words(config: NodeConfig, node: NodeImage) -> Iterator[Words]:
+    """Yield all words that load a node, settings among them.
+
+    Parameters
+    ----------
+    config : NodeConfig
+        The hardware, which must fit (`NodeConfig.misfit`).
+    node : NodeImage
+        Memories; for a run that goes on, those of `with_state`.
+    """
+    settings = {
+        name: getattr(node, name)
+        for name in ("node", "n_neurons", "first_neuron", "node_key", "ext_weight")
+    }
+    yield Words(
+        Region.REGISTERS,
+        np.array([OFFSETS[name] for name in settings], dtype=np.uint32),
+        np.array([*settings.values()], dtype=np.uint32),
+    )
+    # What the image does not use must not act: empty blocks, epochs that never begin.
+    blocks = _padded(node.blocks, config.blocks, 0)
+    yield _records(Region.BLOCKS, blocks, BLOCK_WORD_BITS)
+    yield _table(Region.WEIGHT_TABLES, node.weight_tables, _COMPARED)
+    yield _table(Region.DELAY_TABLES, node.delay_tables, _COMPARED)
+    # Every lane has a copy of its own.
+    copies = np.repeat(node.ext_tables[:, np.newaxis], config.pipelines, axis=1)
+    yield _table(Region.EXT_TABLES, copies, _EXT_COMPARED)
+    yield _array(Region.EXT_STATES, node.ext_states)
+    schedule = _padded(node.schedule, config.epochs, _NEVER)
+    yield _records(Region.SCHEDULE, schedule, EPOCH_WORD_BITS, words=3)
+    yield _array(Region.CONSTANTS, node.constants)
+    yield from state_words(config, node.state, node.refractory, node.delay_buffer)
+    for region in (
+        Region.SOURCE_IDS,
+        Region.SEED,
+        Region.LENGTH,
+        Region.PRESENCE,
+        Region.RANK,
+        Region.SYNAPSES,
+    ):
+        words = _array(region, getattr(node, region.name.lower()))
+        if len(words.offset):
+            yield words
+
+
+def state_words(
+    config: NodeConfig, state: U32, refractory: U32, delay_buffer: U32
+) -> Iterator[Words]:
+    """Yield the words of the neurons' states and of the circular buffer.
+
+    Parameters
+    ----------
+    config : NodeConfig
+    state : ndarray of uint32, shape (float states, n)
+    refractory : ndarray of uint32, shape (n,)
+    delay_buffer : ndarray of uint32, shape (slots, 2, n), or empty for zeros
+    """
+    integers = [refractory][: len(config.neuron_model.int_states)]
+    rows = np.concatenate([state, *(row[np.newaxis] for row in integers)])
+    word, neuron = np.indices(rows.shape)
+    offset = word << NEURON_BITS | neuron
+    yield Words(Region.STATE, offset.ravel().astype(np.uint32), rows.ravel().astype(np.uint32))
+    n = rows.shape[1]
+    if not delay_buffer.size:
+        delay_buffer = np.zeros((config.delay_slots, 2, n), dtype=np.uint32)
+    slot, kind, neuron = np.indices(delay_buffer.shape)
+    offset = (slot << 1 | kind) << NEURON_BITS | neuron
+    values = delay_buffer.ravel().astype(np.uint32)
+    yield Words(Region.DELAY_BUFFER, offset.ravel().astype(np.uint32), values)
+
+
+def _array(region: Region, array: npt.NDArray[np.generic]) -> Words:
+    values = np.ascontiguousarray(array).ravel().astype(np.uint32)
+    return Words(region, np.arange(len(values), dtype=np.uint32), values)
+
+
+def _padded(records: npt.NDArray[np.void], count: int, word: int) -> npt.NDArray[np.void]:
+    """Return records followed by others of which every word is `word`, `count` in all."""
+    padded = np.full((count, records.dtype.itemsize // 4), word, dtype="<u4")
+    padded[: len(records)] = np.ascontiguousarray(records).view("<u4").reshape(len(records), -1)
+    return padded.view(records.dtype)[:, 0]
+
+
+def _records(
+    region: Region, records: npt.NDArray[np.void], bits: int, words: int | None = None
+) -> Words:
+    """Return the words of records, each record at a multiple of 2^bits."""
+    values = np.ascontiguousarray(records).view("<u4").reshape(len(records), -1)[:, :words]
+    index, word = np.indices(values.shape)
+    offset = (index << bits | word).ravel().astype(np.uint32)
+    return Words(region, offset, values.ravel().astype(np.uint32))
+
+
+def _table(region: Region, tables: npt.NDArray[np.void], compared: np.uint32) -> Words:
+    """Return H (the bits that are compared) and the outcomes of every entry."""
+    entries = np.ascontiguousarray(tables).ravel()
+    width = 8 * entries.dtype["own"].itemsize
+    own, alias = (entries[name].astype(np.uint32) for name in ("own", "alias"))
+    values = np.stack([entries["H"] & compared, own | alias << np.uint32(width)], axis=1)
+    return _array(region, values)

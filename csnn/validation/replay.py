@@ -1,0 +1,304 @@
+"""Replay of a network's traffic in one node of hardware, compared bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from csnn.hardware.config import NodeConfig
+from csnn.hardware.memory_map import Region, Words, node_words
+from csnn.hardware.registers import ERROR_BITS, OFFSETS, STATUS_BITS
+from csnn.image.node import NodeImage
+from csnn.image.store import Image
+from csnn.neurons.registry import MODELS
+from csnn.packets import Kind, encode, spike_sum
+from csnn.simulator.plain import Node
+from csnn.simulator.state import MachineState
+from csnn.spec.machine import SUM_LIMIT_UNITS
+
+U32 = npt.NDArray[np.uint32]
+_HALTED, _ROUTER_IDLE = (
+    1 << bit.position for bit in STATUS_BITS if bit.name in ("halted", "router_idle")
+)
+
+
+class Exchanged(Protocol):
+    """What a device sent: packets and the cycles in which they came and were taken."""
+
+    packets: U32
+    cycles: npt.NDArray[np.uint64]
+    taken: npt.NDArray[np.uint64]
+
+
+class Device(Protocol):
+    """A node that is driven by packets."""
+
+    def exchange(
+        self,
+        packets: U32,
+        *,
+        gaps: npt.ArrayLike = 0,
+        until: tuple[Kind, int] | None = None,
+        stall_rate: float = 0.0,
+        max_cycles: int = ...,
+    ) -> Exchanged:
+        """Offer packets until all are taken and so many of a kind have come back."""
+
+    def write(self, words: Words) -> None:
+        """Write words of the configuration space."""
+
+    def read(self, region: Region, offset: npt.ArrayLike) -> U32:
+        """Read words of the configuration space."""
+
+    def snapshot(self) -> dict[str, U32]:
+        """Return the state words, `ss_ex`, `ss_in` and `es` of every neuron."""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first difference: step, global number of the neuron (None: none), signal, both values."""
+
+    step: int
+    neuron: int | None
+    signal: str
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        where = "" if self.neuron is None else f", neuron {self.neuron}"
+        return (
+            f"step {self.step}{where}, {self.signal}: "
+            f"expected {self.expected} (0x{self.expected:08x}), "
+            f"found {self.found} (0x{self.found:08x})"
+        )
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Result of a replay.
+
+    Attributes
+    ----------
+    mismatch : Mismatch or None
+    steps : int
+        Steps compared.
+    cycles : ndarray of int64, shape (steps,)
+        Clock cycles from the sync message to the barrier message of each step.
+    spikes : int
+        Spikes of the node.
+    synapses : int
+        Synapses that the node unrolled.
+    """
+
+    mismatch: Mismatch | None
+    steps: int
+    cycles: npt.NDArray[np.int64]
+    spikes: int
+    synapses: int
+
+
+def with_state(node: NodeImage, state: MachineState) -> NodeImage:
+    """Return the memories of a node as they are in a running machine."""
+    part = slice(node.first_neuron, node.first_neuron + node.n_neurons)
+    return replace(
+        node,
+        state=state.state[:, part],
+        refractory=state.refractory[part],
+        delay_buffer=state.delay_buffer[:, :, part],
+        ext_states=state.ext_states[node.node],
+    )
+
+
+class Replayer:
+    """Steps a device and the definition side by side.
+
+    Parameters
+    ----------
+    image : Image
+    node : int
+        Number of the node.
+    config : NodeConfig
+        Hardware of the device.
+    device : Device
+        Fresh from reset.
+    state : MachineState
+        Where to start.
+    gaps : Generator, optional
+        Draws the idle cycles between packets; none without it.
+    stall_rate : float
+        Share of cycles in which the device's packets are not taken.
+    sum_limit : int
+        Limit of the circular buffer; only tests change it.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        node: int,
+        config: NodeConfig,
+        device: Device,
+        state: MachineState,
+        *,
+        gaps: np.random.Generator | None = None,
+        stall_rate: float = 0.0,
+        sum_limit: int = SUM_LIMIT_UNITS,
+    ) -> None:
+        self.node = with_state(image.nodes[node], state)
+        self.config, self.device = config, device
+        self.step = state.step
+        self._gaps, self._stall_rate = gaps, stall_rate
+        self._reference = Node(image.nodes[node], MODELS[self.node.model], state, sum_limit)
+        self._broadcast = np.empty(0, np.uint32)
+        for words in node_words(config, self.node):
+            device.write(words)
+        self._set("step", state.step)
+        self._set("control", 3)
+
+    def _set(self, name: str, value: int) -> None:
+        one = np.array([OFFSETS[name]], np.uint32), np.array([value], np.uint32)
+        self.device.write(Words(Region.REGISTERS, *one))
+
+    def get(self, name: str) -> int:
+        """Return a register of the device."""
+        return int(self.device.read(Region.REGISTERS, OFFSETS[name])[0])
+
+    def advance(self, sources: U32) -> tuple[Mismatch | None, int]:
+        """Do one step in which the machine broadcasts `sources`.
+
+        Returns
+        -------
+        Mismatch or None
+        int
+            Cycles from the sync message to the barrier message.
+        """
+        before = self._broadcast
+        sync = encode(
+            Kind.SYNC, count=len(before), step=self.step & 63, sum=spike_sum(before, self.step)
+        )
+        self.step += 1
+        packets = np.zeros((1 + len(sources), 3), dtype=np.uint32)
+        packets[0] = [sync >> shift & 0xFFFFFFFF for shift in (0, 32, 64)]
+        packets[1:, 0], packets[1:, 1], packets[1:, 2] = Kind.SPIKE << 24, sources, self.step
+        gaps: npt.ArrayLike = 0
+        if self._gaps is not None:
+            gaps = self._gaps.geometric(1 / 32, len(packets)) - 1
+        done = self.device.exchange(
+            packets, gaps=gaps, until=(Kind.BARRIER, 1), stall_rate=self._stall_rate
+        )
+        self._broadcast = sources
+        spikes = self._reference.compute(self.step)
+        mismatch = next(self._differences(spikes, done), None)
+        self._reference.receive(sources, self.step)
+        return mismatch, int(done.cycles[-1] - done.taken[0])
+
+    def _differences(self, spikes: U32, done: Exchanged) -> Iterator[Mismatch]:
+        step = self.step
+        reference = self._reference
+        words = dict(
+            zip(reference.ode.model.float_states, reference.ode.state.astype(np.int64), strict=True)
+        )
+        if reference.ode.model.int_states:
+            words["refractory"] = reference.ode.refractory.astype(np.int64)
+        words["ss_ex"], words["ss_in"], words["es"] = *reference.ss, reference.es
+        found = self.device.snapshot()
+        # Input first: a wrong state follows from a wrong input.
+        for name in ("ss_ex", "ss_in", "es", *reference.ode.model.float_states, "refractory"):
+            if name in words:
+                part = found[name][: self.node.n_neurons].astype(np.int64)
+                for n in np.flatnonzero(part != words[name])[:1]:
+                    neuron = self.node.first_neuron + int(n)
+                    yield Mismatch(step, neuron, name, int(words[name][n]), int(part[n]))
+        yield from self._differing_packets(spikes, done)
+
+    def _differing_packets(self, spikes: U32, done: Exchanged) -> Iterator[Mismatch]:
+        step = self.step
+        kinds = done.packets[:, 0] >> np.uint32(24)
+        sent = done.packets[kinds == Kind.AER]
+        for n in range(max(len(spikes), len(sent))):
+            expected = int(spikes[n]) if n < len(spikes) else -1
+            got = int(sent[n, 1]) if n < len(sent) else -1
+            if expected != got:
+                yield Mismatch(step, None, f"spike {n} of the step (-1: none)", expected, got)
+            elif sent[n, 2] != step:
+                yield Mismatch(step, expected, "step in the packet", step, int(sent[n, 2]))
+        barrier = encode(
+            Kind.BARRIER,
+            count=len(spikes),
+            node=self.node.node,
+            step=step & 63,
+            sum=spike_sum(spikes, step),
+        )
+        for word, name in ((1, "count, node and step of the barrier"), (2, "sum of the barrier")):
+            expected, got = barrier >> 32 * word & 0xFFFFFFFF, int(done.packets[-1, word])
+            if expected != got:
+                yield Mismatch(step, None, name, expected, got)
+        if kinds[-1] != Kind.BARRIER:
+            yield Mismatch(step, None, "kind of the last packet", Kind.BARRIER, int(kinds[-1]))
+
+    def finish(self) -> Mismatch | None:
+        """Halt the device and compare all that is left: circular buffer, generators, counters."""
+        self._set("control", 0)
+        while self.get("status") & (_HALTED | _ROUTER_IDLE) != _HALTED | _ROUTER_IDLE:
+            pass
+        return next(self._remainders(), None)
+
+    def _remainders(self) -> Iterator[Mismatch]:
+        reference = self._reference
+        saturated = next(b.position for b in STATUS_BITS if b.name == "saturated")
+        registers: dict[str, tuple[int, int]] = {
+            "errors": (0, self.get("errors")),
+            "synapses": (reference.router.events, self.get("synapses")),
+            "step": (self.step, self.get("step")),
+            "saturated": (reference.buffer.saturated, self.get("status") >> saturated & 1),
+        }
+        for name, (expected, found) in registers.items():
+            if expected != found:
+                yield Mismatch(self.step, None, f"register {name}", int(expected), found)
+        now = replace(
+            self.node,
+            state=reference.ode.state,
+            refractory=reference.ode.refractory,
+            delay_buffer=reference.buffer.words.astype(np.uint32),
+            ext_states=reference.external.state,
+        )
+        for words in node_words(self.config, now):
+            read = self.device.read(words.region, words.offset)
+            for n in np.flatnonzero(read != words.value)[:1]:
+                signal = f"{words.region.name} word {int(words.offset[n])}"
+                yield Mismatch(self.step, None, signal, int(words.value[n]), int(read[n]))
+
+
+def replay(replayer: Replayer, spikes: Iterator[U32]) -> Replay:
+    """Replay steps until the first mismatch.
+
+    Parameters
+    ----------
+    replayer : Replayer
+    spikes : iterator of ndarray of uint32
+        Sources that the machine broadcasts in each step.
+    """
+    cycles: list[int] = []
+    mismatch: Mismatch | None = None
+    for sources in spikes:
+        mismatch, used = replayer.advance(sources)
+        cycles.append(used)
+        if mismatch is not None:
+            break
+    else:
+        mismatch = replayer.finish()
+    return Replay(
+        mismatch,
+        len(cycles),
+        np.array(cycles, dtype=np.int64),
+        replayer.get("spikes_sent"),
+        replayer.get("synapses"),
+    )
+
+
+def error_names(word: int) -> tuple[str, ...]:
+    """Return the names of the bits of the register `errors`."""
+    return tuple(bit.name for bit in ERROR_BITS if word >> bit.position & 1)

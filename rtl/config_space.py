@@ -1,0 +1,96 @@
+"""Configuration space: divides the words of a node among its memories."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from csnn.hardware.memory_map import OFFSET_BITS, Region
+from rtl.memory_access import READ_LATENCY, MemoryAccess
+
+REQUEST = data.StructLayout({"is_write": 1, "address": 32, "data": 32})
+ANSWER = data.StructLayout({"refused": 1, "data": 32})
+_READ_ONLY = (Region.SYNAPTIC_INPUT, Region.EXTERNAL_INPUT)
+
+
+class ConfigSpace(wiring.Component):
+    """Carries out one request after the other.
+
+    Ports
+    -----
+    request : stream of `REQUEST`, in
+    answered : 1 bit, out
+        The request is done; `answer` holds for this cycle.
+    answer : `ANSWER`, out
+        `refused`: nothing is there, or it cannot be written, or the node is not halted.
+    halted : 1 bit, in
+    <region> : MemoryAccess, out
+        One for each region given.
+
+    Latency
+        A write takes 2 cycles, a read 3 + READ_LATENCY.
+    Throughput
+        One request at a time.
+    Backpressure
+        A request waits for the one before.
+    Reference
+        `csnn.hardware.memory_map`.
+    """
+
+    def __init__(self, widths: dict[Region, int]) -> None:
+        self.widths = widths
+        super().__init__(
+            {
+                "request": In(stream.Signature(REQUEST)),
+                "answered": Out(1),
+                "answer": Out(ANSWER),
+                "halted": In(1),
+                **{region.name.lower(): Out(MemoryAccess(bits)) for region, bits in widths.items()},
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Hold the request; select its region; wait for the word."""
+        m = Module()
+        request = Signal(REQUEST, reset_less=True)
+        held, waited = Signal(), Signal(range(READ_LATENCY + 2))
+        address = request.address
+        region, offset = address[OFFSET_BITS:], address[:OFFSET_BITS]
+        is_there, may_write = Const(0, 1), Const(0, 1)
+        read = Const(0, 32)
+        select = Signal()
+        for name, bits in self.widths.items():
+            access = getattr(self, name.name.lower())
+            mine = Signal(name=f"is_{name.name.lower()}")
+            m.d.comb += mine.eq((region == name) & (offset >> bits == 0))
+            # Registers answer at any time and have no memory to be taken from a running unit.
+            allowed = self.halted if name is not Region.REGISTERS else Const(1, 1)
+            is_there = is_there | mine & allowed
+            if name not in _READ_ONLY:
+                may_write = may_write | mine
+            m.d.comb += [
+                access.select.eq(select & mine),
+                access.address.eq(offset),
+                access.write.eq(select & mine & request.is_write),
+                access.write_data.eq(request.data),
+            ]
+            read = read | Mux(mine, access.read_data, 0)
+        refused = ~is_there | request.is_write & ~may_write
+        done = Signal()
+        m.d.comb += [
+            self.request.ready.eq(~held),
+            select.eq(held & ~refused),
+            done.eq(held & (refused | request.is_write | (waited == READ_LATENCY + 1))),
+            self.answered.eq(done),
+            self.answer.refused.eq(refused),
+            self.answer.data.eq(read),
+        ]
+        with m.If(~held):
+            m.d.sync += [held.eq(self.request.valid), request.eq(self.request.payload)]
+            m.d.sync += waited.eq(0)
+        with m.Else():
+            m.d.sync += waited.eq(waited + 1)
+            with m.If(done):
+                m.d.sync += held.eq(0)
+        return m

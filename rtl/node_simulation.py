@@ -1,0 +1,303 @@
+"""A compute node in a Verilator simulation, driven by packets."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from csnn.errors import ToolFailedError
+from csnn.hardware.config import NodeConfig
+from csnn.hardware.memory_map import Region, Words
+from csnn.packets import Kind
+from rtl.node import Node
+from rtl.verilate import build_library
+from rtl.verilog import to_verilog
+
+U32 = npt.NDArray[np.uint32]
+WORDS = 3  # of 32 bits in a packet
+_TIMED_OUT = -1
+# Verilator writes the second of two underscores as ___05F.
+_HARNESS = r"""
+#include "Vtop.h"
+#include "Vtop___024root.h"
+#include <cstddef>
+#include <cstdint>
+
+struct Simulation {
+  Vtop top;
+  std::uint64_t cycle = 0;
+  std::uint32_t stalls = 1;
+};
+
+// Marsaglia's xorshift32: when the receiver of the node's packets is not ready.
+static bool stalled(Simulation& s, std::uint32_t rate) {
+  s.stalls ^= s.stalls << 13;
+  s.stalls ^= s.stalls >> 17;
+  s.stalls ^= s.stalls << 5;
+  return (s.stalls >> 16) < rate;
+}
+
+static void clock(Simulation& s) {
+  s.top.clk = 1;
+  s.top.eval();
+  s.top.clk = 0;
+  s.top.eval();
+  ++s.cycle;
+}
+
+extern "C" {
+
+void* create() {
+  auto* s = new Simulation;
+  s->top.clk = 0;
+  s->top.rst = 0;
+  s->top.input___05Fvalid = 0;
+  s->top.output___05Fready = 0;
+  s->top.eval();
+  return s;
+}
+
+void destroy(void* handle) {
+  auto* s = static_cast<Simulation*>(handle);
+  s->top.final();
+  delete s;
+}
+
+void reset(void* handle, std::uint32_t cycles) {
+  auto& s = *static_cast<Simulation*>(handle);
+  s.top.rst = 1;
+  for (std::uint32_t i = 0; i < cycles; ++i) clock(s);
+  s.top.rst = 0;
+  s.top.eval();
+}
+
+// Offers packets in order, each `gap` cycles after the one before was taken; collects what the
+// node sends, until all were taken and `wanted` packets of a kind have come.
+std::int64_t exchange(void* handle, std::size_t offered, const std::uint32_t* packets,
+                      const std::uint32_t* gaps, std::uint32_t kind, std::uint32_t wanted,
+                      std::uint32_t stall_rate, std::uint64_t max_cycles, std::size_t room,
+                      std::uint32_t* sent, std::uint64_t* sent_cycles,
+                      std::uint64_t* taken_cycles) {
+  auto& s = *static_cast<Simulation*>(handle);
+  std::size_t taken = 0, received = 0;
+  std::uint32_t wait = offered ? gaps[0] : 0;
+  const std::uint64_t end = s.cycle + max_cycles;
+  while (taken < offered || wanted) {
+    if (s.cycle == end || received == room) return -1;
+    const bool offers = taken < offered && wait == 0;
+    if (wait) --wait;
+    s.top.input___05Fvalid = offers;
+    if (offers) {
+      for (int i = 0; i < 3; ++i) s.top.input___05Fpayload[i] = packets[3 * taken + i];
+      if (s.top.input___05Fready) {
+        taken_cycles[taken] = s.cycle;
+        ++taken;
+        wait = taken < offered ? gaps[taken] : 0;
+      }
+    }
+    const bool ready = !stall_rate || !stalled(s, stall_rate);
+    s.top.output___05Fready = ready;
+    if (ready && s.top.output___05Fvalid) {
+      for (int i = 0; i < 3; ++i) sent[3 * received + i] = s.top.output___05Fpayload[i];
+      sent_cycles[received] = s.cycle;
+      ++received;
+      if (wanted && s.top.output___05Fpayload[0] >> 24 == kind) --wanted;
+    }
+    clock(s);
+  }
+  s.top.input___05Fvalid = 0;
+  s.top.output___05Fready = 0;
+  return static_cast<std::int64_t>(received);
+}
+
+void idle(void* handle, std::uint32_t cycles) {
+  auto& s = *static_cast<Simulation*>(handle);
+  for (std::uint32_t i = 0; i < cycles; ++i) clock(s);
+}
+
+std::uint64_t cycle(void* handle) { return static_cast<Simulation*>(handle)->cycle; }
+
+void snapshot(void* handle, std::uint32_t* words) {
+  const auto& root = *static_cast<Simulation*>(handle)->top.rootp;
+@SNAPSHOT@}
+
+}
+"""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What a node sent, and when.
+
+    Attributes
+    ----------
+    packets : ndarray of uint32, shape (n, 3)
+    cycles : ndarray of uint64, shape (n,)
+        Cycle in which each packet was handed over.
+    taken : ndarray of uint64, shape (m,)
+        Cycle in which the node took each packet offered.
+    """
+
+    packets: U32
+    cycles: npt.NDArray[np.uint64]
+    taken: npt.NDArray[np.uint64]
+
+    def of_kind(self, kind: Kind) -> U32:
+        """Return the packets of a kind."""
+        return self.packets[self.packets[:, 0] >> np.uint32(24) == kind]
+
+
+class NodeSimulation:
+    """A node of the given configuration.
+
+    Parameters
+    ----------
+    config : NodeConfig
+
+    Raises
+    ------
+    ToolMissingError, ToolFailedError
+        If Verilator or the C++ compiler is not there, or fails.
+    """
+
+    def __init__(self, config: NodeConfig) -> None:
+        self.config = config
+        self._library = ctypes.CDLL(str(build_library(to_verilog(Node(config)), _harness(config))))
+        self._library.create.restype = ctypes.c_void_p
+        self._library.exchange.restype = ctypes.c_int64
+        self._library.cycle.restype = ctypes.c_uint64
+        self._top = ctypes.c_void_p(self._library.create())
+
+    def __del__(self) -> None:
+        if hasattr(self, "_top"):
+            self._library.destroy(self._top)
+
+    @property
+    def cycle(self) -> int:
+        """Clock cycles simulated."""
+        return int(self._library.cycle(self._top))
+
+    def reset(self, cycles: int = 1) -> None:
+        """Assert the reset."""
+        self._library.reset(self._top, ctypes.c_uint32(cycles))
+
+    def exchange(
+        self,
+        packets: U32,
+        *,
+        gaps: npt.ArrayLike = 0,
+        until: tuple[Kind, int] | None = None,
+        stall_rate: float = 0.0,
+        max_cycles: int = 1_000_000,
+    ) -> Exchange:
+        """Offer packets and collect what the node sends.
+
+        Parameters
+        ----------
+        packets : ndarray of uint32, shape (n, 3)
+        gaps : array_like of int, shape () or (n,)
+            Idle cycles before each packet is offered.
+        until : tuple of Kind and int
+            Goes on until so many packets of the kind have come.
+        stall_rate : float
+            Share of cycles in which the node's packets are not taken.
+        max_cycles : int
+
+        Raises
+        ------
+        ToolFailedError
+            If the node has not done all this within `max_cycles`.
+        """
+        offered = np.ascontiguousarray(packets, dtype=np.uint32).reshape(-1, WORDS)
+        waits = np.ascontiguousarray(np.broadcast_to(gaps, len(offered)), dtype=np.uint32)
+        kind, wanted = until or (Kind.AER, 0)
+        room = 1024 + wanted
+        sent, cycles = np.empty((room, WORDS), np.uint32), np.empty(room, np.uint64)
+        taken = np.zeros(len(offered), np.uint64)
+        count = self._library.exchange(
+            self._top,
+            ctypes.c_size_t(len(offered)),
+            _pointer(offered),
+            _pointer(waits),
+            ctypes.c_uint32(kind),
+            ctypes.c_uint32(wanted),
+            ctypes.c_uint32(round(stall_rate * 65536)),
+            ctypes.c_uint64(max_cycles),
+            ctypes.c_size_t(room),
+            _pointer(sent),
+            _pointer(cycles),
+            _pointer(taken),
+        )
+        if count == _TIMED_OUT:
+            raise ToolFailedError(f"the node did not answer within {max_cycles} cycles")
+        return Exchange(sent[:count], cycles[:count], taken)
+
+    def write(self, words: Words) -> None:
+        """Write words through configuration packets."""
+        packets = np.zeros((len(words.offset), WORDS), dtype=np.uint32)
+        packets[:, 0] = Kind.CONFIG << 24
+        packets[:, 1], packets[:, 2] = words.address, words.value
+        self.exchange(packets, max_cycles=1000 + 16 * len(packets))
+
+    def read(self, region: Region, offset: npt.ArrayLike) -> U32:
+        """Return words asked for by monitoring packets, in the order of `offset`."""
+        offsets = np.atleast_1d(np.asarray(offset, dtype=np.uint32))
+        words = Words(region, offsets, np.zeros_like(offsets))
+        packets = np.zeros((len(offsets), WORDS), dtype=np.uint32)
+        packets[:, 0], packets[:, 1] = Kind.MONITOR << 24, words.address
+        done = self.exchange(
+            packets, until=(Kind.MONITOR, len(packets)), max_cycles=1000 + 32 * len(packets)
+        )
+        answers = done.of_kind(Kind.MONITOR)
+        if not np.array_equal(answers[:, 1], words.address):
+            raise ToolFailedError("the node answered another request")
+        return answers[:, 2]
+
+    def snapshot(self) -> dict[str, U32]:
+        """Return the present words of every neuron, read beside the simulation.
+
+        Returns
+        -------
+        dict of str to ndarray of uint32, shape (neurons,)
+            Each state word; `ss_ex`, `ss_in` and `es`: the SS and ES buffers.
+        """
+        names = _snapshot_names(self.config)
+        capacity = self.config.pipelines << self.config.group_bits
+        words = np.empty((len(names), capacity), dtype=np.uint32)
+        self._library.snapshot(self._top, _pointer(words))
+        return dict(zip(names, words, strict=True))
+
+
+def _snapshot_names(config: NodeConfig) -> tuple[str, ...]:
+    return (*config.state_words, "ss_ex", "ss_in", "es")
+
+
+def _harness(config: NodeConfig) -> str:
+    """Return the C++ text; the snapshot reads the memories where Verilator keeps them."""
+    lines = []
+    for row, name in enumerate(_snapshot_names(config)):
+        for lane in range(config.pipelines):
+            path = f"ode__DOT__{name}_{lane}__DOT__memory"
+            if name in ("ss_ex", "ss_in", "es"):
+                path = f"{name}__DOT__lane_{lane}"
+            first = row * (config.pipelines << config.group_bits) + lane
+            lines.append(
+                f"  for (int g = 0; g < {1 << config.group_bits}; ++g)\n"
+                f"    words[{first} + {config.pipelines} * g] = "
+                f"root.top__DOT__core__DOT__{path}[g];\n"
+            )
+    return _HARNESS.replace("@SNAPSHOT@", "".join(lines))
+
+
+def _pointer(array: npt.NDArray[np.generic]) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def load(simulation: NodeSimulation, parts: Iterable[Words]) -> None:
+    """Write all the words of a node."""
+    for words in parts:
+        simulation.write(words)

@@ -1,0 +1,276 @@
+"""Look-up of rows: from a spike's source to generators that are ready for the first draw."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from csnn.hardware.config import NodeConfig
+from csnn.image import layout
+from csnn.prng import ROW_SEED_MULTIPLIER, ROW_SHIFTS, ROW_WARMUP_DRAWS
+from rtl.memory_access import MemoryAccess, TableMemory, address_bits
+from rtl.pipeline import Pipeline, Staged, Validity
+from rtl.xorshift import next_word
+
+SOURCE_BITS = 32
+_BLOCK_WORDS = ("source_first", "source_count", "row_first", "row_count", "presence_first")
+_KIND_WORD = 7
+
+
+def row_layout(config: NodeConfig) -> data.StructLayout:
+    """Return what the look-up tells of a row.
+
+    x and y are the state of its generator, `seed` the stored word (a position where rows are
+    stored); `own` is the target to step over, or the number of neurons; `available` is the number
+    of candidates.
+    """
+    return data.StructLayout(
+        {
+            "x": 32,
+            "y": 32,
+            "seed": 32,
+            "length": config.length_bits,
+            "selector": address_bits(config.selectors),
+            "sampler": 2,
+            "own": 9,
+            "available": 9,
+        }
+    )
+
+
+class RowLookup(wiring.Component):
+    """Finds the rows of arriving spikes and starts their generators.
+
+    All blocks compare the source at once; each block that holds it gives one row. Rows that are
+    absent or empty are dropped on the way.
+
+    Ports
+    -----
+    source : stream of 32 bits, in
+        Global source IDs.
+    row : stream of `row_layout`, out
+    busy : 1 bit, out
+        A spike or a row is under way.
+    n_neurons, first_neuron, node_key : in
+        Settings of the node.
+    blocks, presence, rank, seed, length : MemoryAccess
+        `presence` and `rank` only where rows can be sparse.
+
+    Latency
+        `latency(config)` cycles from a source to its first row.
+    Throughput
+        One row per cycle; a spike without a row costs one cycle.
+    Backpressure
+        Everything stops while `row` waits.
+    Reference
+        `csnn.image.node.NodeImage.find_rows`, `csnn.prng.row_start`; Heittmann et al. (2022),
+        Figure 3B.
+    """
+
+    def __init__(self, config: NodeConfig) -> None:
+        self.config = config
+        self.is_sparse = config.presence_words > 0
+        ports = {
+            "source": In(stream.Signature(SOURCE_BITS)),
+            "row": Out(stream.Signature(row_layout(config))),
+            "busy": Out(1),
+            "n_neurons": In(9),
+            "first_neuron": In(32),
+            "node_key": In(32),
+            "blocks": In(MemoryAccess(address_bits(config.blocks) + 3)),
+            "seed": In(MemoryAccess(address_bits(config.rows))),
+            "length": In(MemoryAccess(address_bits(config.rows))),
+        }
+        if self.is_sparse:
+            bits = address_bits(config.presence_words)
+            ports |= {name: In(MemoryAccess(bits)) for name in ("presence", "rank")}
+        super().__init__(ports)
+
+    @staticmethod
+    def latency(config: NodeConfig) -> int:
+        """Return the cycles from a source to its first row."""
+        return 12 + (4 if config.presence_words else 0)
+
+    def elaborate(self, platform: object) -> Module:
+        """Stop everything while a row waits."""
+        m = Module()
+        go = Signal()
+        m.d.comb += go.eq(~self.row.valid | self.row.ready)
+        m.submodules.pipeline = EnableInserter(go)(self._pipeline(go))
+        return m
+
+    def _pipeline(self, go: Signal) -> Module:
+        m = Module()
+        config = self.config
+        hits, source = Signal(config.blocks), Signal(SOURCE_BITS, reset_less=True)
+        rest = Signal(config.blocks)
+        m.d.comb += [
+            rest.eq(hits & (hits - 1)[: config.blocks]),
+            self.source.ready.eq(go & (rest == 0)),
+        ]
+        arriving = self._hits(m)
+        m.d.sync += hits.eq(rest)
+        with m.If(self.source.valid & (rest == 0)):
+            m.d.sync += [hits.eq(arriving), source.eq(self.source.payload)]
+        steps = self.latency(config) - 1
+        p = Pipeline(m, steps=steps, latency=steps)
+        valid = Validity(m, hits.any())
+        of_block = self._attributes(m, _lowest(m, hits, rest))
+        staged_source = p.put(source, "source")
+        for _ in range(2):
+            valid.step(p)
+        kind = p.put(of_block["kind"], "kind")
+        row_first = p.put(of_block["row_first"], "row_first")
+        presence_first = p.put(of_block["presence_first"], "presence_first")
+        offset = p.put((p.get(staged_source) - of_block["source_first"])[:32], "offset")
+        valid.step(p)
+        position = offset
+        if self.is_sparse:
+            position = self._sparse(m, p, valid, kind, offset, presence_first)
+        row = p.put((p.get(row_first) + p.get(position))[:32], "row")
+        valid.step(p)
+        memories = {}
+        for name, width in (("seed", 32), ("length", config.length_bits)):
+            memory = TableMemory(depth=config.rows, width=width)
+            m.submodules[name] = memories[name] = memory
+            m.d.comb += [memory.enable.eq(1), memory.address.eq(p.get(row))]
+            wiring.connect(m, wiring.flipped(getattr(self, name)), memory.access)
+        for _ in range(2):
+            valid.step(p)
+        seed = p.put(memories["seed"].data, "seed")
+        length = p.put(memories["length"].data, "length")
+        valid.require(p.get(length) != 0)
+        x, y = self._start(p, valid, seed, staged_source)
+        sampler, selector, own, available = self._targets(p, staged_source, kind)
+        fields = {
+            "x": p.get(x),
+            "y": p.get(y),
+            "seed": p.get(seed),
+            "length": p.get(length),
+            "selector": selector,
+            "sampler": sampler,
+            "own": own,
+            "available": available,
+        }
+        m.d.comb += self.row.valid.eq(valid.value)
+        m.d.comb += [getattr(self.row.payload, name).eq(fields[name]) for name in fields]
+        m.d.comb += self.busy.eq(valid.any() | hits.any())
+        return m
+
+    def _hits(self, m: Module) -> Value:
+        """Return which blocks hold the arriving source."""
+        bounds = []
+        access = self.blocks
+        for block in range(self.config.blocks):
+            first, count = (Signal(32, name=f"{name}_{block}") for name in ("first", "count"))
+            for word, register in enumerate((first, count)):
+                with m.If(access.write & (access.address == block << 3 | word)):
+                    m.d.sync += register.eq(access.write_data)
+            distance = Signal(32, name=f"distance_{block}")
+            m.d.comb += distance.eq(self.source.payload - first)
+            # A source below the first wraps round to a distance that no count reaches.
+            bounds.append(distance < count)
+        return Cat(*bounds)
+
+    def _attributes(self, m: Module, block: Value) -> dict[str, Value]:
+        """Return what all rows of the chosen block share, two cycles after the choice."""
+        access = self.blocks
+        low = access.address[:3]
+        words: dict[str, Value] = {}
+        read = Const(0, 32)
+        names = [*enumerate(_BLOCK_WORDS), (_KIND_WORD, "kind")]
+        for word, name in names:
+            memory = TableMemory(depth=self.config.blocks, width=32)
+            m.submodules[f"block_{name}"] = memory
+            m.d.comb += [
+                memory.enable.eq(1),
+                memory.address.eq(block),
+                memory.access.select.eq(access.select),
+                memory.access.address.eq(access.address[3:]),
+                memory.access.write.eq(access.write & (low == word)),
+                memory.access.write_data.eq(access.write_data),
+            ]
+            read = read | Mux(low == word, memory.access.read_data, 0)
+            words[name] = memory.data
+        m.d.comb += access.read_data.eq(read)
+        return words
+
+    def _sparse(
+        self,
+        m: Module,
+        p: Pipeline,
+        valid: Validity,
+        kind: Staged,
+        offset: Staged,
+        presence_first: Staged,
+    ) -> Staged:
+        """Return the row's number within its block; rows that are absent lose validity."""
+        word = p.put((p.get(presence_first) + (p.get(offset) >> 5))[:32], "word")
+        valid.step(p)
+        data_of = {}
+        for name in ("presence", "rank"):
+            memory = TableMemory(depth=self.config.presence_words, width=32)
+            m.submodules[name] = memory
+            m.d.comb += [memory.enable.eq(1), memory.address.eq(p.get(word))]
+            wiring.connect(m, wiring.flipped(getattr(self, name)), memory.access)
+            data_of[name] = memory.data
+        for _ in range(2):
+            valid.step(p)
+        bit = p.get(offset)[:5]
+        is_sparse = p.now(_flag(p.get(kind), layout.SPARSE_FLAG), "is_sparse")
+        below = p.now(data_of["presence"] & ((Const(1, 32) << bit) - 1)[:32], "below")
+        count = sum((below[i] for i in range(1, 32)), below[0])
+        found = p.put(data_of["rank"] + count, "found")
+        sparse = p.put(is_sparse, "sparse")
+        valid.require(~is_sparse | data_of["presence"].bit_select(bit, 1))
+        valid.step(p)
+        return p.put(Mux(p.get(sparse), p.get(found), p.get(offset)), "position")
+
+    def _start(
+        self, p: Pipeline, valid: Validity, seed: Staged, source: Staged
+    ) -> tuple[Staged, Staged]:
+        """Return the generator's state after its warm-up, `csnn.prng.row_start`."""
+        mixed = p.put(p.get(seed) ^ p.get(source) ^ self.node_key, "mixed")
+        valid.step(p)
+        # The product mod 2^32 from three of 16 by 16 bits.
+        low, high = p.get(mixed)[:16], p.get(mixed)[16:]
+        m_low, m_high = ROW_SEED_MULTIPLIER & 0xFFFF, ROW_SEED_MULTIPLIER >> 16
+        product = p.put(low * Const(m_low, 16), "product")
+        cross = p.put((low * Const(m_high, 16))[:16], "cross_1")
+        cross_2 = p.put((high * Const(m_low, 16))[:16], "cross_2")
+        valid.step(p)
+        upper = p.get(product)[16:] + p.get(cross) + p.get(cross_2)
+        y = p.put(Cat(p.get(product)[:16], upper[:16]), "y")
+        x = seed
+        valid.step(p)
+        for i in range(ROW_WARMUP_DRAWS):
+            a = p.now(next_word(p.module, p.get(x), p.get(y), ROW_SHIFTS), f"warm_{i}a")
+            b = next_word(p.module, p.get(y), a, ROW_SHIFTS)
+            x, y = p.put(a, f"x_{i}"), p.put(b, f"y_{i}")
+            valid.step(p)
+        return x, y
+
+    def _targets(self, p: Pipeline, source: Staged, kind: Staged) -> tuple[Value, ...]:
+        """Return sampler, selector, the target to step over and the number of candidates."""
+        local = p.now((p.get(source) - self.first_neuron)[:32], "local")
+        skips = _flag(p.get(kind), layout.SKIP_SELF_FLAG)
+        inside = p.now(skips & (local < self.n_neurons), "inside")
+        own = Mux(inside, local[:9], self.n_neurons)
+        selector = p.get(kind)[: address_bits(self.config.selectors)]
+        return p.get(kind)[16:18], selector, own, self.n_neurons - inside
+
+
+def _flag(kind: Value, flag: int) -> Value:
+    # Flags are the highest byte of a block's last word.
+    return kind[24 + flag.bit_length() - 1]
+
+
+def _lowest(m: Module, hits: Signal, rest: Signal) -> Value:
+    """Return the position of the lowest bit of `hits`; `rest` is `hits` without it."""
+    only = Signal(len(hits))
+    m.d.comb += only.eq(hits & ~rest)
+    index = Const(0, address_bits(len(hits)))
+    for position in range(len(hits)):
+        index = index | Mux(only[position], position, 0)
+    return index
