@@ -1,0 +1,91 @@
+"""What the packets that reach a node tell it."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from csnn.packets import PACKET_BITS, PAYLOAD_BITS, TARGET_BITS, Kind
+from rtl.packet_layout import TARGET, payload_layout
+
+# Spikes and syncs share a stream, so that none can overtake another.
+EVENT = data.StructLayout(
+    {
+        "is_sync": 1,
+        "body": data.UnionLayout(
+            {"spike": payload_layout(Kind.SPIKE), "sync": payload_layout(Kind.SYNC)}
+        ),
+    }
+)
+ACCESS = data.StructLayout({"is_write": 1, "word": payload_layout(Kind.CONFIG)})
+
+
+class PacketDecoder(wiring.Component):
+    """Takes SPIKE, SYNC, CONFIG and MONITOR packets apart.
+
+    Ports
+    -----
+    input : stream of 96 bits, in
+    event : stream of `EVENT`, out
+        Spikes and syncs, told apart by `is_sync`, in the order of their packets.
+    config : stream of `ACCESS`, out
+        Words to write, and, with `is_write` low, requests to read one.
+    error : 1 bit, out
+        A packet of another kind came since the last `clear`; it was dropped.
+    clear : 1 bit, in
+        Lowers `error`, unless such a packet is accepted in the same cycle.
+
+    Latency
+        1 cycle: the register of the outputs.
+    Throughput
+        One packet per cycle.
+    Backpressure
+        Nothing is accepted while either output offers what is not taken: at most one of them
+        offers something, and all leave in the order of their packets.
+    Reference
+        `csnn.packets`; Heittmann et al. (2022), Figures 2D and 5.
+    """
+
+    LATENCY = 1
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "input": In(stream.Signature(PACKET_BITS)),
+                "event": Out(stream.Signature(EVENT)),
+                "config": Out(stream.Signature(ACCESS)),
+                "error": Out(1),
+                "clear": In(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Tell the kinds apart; one register of the payload serves both outputs."""
+        m = Module()
+        target = data.View(TARGET, self.input.payload[:TARGET_BITS])
+        payload = Signal(PAYLOAD_BITS, reset_less=True)
+        is_sync, is_write = Signal(reset_less=True), Signal(reset_less=True)
+        is_event, is_access, taken = Signal(), Signal(), Signal()
+        m.d.comb += [
+            is_event.eq((target.kind == Kind.SPIKE) | (target.kind == Kind.SYNC)),
+            is_access.eq((target.kind == Kind.CONFIG) | (target.kind == Kind.MONITOR)),
+            self.input.ready.eq(
+                (~self.event.valid | self.event.ready) & (~self.config.valid | self.config.ready)
+            ),
+            taken.eq(self.input.valid & self.input.ready),
+            self.event.payload.is_sync.eq(is_sync),
+            self.event.payload.body.as_value().eq(payload),
+            self.config.payload.is_write.eq(is_write),
+            self.config.payload.word.as_value().eq(payload),
+        ]
+        with m.If(self.input.ready):
+            m.d.sync += [
+                payload.eq(self.input.payload[TARGET_BITS:]),
+                is_sync.eq(target.kind == Kind.SYNC),
+                is_write.eq(target.kind == Kind.CONFIG),
+                self.event.valid.eq(taken & is_event),
+                self.config.valid.eq(taken & is_access),
+            ]
+        m.d.sync += self.error.eq((self.error & ~self.clear) | (taken & ~is_event & ~is_access))
+        return m
