@@ -8,8 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 from csnn.hardware.memory_map import OFFSET_BITS, Region
 from rtl.memory_access import READ_LATENCY, MemoryAccess
+from rtl.packet_decoder import ACCESS
 
-REQUEST = data.StructLayout({"is_write": 1, "address": 32, "data": 32})
 ANSWER = data.StructLayout({"refused": 1, "data": 32})
 _READ_ONLY = (Region.SYNAPTIC_INPUT, Region.EXTERNAL_INPUT)
 
@@ -19,7 +19,7 @@ class ConfigSpace(wiring.Component):
 
     Ports
     -----
-    request : stream of `REQUEST`, in
+    request : stream of `ACCESS`, in
     answered : 1 bit, out
         The request is done; `answer` holds for this cycle.
     answer : `ANSWER`, out
@@ -42,7 +42,7 @@ class ConfigSpace(wiring.Component):
         self.widths = widths
         super().__init__(
             {
-                "request": In(stream.Signature(REQUEST)),
+                "request": In(stream.Signature(ACCESS)),
                 "answered": Out(1),
                 "answer": Out(ANSWER),
                 "halted": In(1),
@@ -53,9 +53,9 @@ class ConfigSpace(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Hold the request; select its region; wait for the word."""
         m = Module()
-        request = Signal(REQUEST, reset_less=True)
+        request = Signal(ACCESS, reset_less=True)
         held, waited = Signal(), Signal(range(READ_LATENCY + 2))
-        address = request.address
+        address = request.word.address
         region, offset = address[OFFSET_BITS:], address[:OFFSET_BITS]
         is_there, may_write = Const(0, 1), Const(0, 1)
         read = Const(0, 32)
@@ -73,7 +73,7 @@ class ConfigSpace(wiring.Component):
                 access.select.eq(select & mine),
                 access.address.eq(offset),
                 access.write.eq(select & mine & request.is_write),
-                access.write_data.eq(request.data),
+                access.write_data.eq(request.word.data),
             ]
             read = read | Mux(mine, access.read_data, 0)
         refused = ~is_there | request.is_write & ~may_write

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from csnn.hardware.config import NodeConfig
@@ -11,7 +11,8 @@ from csnn.hardware.memory_map import EPOCH_WORD_BITS
 from csnn.image.layout import NO_EXT_TABLE
 from csnn.packets import Kind
 from rtl.memory_access import MemoryAccess, TableMemory, address_bits, connect_parts, readdressed
-from rtl.packet_layout import EVENT, PAYLOADS
+from rtl.packet_decoder import EVENT
+from rtl.packet_layout import payload_layout
 from rtl.spike_sum import SpikeSum
 
 _EPOCH_WORDS = ("first_step", "ext_table", "dc")
@@ -83,7 +84,7 @@ class Control(wiring.Component):
                 "sending": In(1),
                 "sent": In(1),
                 "sent_source": In(32),
-                "barrier": Out(stream.Signature(PAYLOADS[Kind.BARRIER])),
+                "barrier": Out(stream.Signature(payload_layout(Kind.BARRIER))),
                 "ext_enabled": Out(1),
                 "ext_table": Out(address_bits(config.ext_tables)),
                 "dc": Out(32),
@@ -99,8 +100,7 @@ class Control(wiring.Component):
         m = Module()
         m.submodules.handled = handled = SpikeSum()
         m.submodules.sent_sum = sent = SpikeSum()
-        spike = data.View(PAYLOADS[Kind.SPIKE], self.event.payload.payload)
-        sync = data.View(PAYLOADS[Kind.SYNC], self.event.payload.payload)
+        spike, sync = self.event.payload.body.spike, self.event.payload.body.sync
         is_sync = self.event.payload.is_sync
         accepts, drops, may_sync = Signal(), Signal(), Signal()
         right_step = Signal()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from csnn.hardware.config import NodeConfig
+from csnn.packets import PACKET_BITS
+from rtl.fifo import PacketFifo, PacketFifoConfig
 from rtl.node_core import NodeCore
 from rtl.packet_decoder import PacketDecoder
 from rtl.packet_encoder import PacketEncoder
-from rtl.packet_layout import PACKET
+from rtl.packet_layout import AXES
 
 
 class Node(wiring.Component):
@@ -38,34 +39,33 @@ class Node(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "input": In(stream.Signature(PACKET)),
-                "output": Out(stream.Signature(PACKET)),
+                "input": In(stream.Signature(PACKET_BITS)),
+                "output": Out(stream.Signature(PACKET_BITS)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         """Input FIFO, decoder, core, encoder."""
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=PACKET.size, depth=self.config.event_fifo)
+        fifo_config = PacketFifoConfig(depth=self.config.event_fifo)
+        m.submodules.fifo = fifo = PacketFifo(fifo_config)
         m.submodules.decoder = decoder = PacketDecoder()
         m.submodules.core = core = NodeCore(self.config)
         m.submodules.encoder = encoder = PacketEncoder()
-        m.d.comb += [
-            fifo.w_data.eq(self.input.payload),
-            fifo.w_en.eq(self.input.valid),
-            self.input.ready.eq(fifo.w_rdy),
-            decoder.input.payload.eq(fifo.r_data),
-            decoder.input.valid.eq(fifo.r_rdy),
-            fifo.r_en.eq(decoder.input.ready),
-        ]
+        wiring.connect(m, wiring.flipped(self.input), fifo.input)
+        wiring.connect(m, fifo.output, decoder.input)
         wiring.connect(m, decoder.event, core.event)
         wiring.connect(m, core.spike, encoder.spike)
         wiring.connect(m, core.barrier, encoder.barrier)
         wiring.connect(m, encoder.output, wiring.flipped(self.output))
         m.d.comb += [
-            encoder.master.eq(core.master),
-            encoder.host.eq(core.host),
+            *(
+                getattr(encoder, f"{end}_{axis}").eq(getattr(core, end).word_select(place, 8))
+                for end in ("master", "host")
+                for place, axis in enumerate(AXES)
+            ),
             core.error_packet.eq(decoder.error),
+            decoder.clear.eq(core.clear),
         ]
         self._configuration(m, decoder, core, encoder)
         return m
@@ -90,7 +90,7 @@ class Node(wiring.Component):
         with m.If(request.valid & request.ready):
             m.d.sync += [
                 waits.eq(1),
-                address.eq(request.payload.address),
+                address.eq(request.payload.word.address),
                 is_read.eq(~request.payload.is_write),
             ]
         with m.If(waits & core.answered):

@@ -11,13 +11,14 @@ from csnn.hardware.memory_map import NEURON_BITS, Region
 from csnn.hardware.registers import ERROR_BITS, STATUS_BITS
 from csnn.packets import Kind
 from rtl.circular_buffer import SUM_BITS, CircularBuffer
-from rtl.config_space import ANSWER, REQUEST, ConfigSpace
+from rtl.config_space import ANSWER, ConfigSpace
 from rtl.control import Control
 from rtl.external import UNITS_BITS, External
 from rtl.group_buffer import GroupBuffer
 from rtl.memory_access import MemoryAccess, connect_parts
 from rtl.ode_unit import OdeUnit
-from rtl.packet_layout import EVENT, PAYLOADS
+from rtl.packet_decoder import ACCESS, EVENT
+from rtl.packet_layout import payload_layout
 from rtl.registers import Registers, joined
 from rtl.spike_output import SpikeOutput
 from rtl.spike_router import SpikeRouter
@@ -67,11 +68,11 @@ class NodeCore(wiring.Component):
         super().__init__(
             {
                 "event": In(stream.Signature(EVENT)),
-                "request": In(stream.Signature(REQUEST)),
+                "request": In(stream.Signature(ACCESS)),
                 "answered": Out(1),
                 "answer": Out(ANSWER),
-                "spike": Out(stream.Signature(PAYLOADS[Kind.AER])),
-                "barrier": Out(stream.Signature(PAYLOADS[Kind.BARRIER])),
+                "spike": Out(stream.Signature(payload_layout(Kind.AER))),
+                "barrier": Out(stream.Signature(payload_layout(Kind.BARRIER))),
                 "master": Out(24),
                 "host": Out(24),
                 "clear": Out(1),

@@ -109,8 +109,9 @@ class Registers(wiring.Component):
             self.clear.eq(clear),
             self.failed.eq(errors.any()),
         ]
-        m.d.sync += errors.eq(Mux(clear, 0, errors) | self.errors)
-        with m.If(self.errors.any()):
+        # Units outside keep their errors until they see `clear`.
+        m.d.sync += errors.eq(Mux(clear, 0, errors | self.errors))
+        with m.If(self.errors.any() & ~clear):
             m.d.sync += self.run.eq(0)
         with m.Elif(written("control")):
             m.d.sync += self.run.eq(access.write_data[RUN] & (clear | ~errors.any()))
