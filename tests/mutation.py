@@ -79,16 +79,21 @@ def mutate(verilog: str, count: int, seed: int = 1) -> tuple[str, list[Mutant]]:
 
 
 def _is_used(lines: list[str], number: int) -> bool:
-    """Return whether a line is more than an alias that nothing reads."""
+    """Return whether a line is more than an alias that nothing in its module reads."""
     assign = _ASSIGN.match(lines[number])
     if not assign or assign["left"].startswith("{"):
         return True
     name = re.escape(assign["left"].split("[")[0].strip())
-    uses = re.compile(rf"(?<![\w$\\]){name}(?![\w$])")
+    uses = re.compile(rf"(?<![\w$\\.]){name}(?![\w$])")
     declared = re.compile(rf"^  (wire|reg) .*{name} *(= .*)?;$")
+    first, last = number, number
+    while not lines[first].startswith("module "):
+        first -= 1
+    while lines[last] != "endmodule":
+        last += 1
     return any(
-        uses.search(line) and not declared.match(line)
-        for place, line in enumerate(lines)
+        uses.search(lines[place]) and not declared.match(lines[place])
+        for place in range(first, last)
         if place != number
     )
 

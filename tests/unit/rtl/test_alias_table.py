@@ -13,8 +13,10 @@ from rtl.verilate import Verilated
 # Weights and delays of the spike router, counts of external spikes, a single small table.
 SHAPES = {
     "weight": AliasTableConfig(index_bits=6, fraction_bits=16, value_bits=16, selectors=8),
-    "delay": AliasTableConfig(index_bits=6, fraction_bits=16, value_bits=6, selectors=8),
-    "external": AliasTableConfig(index_bits=5, fraction_bits=27, value_bits=5),
+    "delay": AliasTableConfig(
+        index_bits=6, fraction_bits=16, value_bits=6, field_bits=8, selectors=8
+    ),
+    "external": AliasTableConfig(index_bits=5, fraction_bits=27, value_bits=5, field_bits=8),
     "small": AliasTableConfig(index_bits=2, fraction_bits=4, value_bits=3, selectors=3),
 }
 
@@ -30,20 +32,25 @@ def filled(config: AliasTableConfig, rng: np.random.Generator) -> dict[str, np.n
 
 
 def written(config: AliasTableConfig, table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the inputs that store a table, an entry per cycle."""
-    n = len(table["H"])
-    first = config.fraction_bits
-    H, own, alias = (np.asarray(table[name], np.int64) for name in ("H", "own", "alias"))
-    data = H | own << first | alias << (first + config.value_bits)
-    idle = np.zeros(n, np.uint64)
+    """Return the inputs that store a table, a word per cycle."""
+    H, own, alias = (np.asarray(table[name], np.uint64) for name in ("H", "own", "alias"))
+    shift, field = np.uint64(32 - config.fraction_bits), np.uint64(config.field_bits)
+    words = np.stack([H << shift, own | alias << field], axis=1).ravel()
+    n = len(words)
     return {
-        "selector": idle,
-        "index": idle,
-        "fraction": idle,
-        "write": np.ones(n, np.uint64),
-        "write_address": np.arange(n),
-        "write_data": data,
+        **idle(n),
+        "access__select": np.ones(n, np.uint64),
+        "access__write": np.ones(n, np.uint64),
+        "access__address": np.arange(n),
+        "access__write_data": words,
     }
+
+
+def idle(cycles: int) -> dict[str, np.ndarray]:
+    """Return inputs that do nothing: fraction 0 of entry 0."""
+    names = ("select", "write", "address", "write_data")
+    ports = ("selector", "index", "fraction", *(f"access__{name}" for name in names))
+    return {port: np.zeros(cycles, np.uint64) for port in ports}
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -62,14 +69,14 @@ def test_draws_are_those_of_the_table(name: str) -> None:
         near = table["H"][entry] + rng.integers(-1, 2, n)
         fraction = np.where(rng.random(n) < 0.5, near, rng.integers(0, 2**63, n))
         fraction = fraction & (2**config.fraction_bits - 1)
-        # Entries of other addresses are written meanwhile, and do not disturb.
+        # What stands on the access port without `select` and `write` does not disturb.
         inputs = {
+            **idle(n),
             "selector": selector,
             "index": index,
             "fraction": fraction,
-            "write": np.zeros(n),
-            "write_address": rng.integers(0, len(table["H"]), n),
-            "write_data": rng.integers(0, 2**config.word_bits, n, dtype=np.uint64),
+            "access__address": rng.integers(0, 2 * len(table["H"]), n),
+            "access__write_data": rng.integers(0, 2**32, n),
         }
         found = bench.run(inputs)["value"][AliasTable.LATENCY :]
         own = fraction < table["H"][entry]
@@ -84,9 +91,8 @@ def test_a_table_that_is_changed_between_draws() -> None:
     bench = Verilated(AliasTable(config))
     tables = [filled(config, rng) for _ in range(2)]
     for table in (*tables, tables[0]):
-        inputs = written(config, table)
-        bench.run(inputs)
-        found = bench.run({**inputs, "write": np.zeros(len(table["H"]))})["value"]
+        bench.run(written(config, table))
+        found = bench.run(idle(20))["value"]
         # Entry 0 of table 0, fraction 0, in every cycle.
         expected = table["own"][0] if table["H"][0] else table["alias"][0]
         assert set(found[AliasTable.LATENCY :].tolist()) == {expected}
@@ -102,10 +108,8 @@ def test_a_distribution_comes_out_as_it_went_in() -> None:
     bench.run(written(config, {"H": H, "own": table.own, "alias": table.alias}))
     index, fraction = np.meshgrid(np.arange(64), np.arange(0, 2**16, 16))
     n = index.size
-    idle = np.zeros(n + AliasTable.LATENCY, np.uint64)
-    inputs = dict.fromkeys(("selector", "write", "write_address", "write_data"), idle)
-    inputs["index"] = np.append(index.ravel(), [0] * AliasTable.LATENCY)
-    inputs["fraction"] = np.append(fraction.ravel(), [0] * AliasTable.LATENCY)
+    inputs = idle(n + AliasTable.LATENCY)
+    inputs["index"][:n], inputs["fraction"][:n] = index.ravel(), fraction.ravel()
     found = bench.run(inputs)["value"][AliasTable.LATENCY :]
     values, counts = np.unique(found, return_counts=True)
     assert values.tolist() == outcomes.tolist()
@@ -114,7 +118,13 @@ def test_a_distribution_comes_out_as_it_went_in() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("index_bits", 0), ("fraction_bits", 33), ("value_bits", 0), ("selectors", 0)],
+    [
+        ("index_bits", 0),
+        ("fraction_bits", 33),
+        ("value_bits", 17),
+        ("field_bits", 0),
+        ("selectors", 0),
+    ],
 )
 def test_shapes_out_of_range_are_refused(field: str, value: int) -> None:
     shape = {"index_bits": 6, "fraction_bits": 16, "value_bits": 16, field: value}

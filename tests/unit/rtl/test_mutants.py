@@ -53,6 +53,7 @@ EQUIVALENT = {
     "product_2_q[22:0]: { product_2_q[21:0], 1'h0 }": "asked only whether any bit is set",
     "swap_0: b[30:0] > a[30:0] => b[30:0] >= a[30:0]": "of equal magnitudes either may be first",
     "$: | { small_1_q[13:0], 3'h0 } => | { 3'h0, small_1_q[13:0] }": "whether any is set",
+    "if: go => 1'h1": "an alias table never stops its memories",
     "nan_0: $ | $ => $ ^ $": "the two causes exclude each other",
 }
 
@@ -120,52 +121,71 @@ def test_external_generator(count: int) -> None:
     rng = np.random.default_rng(7)
     state = rng.integers(1, 2**32, (1, 4)).astype(np.uint32)
     n = 400
-    load = np.zeros(n, bool)
-    load[:4] = load[-3:] = True
+    address = rng.integers(0, 4, n)
+    address[:4] = [2, 0, 3, 1]
+    write, draw = rng.random(n) < 0.2, rng.random(n) < 0.6
+    write[:4], draw[:4] = True, False
+    word = rng.integers(0, 2**32, n)
+    word[:4] = state[0][address[:4]]
     inputs = {
-        "load": load,
-        "word": np.append(state[0], rng.integers(0, 2**32, n - 4)),
-        "draw": (rng.random(n) < 0.7) | (load & (np.arange(n) < 4)),
+        "draw": draw,
+        "access__select": write,
+        "access__write": write,
+        "access__address": address,
+        "access__write_data": word,
     }
     expected = []
-    for t in range(4, n - 3):
+    for t in range(4, n):
         following = state.copy()
-        expected.append((int(prng.ext_draw(following)[0]), int(state[0, 0])))
-        state = following if inputs["draw"][t] else state
-    expected_end = state[0].tolist()
+        expected.append((int(prng.ext_draw(following)[0]), int(state[0, address[t]])))
+        if draw[t]:
+            state = following
+        elif write[t]:
+            state[0, address[t]] = word[t]
 
     def differs(bench: Mutated) -> bool:
         found = bench.run(inputs)
-        words = list(zip(found["value"].tolist(), found["state"].tolist(), strict=True))
-        return words[4:-3] != expected or found["state"][-3:].tolist() != expected_end[:3]
+        read = found["access__read_data"]
+        return list(zip(found["value"].tolist(), read.tolist(), strict=True))[4:] != expected
 
     assert set(survivors(ExtGenerator(), differs, count)) <= set(EQUIVALENT)
 
 
 def test_alias_table(count: int) -> None:
-    config = AliasTableConfig(index_bits=3, fraction_bits=5, value_bits=4, selectors=4)
+    config = AliasTableConfig(
+        index_bits=3, fraction_bits=5, value_bits=4, field_bits=6, selectors=4
+    )
     rng = np.random.default_rng(8)
     size = config.selectors << config.index_bits
     H, own, alias = (rng.integers(0, 2**bits, size) for bits in (5, 4, 4))
     n = 4000
-    write = np.arange(n) < size
-    address = np.where(write, np.arange(n), rng.integers(0, size, n))
+    # Two words for each entry, in any order; then words that are not written, and reading.
+    address = np.append(rng.permutation(2 * size), rng.integers(0, 2 * size, n - 2 * size))
+    words = np.stack([H << 27, own | alias << 6], axis=1).ravel()
+    write = np.arange(n) < 2 * size
+    reading = np.arange(n) >= n - 1000
     inputs = {
         "selector": rng.integers(0, config.selectors, n),
         "index": rng.integers(0, 8, n),
         "fraction": rng.integers(0, 32, n),
-        "write": write,
-        "write_address": address,
-        "write_data": np.where(
-            write, (H | own << 5 | alias << 9)[address], rng.integers(0, 2**13, n)
-        ),
+        "access__select": write | reading,
+        "access__write": write,
+        "access__address": address,
+        "access__write_data": np.where(write, words[address], rng.integers(0, 2**32, n)),
     }
     entry = inputs["selector"] << 3 | inputs["index"]
     expected = np.where(inputs["fraction"] < H[entry], own[entry], alias[entry])
-    first = size + AliasTable.LATENCY
+    # The word whose address came two cycles ago, its half chosen by the address of now.
+    entries = address[n - 1000 : -2] >> 1 << 1
+    expected_words = words[entries | address[n - 998 :] & 1]
+    drawn = slice(2 * size, n - 1000 - AliasTable.LATENCY)
 
     def differs(bench: Mutated) -> bool:
-        found = bench.run(inputs)["value"]
-        return not np.array_equal(found[first:], expected[size : -AliasTable.LATENCY])
+        found = bench.run(inputs)
+        values = found["value"][2 * size + AliasTable.LATENCY : n - 1000]
+        read = found["access__read_data"][n - 998 :]
+        return not np.array_equal(values, expected[drawn]) or not np.array_equal(
+            read, expected_words
+        )
 
     assert set(survivors(AliasTable(config), differs, count)) <= set(EQUIVALENT)

@@ -69,13 +69,22 @@ def test_external_input(ext_generator: Verilated, busy: float) -> None:
     rng = np.random.default_rng(2)
     state = rng.integers(1, 2**32, (1, 4)).astype(np.uint32)
     n = CYCLES
-    load, word = np.zeros(n + 8, np.uint64), np.zeros(n + 8, np.uint64)
+    write, word = np.zeros(n + 8, np.uint64), np.zeros(n + 8, np.uint64)
+    address = rng.integers(0, 4, n + 8)
     draw = (rng.random(n + 8) < busy).astype(np.uint64)
-    load[:4], word[:4], draw[:4] = 1, state[0], 0
-    load[-4:], draw[-4:] = 1, 0
-    found = ext_generator.run({"load": load, "word": word, "draw": draw})
+    # The words may come in any order.
+    address[:4], address[-4:] = rng.permutation(4), np.arange(4)
+    write[:4], word[:4], draw[:4] = 1, state[0][address[:4]], 0
+    draw[-4:] = 0
+    inputs = {
+        "draw": draw,
+        "access__select": write,
+        "access__write": write,
+        "access__address": address,
+        "access__write_data": word,
+    }
+    found = ext_generator.run(inputs)
     for t in range(4, n + 4):
         if draw[t]:
             assert found["value"][t] == prng.ext_draw(state)[0], t
-    # Four more loads read the state out, word 0 first.
-    assert found["state"][-4:].tolist() == state[0].tolist()
+    assert found["access__read_data"][-4:].tolist() == state[0].tolist()
