@@ -118,17 +118,10 @@ example:
                       help="built-in network or TOML file; none: list them")  # fmt: skip
     _scale_options(show)
 
-    export = commands.add_parser(
-        "export",
-        help="write parts of an image in other formats",
-        description="Write parts of an image in other formats.",
-        epilog="""\
-example:
-  csnn export edges out/image --targets L5I --out l5i.npz""",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    kinds = export.add_subparsers(title="what", metavar="WHAT", required=True)
+    kinds = _group(
+        commands, "export", "write parts of an image in other formats",
+        "csnn export edges out/image --targets L5I --out l5i.npz",
+    )  # fmt: skip
     edges = _command(
         kinds, "edges", actions, "unroll an image or a part of it into an edge list",
         """
@@ -140,10 +133,55 @@ example:
                        help="populations or neurons first:stop, such as L5I or 0:100")  # fmt: skip
     edges.add_argument("--sources", metavar="LIST", help="likewise")
     edges.add_argument("--out", required=True, metavar="FILE", help=".npz, .csv or .csv.gz")
+    _verify_parser(commands, actions)
     return parser
 
 
-def _command(commands: Any, name: str, actions: Mapping[str, Any], text: str, examples: str) -> Any:
+def _verify_parser(commands: Any, actions: Mapping[str, Any]) -> None:
+    kinds = _group(
+        commands, "verify", "compare hardware with the definition, bit by bit",
+        "csnn verify rtl out/image --node 0 --steps 2000",
+    )  # fmt: skip
+    rtl = _command(
+        kinds, "rtl", actions, "replay a network's traffic in the RTL of a node",
+        """
+  csnn verify rtl out/image --node 0 --steps 2000 --out out/verify
+  csnn verify rtl --replay out/verify""",
+        key="verify rtl",
+    )  # fmt: skip
+    rtl.add_argument("image", nargs="?", metavar="IMAGE", help="image directory")
+    rtl.add_argument("--node", type=int, metavar="K", help="number of the node (default 0)")
+    rtl.add_argument("--steps", type=int, metavar="N", help="steps to compare (default 2000)")
+    rtl.add_argument("--warmup-ms", type=float, metavar="MS",
+                     help="model time simulated before (default 500)")  # fmt: skip
+    _seed_and_threads(rtl)
+    rtl.add_argument("--out", metavar="DIR", help="where a mismatch is laid down, with a "
+                     "waveform (default: csnn-mismatch)")  # fmt: skip
+    rtl.add_argument("--replay", metavar="DIR", help="repeat a mismatch that was laid down")
+
+
+def _group(commands: Any, name: str, text: str, example: str) -> Any:
+    """Return the subcommands of a command that has several."""
+    parser = commands.add_parser(
+        name,
+        help=text,
+        description=f"{text[0].upper()}{text[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return parser.add_subparsers(title="what", metavar="WHAT", required=True)
+
+
+def _command(
+    commands: Any,
+    name: str,
+    actions: Mapping[str, Any],
+    text: str,
+    examples: str,
+    *,
+    key: str | None = None,
+) -> Any:
     parser = commands.add_parser(
         name,
         help=text,
@@ -152,7 +190,7 @@ def _command(commands: Any, name: str, actions: Mapping[str, Any], text: str, ex
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.set_defaults(command=actions[name])
+    parser.set_defaults(command=actions[key or name])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quiet", action="store_true",
                         help="no progress bars, no summary; warnings stay")  # fmt: skip

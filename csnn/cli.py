@@ -35,6 +35,7 @@ from csnn.spec.network import Network
 from csnn.spec.toml import dumps, load
 
 if TYPE_CHECKING:
+    from csnn.hardware.config import NodeConfig
     from csnn.run import Validation
     from csnn.validation.statistics import Statistics
 
@@ -497,7 +498,61 @@ def _export_edges(options: argparse.Namespace) -> int:
     return OK
 
 
+def _verify_rtl(options: argparse.Namespace) -> int:
+    from csnn.image.store import open_image
+    from csnn.verify import open_replay, record_traffic, summary, verify_node
+    from rtl.node_simulation import NodeSimulation
+
+    given = [
+        name
+        for name in ("image", "node", "steps", "warmup_ms", "seed", "threads", "out")
+        if getattr(options, name) is not None
+    ]
+    if options.replay is not None:
+        if given:
+            raise reject("--replay", options.replay, f"excludes {given[0]}")
+        out = Path(options.replay)
+        image, node, seed, traffic = open_replay(out)
+    else:
+        if options.image is None:
+            raise InvalidInputError("verify rtl: needs IMAGE or --replay DIR")
+        image = open_image(options.image)
+        node = 0 if options.node is None else options.node
+        steps = 2000 if options.steps is None else options.steps
+        seed = 1 if options.seed is None else options.seed
+        warmup_ms = 500.0 if options.warmup_ms is None else options.warmup_ms
+        out = Path("csnn-mismatch" if options.out is None else options.out)
+        checks.integer("verify", "node", node, 0, image.n_nodes - 1)
+        checks.integer("verify", "steps", steps, 1, 10**7)
+        checks.integer("verify", "seed", seed, 0, 2**63 - 1)
+        checks.non_negative("verify", "warmup_ms", warmup_ms)
+        run = dataclasses.replace(Run(), threads=options.threads or Run().threads)
+        traffic = record_traffic(image, warmup_ms=warmup_ms, steps=steps, threads=run.threads)
+
+    def make_device(config: NodeConfig, waveforms: bool) -> NodeSimulation:
+        return NodeSimulation(config, waveforms=waveforms)
+
+    result = verify_node(image, node, traffic, make_device, seed=seed, out=out)
+    content = {
+        "bit_exact": result.mismatch is None,
+        "node": node,
+        "steps": result.steps,
+        "spikes": result.spikes,
+        "synapses": result.synapses,
+        "mean_cycles": float(result.cycles.mean()),
+        "largest_cycles": int(result.cycles.max()),
+        "mismatch": None if result.mismatch is None else dataclasses.asdict(result.mismatch),
+        "out": None if result.mismatch is None else str(out),
+    }
+    lines = [f"node {node} of {image.path}", *summary(result, image.dt_ms)]
+    if result.mismatch is not None:
+        lines.append(f"laid down with a waveform in {out}; again: csnn verify rtl --replay {out}")
+    _emit(options, content, lines)
+    return OK if result.mismatch is None else MISMATCH
+
+
 _COMMANDS = {
+    "verify rtl": _verify_rtl,
     "run": _run,
     "generate": _generate,
     "simulate": _simulate,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,23 +16,30 @@ from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import Region, Words
 from csnn.packets import Kind
 from rtl.node import Node
-from rtl.verilate import build_library
-from rtl.verilog import to_verilog
+from rtl.verilate import build_library, cache_folder
+from rtl.verilog import cached_verilog
 
 U32 = npt.NDArray[np.uint32]
 WORDS = 3  # of 32 bits in a packet
 _TIMED_OUT = -1
-# Verilator writes the second of two underscores as ___05F.
+# Verilator spells two underscores in a name ___05F.
 _HARNESS = r"""
 #include "Vtop.h"
 #include "Vtop___024root.h"
 #include <cstddef>
 #include <cstdint>
+#if VM_TRACE
+#include "verilated_vcd_c.h"
+#endif
 
 struct Simulation {
-  Vtop top;
+  VerilatedContext context;
+  Vtop top{&context};
   std::uint64_t cycle = 0;
   std::uint32_t stalls = 1;
+#if VM_TRACE
+  VerilatedVcdC waveform;
+#endif
 };
 
 // Marsaglia's xorshift32: when the receiver of the node's packets is not ready.
@@ -42,8 +51,17 @@ static bool stalled(Simulation& s, std::uint32_t rate) {
 }
 
 static void clock(Simulation& s) {
+#if VM_TRACE
+  if (s.waveform.isOpen()) {
+    s.top.eval();
+    s.waveform.dump(2 * s.cycle);
+  }
+#endif
   s.top.clk = 1;
   s.top.eval();
+#if VM_TRACE
+  if (s.waveform.isOpen()) s.waveform.dump(2 * s.cycle + 1);
+#endif
   s.top.clk = 0;
   s.top.eval();
   ++s.cycle;
@@ -53,6 +71,10 @@ extern "C" {
 
 void* create() {
   auto* s = new Simulation;
+#if VM_TRACE
+  s->context.traceEverOn(true);
+  s->top.trace(&s->waveform, 99);
+#endif
   s->top.clk = 0;
   s->top.rst = 0;
   s->top.input___05Fvalid = 0;
@@ -114,6 +136,18 @@ std::int64_t exchange(void* handle, std::size_t offered, const std::uint32_t* pa
   return static_cast<std::int64_t>(received);
 }
 
+// Writes a waveform from here on; an empty name ends it.
+void waveform(void* handle, const char* path) {
+#if VM_TRACE
+  auto& s = *static_cast<Simulation*>(handle);
+  if (*path) {
+    s.waveform.open(path);
+  } else {
+    s.waveform.close();
+  }
+#endif
+}
+
 void idle(void* handle, std::uint32_t cycles) {
   auto& s = *static_cast<Simulation*>(handle);
   for (std::uint32_t i = 0; i < cycles; ++i) clock(s);
@@ -157,6 +191,10 @@ class NodeSimulation:
     Parameters
     ----------
     config : NodeConfig
+    waveforms : bool
+        Whether waveforms can be written.
+    change : callable, optional
+        Changes the Verilog before it is compiled: a planted fault.
 
     Raises
     ------
@@ -164,9 +202,19 @@ class NodeSimulation:
         If Verilator or the C++ compiler is not there, or fails.
     """
 
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        *,
+        waveforms: bool = False,
+        change: Callable[[str], str] = lambda verilog: verilog,
+    ) -> None:
         self.config = config
-        self._library = ctypes.CDLL(str(build_library(to_verilog(Node(config)), _harness(config))))
+        folder = cache_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        verilog = change(cached_verilog(lambda: Node(config), f"node {config!r}", folder))
+        library = build_library(verilog, _harness(config), waveform=waveforms)
+        self._library = ctypes.CDLL(str(library))
         self._library.create.restype = ctypes.c_void_p
         self._library.exchange.restype = ctypes.c_int64
         self._library.cycle.restype = ctypes.c_uint64
@@ -180,6 +228,11 @@ class NodeSimulation:
     def cycle(self) -> int:
         """Clock cycles simulated."""
         return int(self._library.cycle(self._top))
+
+    def record(self, path: Path | None) -> None:
+        """Write a waveform (VCD) to `path` from here on; None ends it."""
+        name = b"" if path is None else os.fsencode(path)
+        self._library.waveform(self._top, ctypes.c_char_p(name))
 
     def reset(self, cycles: int = 1) -> None:
         """Assert the reset."""
@@ -295,9 +348,3 @@ def _harness(config: NodeConfig) -> str:
 
 def _pointer(array: npt.NDArray[np.generic]) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
-
-
-def load(simulation: NodeSimulation, parts: Iterable[Words]) -> None:
-    """Write all the words of a node."""
-    for words in parts:
-        simulation.write(words)

@@ -38,6 +38,7 @@ _VERILATOR_FLAGS = (
     "--noassert",
 )
 _COMPILER_FLAGS = ("-std=c++20", "-O2", "-fPIC")
+_WAVEFORM_DEFINES = ("-DVM_TRACE=1", "-DVM_TRACE_VCD=1")
 
 
 def cache_folder() -> Path:
@@ -189,34 +190,47 @@ def _pointers(columns: list[U64]) -> ctypes.Array[ctypes.c_void_p]:
     return (ctypes.c_void_p * len(columns))(*(column.ctypes.data for column in columns))
 
 
-def build_library(verilog: str, harness: str) -> Path:
-    """Return the library of a design, building it if it is not in the cache."""
+def build_library(verilog: str, harness: str, *, waveform: bool = False) -> Path:
+    """Return the library of a design, building it if it is not in the cache.
+
+    Parameters
+    ----------
+    verilog : str
+        Text with a module `top`.
+    harness : str
+        C++ text around `Vtop`.
+    waveform : bool
+        Whether the harness may write a VCD file; costs speed.
+    """
     package = verilator()
-    name = _digest(verilog, harness, *_VERILATOR_FLAGS)
+    flags = (*_VERILATOR_FLAGS, *(("--trace-vcd",) if waveform else ()))
+    defines = _WAVEFORM_DEFINES if waveform else ()
+    name = _digest(verilog, harness, *flags)
 
     def build(folder: Path, built: Path) -> None:
         (folder / "top.v").write_text(verilog)
         (folder / "harness.cpp").write_text(harness)
         environment = {**os.environ, "VERILATOR_ROOT": str(package)}
-        arguments = [package / "bin" / "verilator_bin", *_VERILATOR_FLAGS, "--Mdir", folder]
+        arguments = [package / "bin" / "verilator_bin", *flags, "--Mdir", folder]
         _run([*arguments, "--top-module", "top", folder / "top.v"], environment)
         # One translation unit: Verilator's headers cost more than most designs.
         parts = sorted(path.name for path in folder.glob("*.cpp"))
         (folder / "all.cc").write_text("".join(f'#include "{part}"\n' for part in parts))
-        _compile(["-shared", "-I", folder, folder / "all.cc", *_runtime(package), "-o", built])
+        objects = _runtime(package, defines)
+        _compile(["-shared", *defines, "-I", folder, folder / "all.cc", *objects, "-o", built])
 
     return _cached(f"{name}.so", build)
 
 
-def _runtime(package: Path) -> list[Path]:
+def _runtime(package: Path, defines: tuple[str, ...]) -> list[Path]:
     """Return the objects of Verilator's own library, compiled once for all designs."""
     objects = []
-    for part in ("verilated", "verilated_threads"):
+    for part in ("verilated", "verilated_threads", *(("verilated_vcd_c",) if defines else ())):
 
         def build(folder: Path, built: Path, part: str = part) -> None:
-            _compile(["-c", package / "include" / f"{part}.cpp", "-o", built])
+            _compile(["-c", *defines, package / "include" / f"{part}.cpp", "-o", built])
 
-        objects.append(_cached(f"{part}-{_digest(part)}.o", build))
+        objects.append(_cached(f"{part}-{_digest(part, *defines)}.o", build))
     return objects
 
 

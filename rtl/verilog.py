@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.metadata
 import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 from amaranth.back import verilog
 from amaranth.lib.wiring import Component
 
+from csnn.files import atomic_file
+
 _ZERO_WORD = re.compile(r"^    \S+\[\d+\] = \d+'h0+;\n", re.MULTILINE)
 _EMPTY_BLOCK = re.compile(r"^  initial begin\n  end\n", re.MULTILINE)
+_SOURCES = ("csnn", "rtl")
 
 
 def to_verilog(component: Component, name: str = "top") -> str:
@@ -26,3 +34,36 @@ def to_verilog(component: Component, name: str = "top") -> str:
     # Source locations would make the text, and what is built from it, depend on where it was made.
     text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     return _EMPTY_BLOCK.sub("", _ZERO_WORD.sub("", text))
+
+
+def cached_verilog(make: Callable[[], Component], key: str, folder: Path) -> str:
+    """Return the Verilog of a component that takes long to elaborate, from a cache if it is there.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the component.
+    key : str
+        What the component depends on, apart from the sources of the project and Amaranth.
+    folder : Path
+        The cache.
+    """
+    name = hashlib.sha256(f"{key}\0{_sources_digest()}".encode()).hexdigest()[:32]
+    path = folder / f"{name}.v"
+    if path.exists():
+        return path.read_text(encoding="utf-8")
+    text = to_verilog(make())
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return text
+
+
+@cache
+def _sources_digest() -> str:
+    """Return the digest of every source file that a component may be made from."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256(importlib.metadata.version("amaranth").encode())
+    for package in _SOURCES:
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import Region, Words, node_words
-from csnn.hardware.registers import ERROR_BITS, OFFSETS, STATUS_BITS
+from csnn.hardware.registers import OFFSETS, STATUS_BITS
 from csnn.image.node import NodeImage
 from csnn.image.store import Image
 from csnn.neurons.registry import MODELS
@@ -270,35 +270,3 @@ class Replayer:
             for n in np.flatnonzero(read != words.value)[:1]:
                 signal = f"{words.region.name} word {int(words.offset[n])}"
                 yield Mismatch(self.step, None, signal, int(words.value[n]), int(read[n]))
-
-
-def replay(replayer: Replayer, spikes: Iterator[U32]) -> Replay:
-    """Replay steps until the first mismatch.
-
-    Parameters
-    ----------
-    replayer : Replayer
-    spikes : iterator of ndarray of uint32
-        Sources that the machine broadcasts in each step.
-    """
-    cycles: list[int] = []
-    mismatch: Mismatch | None = None
-    for sources in spikes:
-        mismatch, used = replayer.advance(sources)
-        cycles.append(used)
-        if mismatch is not None:
-            break
-    else:
-        mismatch = replayer.finish()
-    return Replay(
-        mismatch,
-        len(cycles),
-        np.array(cycles, dtype=np.int64),
-        replayer.get("spikes_sent"),
-        replayer.get("synapses"),
-    )
-
-
-def error_names(word: int) -> tuple[str, ...]:
-    """Return the names of the bits of the register `errors`."""
-    return tuple(bit.name for bit in ERROR_BITS if word >> bit.position & 1)

@@ -1,0 +1,223 @@
+"""Verification of a node's hardware against the definition, on the traffic of its network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from csnn.errors import InvalidInputError, reject
+from csnn.files import atomic_file
+from csnn.hardware.config import NodeConfig
+from csnn.image.store import Image, open_image
+from csnn.progress import progress
+from csnn.simulator.session import make_simulator, whole_steps
+from csnn.simulator.state import MachineState, load_checkpoint, save_checkpoint
+from csnn.validation.replay import Device, Mismatch, Replay, Replayer
+
+U32 = npt.NDArray[np.uint32]
+
+SCHEMA = "csnn.replay"
+VERSION = 1
+RECORD, CHECKPOINT, TRAFFIC, WAVEFORM = (
+    "replay.json",
+    "checkpoint.npz",
+    "spikes.npz",
+    "waveform.vcd",
+)
+# The waveform begins so many steps before the one that differs, and ends with it.
+STEPS_BEFORE = 2
+STALL_RATE = 0.1
+
+
+class Recorder(Device, Protocol):
+    """A device that can write waveforms."""
+
+    def record(self, path: Path | None) -> None:
+        """Write a waveform to `path` from here on; None ends it."""
+
+
+MakeDevice = Callable[[NodeConfig, bool], Recorder]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """What the machine broadcasts from a given state on.
+
+    Attributes
+    ----------
+    state : MachineState
+        Where the replay starts.
+    spikes : tuple of ndarray of uint32
+        Sources of each step.
+    """
+
+    state: MachineState
+    spikes: tuple[U32, ...]
+
+
+def record_traffic(image: Image, *, warmup_ms: float, steps: int, threads: int) -> Traffic:
+    """Simulate the network and keep the state after the warm-up and the spikes after it."""
+    warmup = whole_steps("run", "warmup_ms", warmup_ms, image.dt_ms)
+    with progress(None, "load and compile"):
+        simulator = make_simulator(image, threads=threads)
+        simulator.run(0)
+    with progress(None, "simulate the network"):
+        simulator.run(warmup)
+        state = simulator.state()
+        recording = simulator.run(steps)
+    ends = np.searchsorted(recording.step, np.arange(warmup + 1, warmup + steps + 2))
+    spikes = tuple(recording.source[ends[i] : ends[i + 1]] for i in range(steps))
+    return Traffic(state=state, spikes=spikes)
+
+
+def verify_node(
+    image: Image,
+    node: int,
+    traffic: Traffic,
+    make_device: MakeDevice,
+    *,
+    seed: int = 1,
+    out: Path | None = None,
+) -> Replay:
+    """Replay traffic in a node's hardware and compare every bit.
+
+    Parameters
+    ----------
+    image : Image
+    node : int
+        Number of the node.
+    traffic : Traffic
+    make_device : callable
+        Makes a device of a configuration; the second argument asks for waveforms.
+    seed : int
+        Of the idle cycles between packets and of back-pressure.
+    out : Path, optional
+        Where a mismatch is laid down, with a waveform.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such node.
+    """
+    if not 0 <= node < image.n_nodes:
+        raise reject("--node", node, f"must be from 0 to {image.n_nodes - 1}")
+    config = NodeConfig.for_nodes(image.nodes)
+    with progress(None, "build the hardware"):
+        device = make_device(config, False)
+    result = _replay(image, node, config, device, traffic, seed, len(traffic.spikes))
+    if result.mismatch is not None and out is not None:
+        _lay_down(out, image, node, traffic, seed, result.mismatch)
+        with progress(None, "build the hardware for the waveform"):
+            device = make_device(config, True)
+        steps = result.steps
+        _replay(image, node, config, device, traffic, seed, steps, waveform=out / WAVEFORM)
+    return result
+
+
+def _replay(
+    image: Image,
+    node: int,
+    config: NodeConfig,
+    device: Recorder,
+    traffic: Traffic,
+    seed: int,
+    steps: int,
+    waveform: Path | None = None,
+) -> Replay:
+    gaps = np.random.default_rng(seed)
+    with progress(None, "load the node"):
+        replayer = Replayer(
+            image, node, config, device, traffic.state, gaps=gaps, stall_rate=STALL_RATE
+        )
+    cycles: list[int] = []
+    mismatch: Mismatch | None = None
+    with progress(steps, f"replay node {node}", "steps") as bar:
+        for index in range(steps):
+            if waveform is not None and index == max(0, steps - 1 - STEPS_BEFORE):
+                device.record(waveform)
+            mismatch, used = replayer.advance(traffic.spikes[index])
+            cycles.append(used)
+            bar.update(1)
+            if mismatch is not None:
+                break
+        else:
+            mismatch = replayer.finish()
+    if waveform is not None:
+        device.record(None)
+    return Replay(
+        mismatch,
+        len(cycles),
+        np.array(cycles, dtype=np.int64),
+        replayer.get("spikes_sent"),
+        replayer.get("synapses"),
+    )
+
+
+def _lay_down(
+    out: Path, image: Image, node: int, traffic: Traffic, seed: int, mismatch: Mismatch
+) -> None:
+    """Write what is needed to replay a mismatch."""
+    out.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(out / CHECKPOINT, traffic.state, image)
+    counts = np.array([len(sources) for sources in traffic.spikes], dtype=np.int64)
+    with atomic_file(out / TRAFFIC) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, counts=counts, sources=np.concatenate(traffic.spikes))
+    record: dict[str, Any] = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "image": str(image.path.resolve()),
+        "image_digest": image.digest,
+        "node": node,
+        "seed": seed,
+        "mismatch": str(mismatch),
+        "step": mismatch.step,
+    }
+    (out / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def open_replay(folder: Path) -> tuple[Image, int, int, Traffic]:
+    """Return image, node, seed and traffic of a replay that was laid down.
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder holds none, or one that is damaged or of another image.
+    """
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        if record["schema"] != SCHEMA or record["version"] != VERSION:
+            raise ValueError("schema or version")
+        image_path, node, seed = str(record["image"]), int(record["node"]), int(record["seed"])
+        with np.load(folder / TRAFFIC, allow_pickle=False) as data:
+            counts, sources = np.asarray(data["counts"]), np.asarray(data["sources"])
+        if counts.ndim != 1 or counts.sum() != len(sources) or sources.dtype != np.uint32:
+            raise ValueError("counts")
+    except Exception as error:
+        raise InvalidInputError(f"{folder}: cannot be read as a replay ({error})") from None
+    image = open_image(image_path)
+    if image.digest != record["image_digest"]:
+        raise InvalidInputError(f"{folder}: belongs to another image than {image_path}")
+    state = load_checkpoint(folder / CHECKPOINT, image)
+    spikes = tuple(np.split(sources, np.cumsum(counts)[:-1]))
+    return image, node, seed, Traffic(state=state, spikes=spikes)
+
+
+def summary(result: Replay, dt_ms: float) -> Iterator[str]:
+    """Yield what a replay found, for people."""
+    if result.mismatch is not None:
+        yield f"mismatch at {result.mismatch}"
+    yield (
+        f"{result.steps:,} steps ({result.steps * dt_ms:g} ms), {result.spikes:,} spikes, "
+        f"{result.synapses:,} synapses" + ("" if result.mismatch else ": bit-exact")
+    )
+    if len(result.cycles):
+        yield (
+            f"cycles from sync to barrier: mean {result.cycles.mean():.1f}, "
+            f"largest {result.cycles.max()}"
+        )
