@@ -10,9 +10,10 @@ INDEPENDENT
 DISTINCT
     Floyd's sampling with a used-map: L different targets (no multapses).
 STUBS
-    Target of the i-th synapse is stub `seed + i` under a keyed permutation of the node's stubs,
-    stub s belonging to neuron s mod n: the in-degree of every neuron is fixed. The generator starts
-    from `row_seed`, a hash of the position.
+    Every neuron has K stubs, its in-degree; stub (l, r), l < K, is one of neuron r. `seed` is the
+    first stub of the row, r in [7:0] and l in [31:8]; the others follow it, r first, with a carry
+    into l at n. Targets are the r of their images under a keyed permutation of the node's stubs:
+    the in-degree of every neuron is exact. The generator starts from `row_seed`, a hash of `seed`.
 STORED
     `seed` is the position of the first of L explicit synapse words.
 
@@ -60,8 +61,21 @@ INHIBITORY = 0x8000
 MAGNITUDE_MASK = 0x7FFF
 
 ROW_POSITION_MULTIPLIER = 0xC2B2AE35
-STUB_ROUNDS = 4
-STUB_MULTIPLIERS = (0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F)
+# Stub word: r in [7:0], l in [31:8].
+STUB_R_BITS = 8
+STUB_R_MASK = 0xFF
+MAX_INDEGREE = 1 << 24
+# Below these the permutation mixes too little; the generator stores such rows.
+MIN_STUB_INDEGREE, MIN_STUB_NEURONS = 32, 16
+# A turn of l, then one of r, with each multiplier.
+STUB_MULTIPLIERS = (0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35)
+STUB_ROUNDS = 2 * len(STUB_MULTIPLIERS)
+STUB_KEY_ROTATION = 6
+STUB_KEY_INCREMENT = 0x9E3779B9
+# A hash multiplies a factor of 17 bits by one of 24, what a DSP48E1 takes; l has up to 24 bits.
+STUB_SHORT_MASK, STUB_LONG_MASK = 0x1FFFF, 0xFFFFFF
+STUB_R_SHIFT, STUB_L_SHIFT = 15, 9
+STUB_SCALE_BITS = 16
 
 
 class Sampler(IntEnum):
@@ -97,53 +111,87 @@ def synapse_word(neuron: npt.ArrayLike, delay: npt.ArrayLike, code: npt.ArrayLik
     return word.astype(np.uint32)
 
 
-def row_seed(position: U32) -> U32:
-    """Return the generator seed of a STUBS row from its first stub position (never zero)."""
-    seed = (position + np.uint32(1)) * np.uint32(ROW_POSITION_MULTIPLIER)
+def row_seed(word: U32) -> U32:
+    """Return the generator seed of a STUBS row from its first stub word (never zero)."""
+    seed = (word + np.uint32(1)) * np.uint32(ROW_POSITION_MULTIPLIER)
     return np.where(seed == 0, np.uint32(1), seed)
 
 
-def stub_bits(n_stubs: int) -> int:
-    """Return the even number of bits of the Feistel domain that covers `n_stubs` stubs."""
-    bits = max((max(n_stubs, 2) - 1).bit_length(), 2)
-    return bits + (bits & 1)
+def stub_word(position: npt.ArrayLike, n_neurons: int) -> U32:
+    """Return the stub words of positions l n + r below 2^24 n."""
+    left, right = np.divmod(np.asarray(position, dtype=np.int64), n_neurons)
+    return (left << STUB_R_BITS | right).astype(np.uint32)
 
 
-def permute_stubs(position: U32, n_stubs: int, key: int) -> U32:
-    """Apply the keyed permutation of [0, n_stubs).
+def stub_position(word: U32, n_neurons: int) -> I64:
+    """Return the positions l n + r of stub words."""
+    left, right = word >> np.uint32(STUB_R_BITS), word & np.uint32(STUB_R_MASK)
+    return left.astype(np.int64) * n_neurons + right
 
-    A balanced Feistel network on `stub_bits` bits; positions that leave the range are sent through
-    it again (cycle walking), which keeps it a bijection of the range.
+
+def round_keys(key: int) -> list[int]:
+    """Return the keys of the rounds: rotations of the block's key, constants exclusive-ored in.
+
+    Rotated, neighbouring keys have distant round keys; mere sums with constants would give blocks
+    of neighbouring keys permutations that are shifts of each other. Turns of l take 17 bits of
+    their key, turns of r 24.
+    """
+    keys = []
+    for i in range(STUB_ROUNDS):
+        turn = i * STUB_KEY_ROTATION
+        rotated = (key << turn | key >> (32 - turn)) & 0xFFFFFFFF
+        mask = STUB_LONG_MASK if i % 2 else STUB_SHORT_MASK
+        keys.append((rotated ^ i * STUB_KEY_INCREMENT) & mask)
+    return keys
+
+
+def permute_stubs(
+    left: npt.NDArray[np.integer], right: npt.NDArray[np.integer], in_degree: int, n: int, key: int
+) -> tuple[I64, I64]:
+    """Apply the keyed permutation of the stubs (l, r), 0 <= l < K, 0 <= r < n.
+
+    A mixed-radix Feistel network, modulo 2^32, with the keys k of `round_keys`. Three times, with
+    another multiplier M, a hash of r is added to l modulo K, then one of l to r modulo n:
+
+        h = (r ^ k) * (M[23:0] ^ r << 15)
+        l = l + ((h[31:16] ^ h[15:0]) K >> 16), less K if that is K or more
+        h = (l ^ k) * (M[16:0] ^ l[7:0] << 9)
+        r = r + ((h[31:16] ^ h[15:0]) n >> 16), less n if that is n or more
+
+    Factors are of 17 and 24 bits or fewer. Every pass takes the same time: nothing is divided, and
+    no image leaves the range.
 
     Parameters
     ----------
-    position : ndarray of uint32, shape (n,)
-        Positions below `n_stubs`.
-    n_stubs : int
-        Number of stubs.
+    left, right : ndarray of int, shape (m,)
+        l and r of the stubs.
+    in_degree, n : int
+        K, up to 2^24, and number of neurons, up to 256.
     key : int
         32-bit key of the block.
 
     Returns
     -------
-    ndarray of uint32, shape (n,)
+    left, right : ndarray of int64, shape (m,)
+        Those of their images; r is the target.
     """
-    half = stub_bits(n_stubs) // 2
-    mask = np.uint32((1 << half) - 1)
-    value = position.astype(np.uint32)
-    outside = np.ones(value.shape, dtype=bool)
-    while outside.any():
-        current = value[outside]
-        left, right = current >> np.uint32(half), current & mask
-        for i in range(STUB_ROUNDS):
-            mixed = (right + np.uint32((key + i * 0x9E3779B9) & 0xFFFFFFFF)) * np.uint32(
-                STUB_MULTIPLIERS[i]
-            )
-            mixed ^= mixed >> np.uint32(15)
-            left, right = right, left ^ ((mixed >> np.uint32(8)) & mask)
-        value[outside] = left << np.uint32(half) | right
-        outside = value >= n_stubs
-    return value
+    left_image, right_image = left.astype(np.int64), right.astype(np.int64)
+    for i, round_key in enumerate(round_keys(key)):
+        multiplier = STUB_MULTIPLIERS[i // 2]
+        if i % 2 == 0:
+            other = multiplier & STUB_LONG_MASK ^ right_image << STUB_R_SHIFT
+            left_image += _stub_hash(right_image ^ round_key, other) * in_degree >> STUB_SCALE_BITS
+            left_image -= np.where(left_image >= in_degree, in_degree, 0)
+        else:
+            other = (multiplier ^ left_image << STUB_L_SHIFT) & STUB_SHORT_MASK
+            right_image += _stub_hash(left_image ^ round_key, other) * n >> STUB_SCALE_BITS
+            right_image -= np.where(right_image >= n, n, 0)
+    return left_image, right_image
+
+
+def _stub_hash(one: I64, other: I64) -> I64:
+    product = one * other
+    return (product ^ product >> STUB_SCALE_BITS) & ((1 << STUB_SCALE_BITS) - 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +213,8 @@ class Block:
         Alias table of weight codes.
     delay_H, delay_own, delay_alias : ndarray of uint32 / uint8 / uint8, shape (64,)
         Alias table of delay_steps - 1.
-    n_stubs, stub_key : int
-        Size and key of the stub permutation (STUBS only).
+    in_degree, stub_key : int
+        Stubs of each neuron and key of their permutation (STUBS only).
     synapses : ndarray of uint32
         Synapse memory of the node (STORED only).
     """
@@ -182,7 +230,7 @@ class Block:
     delay_H: U32
     delay_own: npt.NDArray[np.uint8]
     delay_alias: npt.NDArray[np.uint8]
-    n_stubs: int
+    in_degree: int
     stub_key: int
     synapses: U32
 
@@ -218,7 +266,7 @@ def unroll(block: Block, source: U32, seed: U32, length: npt.NDArray[np.integer]
     source : ndarray of uint32, shape (n,)
         Global source numbers.
     seed : ndarray of uint32, shape (n,)
-        Stored seeds (positions for STUBS and STORED).
+        Stored seeds (stub words for STUBS, positions for STORED).
     length : ndarray of int, shape (n,)
         Number of synapses of each row.
 
@@ -255,8 +303,9 @@ def unroll(block: Block, source: U32, seed: U32, length: npt.NDArray[np.integer]
     row = rows[place]
     own, available = _candidates(block, source[row])
     if block.sampler is Sampler.STUBS:
-        stub = permute_stubs(seed[row] + draw.astype(np.uint32), block.n_stubs, block.stub_key)
-        target = (stub % np.uint32(block.n_neurons)).astype(np.int64)
+        position = stub_position(seed[row], block.n_neurons) + draw
+        left, right = np.divmod(position, block.n_neurons)
+        target = permute_stubs(left, right, block.in_degree, block.n_neurons, block.stub_key)[1]
     elif block.sampler is Sampler.DISTINCT:
         target = _floyd(a, available - lengths[place] + draw, drawing, block.n_neurons)
     else:

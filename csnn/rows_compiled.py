@@ -22,14 +22,21 @@ _A, _B, _C = (np.uint32(s) for s in prng.ROW_SHIFTS)
 _SEED_MULTIPLIER = np.uint32(prng.ROW_SEED_MULTIPLIER)
 _POSITION_MULTIPLIER = np.uint32(rows.ROW_POSITION_MULTIPLIER)
 _WARMUP = prng.ROW_WARMUP_DRAWS
-_STUB_MULTIPLIERS = np.array(rows.STUB_MULTIPLIERS, dtype=np.uint32)
-_STUB_ROUNDS = rows.STUB_ROUNDS
-_STUB_INCREMENT = np.uint32(0x9E3779B9)
+_STUB_INCREMENT = np.uint32(rows.STUB_KEY_INCREMENT)
+_STUB_ROTATION = np.uint32(rows.STUB_KEY_ROTATION)
+_STUB_SHORT, _STUB_LONG = np.uint32(rows.STUB_SHORT_MASK), np.uint32(rows.STUB_LONG_MASK)
+_STUB_R_SHIFT, _STUB_L_SHIFT = np.uint32(rows.STUB_R_SHIFT), np.uint32(rows.STUB_L_SHIFT)
+_STUB_HALF, _STUB_LOW = np.uint32(rows.STUB_SCALE_BITS), np.uint32(0xFFFF)
+_STUB_TO_L = tuple(np.uint32(m & rows.STUB_LONG_MASK) for m in rows.STUB_MULTIPLIERS)
+_STUB_TO_R = tuple(np.uint32(m & rows.STUB_SHORT_MASK) for m in rows.STUB_MULTIPLIERS)
+_STUB_R_BITS, _STUB_R_MASK = np.uint32(rows.STUB_R_BITS), np.uint32(rows.STUB_R_MASK)
 _TARGET_SHIFT, _TARGET_BITS = np.uint32(rows.TARGET_SHIFT), np.uint32(rows.TARGET_BITS)
 _INDEX_MASK, _FRACTION_MASK = np.uint32(rows.INDEX_MASK), np.uint32(rows.FRACTION_MASK)
 _DELAY_INDEX_SHIFT, _FRACTION_BITS = np.uint32(rows.DELAY_INDEX_SHIFT), np.uint32(16)
 _WORD_DELAY_SHIFT = np.uint32(rows.WORD_DELAY_SHIFT)
 _WORD_WEIGHT_SHIFT = np.uint32(rows.WORD_WEIGHT_SHIFT)
+# Entries that vector code may write behind the last synapse of a row.
+SLACK = 16
 DISTINCT, STUBS, STORED = int(Sampler.DISTINCT), int(Sampler.STUBS), int(Sampler.STORED)
 
 
@@ -52,22 +59,71 @@ def start(seed: Any, source: Any, key: Any) -> Any:
     return x, y
 
 
+@njit(nogil=True, cache=True, inline="always")
+def round_key(key: Any, i: Any, mask: Any) -> Any:
+    """Return the key of round `i`, as `rows.round_keys`."""
+    turn = _u4(_u4(i) * _STUB_ROTATION)
+    rotated = _u4(_u4(key << turn) | (key >> ((_u4(32) - turn) & _u4(31))))
+    return _u4(_u4(rotated ^ _u4(_u4(i) * _STUB_INCREMENT)) & mask)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _hash(one: Any, other: Any) -> Any:
+    h = _u4(one * other)
+    return _u4(_u4(h ^ (h >> _STUB_HALF)) & _STUB_LOW)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _turn_left(
+    left: Any, right: Any, high: Any, low: Any, k: Any, key: Any, multiplier: Any
+) -> Any:
+    h = _hash(_u4(right ^ key), _u4(multiplier ^ _u4(right << _STUB_R_SHIFT)))
+    # h K >> 16 without 64 bits.
+    left = _u4(left + _u4(_u4(h * high) + (_u4(h * low) >> _STUB_HALF)))
+    # Less K where it is K or more: below K the difference wraps around to a large number.
+    return min(left, _u4(left - k))
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _turn_right(left: Any, right: Any, n: Any, key: Any, multiplier: Any) -> Any:
+    other = _u4(multiplier ^ _u4(_u4(left << _STUB_L_SHIFT) & _STUB_SHORT))
+    right = _u4(right + (_u4(_hash(_u4(left ^ key), other) * n) >> _STUB_HALF))
+    return min(right, _u4(right - n))
+
+
 @njit(nogil=True, cache=True)
-def permute(position: Any, n_stubs: Any, half: Any, key: Any) -> Any:
-    """Apply the stub permutation to one position, as `rows.permute_stubs`."""
-    mask = _u4((1 << half) - 1)
-    value = _u4(position)
-    while True:
-        left, right = _u4(value >> half), _u4(value & mask)
-        for i in range(_STUB_ROUNDS):
-            mixed = _u4(
-                _u4(right + _u4(key + _u4(_u4(i) * _STUB_INCREMENT))) * _STUB_MULTIPLIERS[i]
-            )
-            mixed = _u4(mixed ^ (mixed >> _u4(15)))
-            left, right = right, _u4(left ^ _u4((mixed >> _u4(8)) & mask))
-        value = _u4(_u4(left << half) | right)
-        if value < n_stubs:
-            return value
+def stub_targets(
+    word: Any, n_neurons: Any, in_degree: Any, key: Any, length: Any, target: Any, first: Any
+) -> None:
+    """Write the targets of the stubs from `word` on, as `rows.permute_stubs` gives them.
+
+    They go to `target[first : first + length]`, and something to up to `SLACK` entries beyond:
+    a vector's worth at a time, in loops that the compiler unrolls completely.
+    """
+    n, k, key = _u4(n_neurons), _u4(in_degree), _u4(key)
+    high, low = k >> _STUB_HALF, k & _STUB_LOW
+    k0, k1 = round_key(key, 0, _STUB_SHORT), round_key(key, 1, _STUB_LONG)
+    k2, k3 = round_key(key, 2, _STUB_SHORT), round_key(key, 3, _STUB_LONG)
+    k4, k5 = round_key(key, 4, _STUB_SHORT), round_key(key, 5, _STUB_LONG)
+    left, right = word >> _STUB_R_BITS, word & _STUB_R_MASK
+    # Vector code needs unsigned places, which cannot count from the end.
+    place = np.uint64(first)
+    for _ in range(0, length, SLACK):
+        for i in range(SLACK):
+            b = _u4(right + _u4(i))
+            # At most one carry: there are SLACK neurons or more.
+            over = _u4(b >= n)
+            a, b = _u4(left + over), min(b, _u4(b - n))
+            a = _turn_left(a, b, high, low, k, k0, _STUB_TO_L[0])
+            b = _turn_right(a, b, n, k1, _STUB_TO_R[0])
+            a = _turn_left(a, b, high, low, k, k2, _STUB_TO_L[1])
+            b = _turn_right(a, b, n, k3, _STUB_TO_R[1])
+            a = _turn_left(a, b, high, low, k, k4, _STUB_TO_L[2])
+            target[place + np.uint64(i)] = _turn_right(a, b, n, k5, _STUB_TO_R[2])
+        right = _u4(right + _u4(SLACK))
+        if right >= n:
+            left, right = _u4(left + _u4(1)), _u4(right - n)
+        place += np.uint64(SLACK)
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -79,8 +135,7 @@ def unroll_row(
     source: Any,
     seed: Any,
     length: Any,
-    n_stubs: Any,
-    half: Any,
+    in_degree: Any,
     stub_key: Any,
     weight_H: Any,
     weight_own: Any,
@@ -98,6 +153,7 @@ def unroll_row(
     """Unroll one row into `neuron`, `delay`, `code` from `position` on; return the new position.
 
     `own` is the local number to step over, `n_neurons` if none; `used` is scratch for 256 flags.
+    The arrays reach `SLACK` entries beyond the row.
     """
     if sampler == STORED:
         for i in range(length):
@@ -121,10 +177,7 @@ def unroll_row(
         before = y
         x, y = advance(x, y)
         a, b = _u4(x + before), _u4(y + x)
-        if sampler == STUBS:
-            stub = permute(_u4(seed + _u4(i)), n_stubs, half, stub_key)
-            target = np.int64(stub) % n_neurons
-        elif sampler == DISTINCT:
+        if sampler == DISTINCT:
             last = available - length + i
             target = np.int64((np.int64(a >> _TARGET_SHIFT) * (last + 1)) >> _TARGET_BITS)
             if used[target]:
@@ -134,29 +187,29 @@ def unroll_row(
             target = np.int64((np.int64(a >> _TARGET_SHIFT) * available) >> _TARGET_BITS)
         if target >= own:
             target += 1
+        # Both outcomes are loaded, so that no branch depends on random bits.
         k = a & _INDEX_MASK
-        w = (
-            weight_own[k]
-            if (b >> _FRACTION_BITS) < (weight_H[k] >> _FRACTION_BITS)
-            else (weight_alias[k])
-        )
+        w, other = weight_own[k], weight_alias[k]
+        w = w if (b >> _FRACTION_BITS) < (weight_H[k] >> _FRACTION_BITS) else other
         k = (a >> _DELAY_INDEX_SHIFT) & _INDEX_MASK
-        d = (
-            delay_own[k]
-            if (b & _FRACTION_MASK) < (delay_H[k] >> _FRACTION_BITS)
-            else (delay_alias[k])
-        )
+        d, later = delay_own[k], delay_alias[k]
+        d = d if (b & _FRACTION_MASK) < (delay_H[k] >> _FRACTION_BITS) else later
         neuron[position] = target
         delay[position] = d
         code[position] = w
         position += 1
+    if sampler == STUBS:
+        # Over the targets of the loop, which is one for all samplers that draw.
+        stub_targets(
+            _u4(seed), n_neurons, in_degree, stub_key, length, neuron, position - length
+        )  # fmt: skip
     return position
 
 
 @njit(nogil=True, cache=True)
 def _unroll_rows(
     sampler: Any, n_neurons: Any, skip_self: Any, first_neuron: Any, key: Any,
-    source: Any, seed: Any, length: Any, n_stubs: Any, half: Any, stub_key: Any,
+    source: Any, seed: Any, length: Any, in_degree: Any, stub_key: Any,
     weight_H: Any, weight_own: Any, weight_alias: Any, delay_H: Any, delay_own: Any,
     delay_alias: Any, synapses: Any, row: Any, neuron: Any, delay: Any, code: Any,
 ) -> Any:  # fmt: skip
@@ -169,7 +222,7 @@ def _unroll_rows(
             if 0 <= local < n_neurons:
                 own = local
         end = unroll_row(
-            sampler, n_neurons, own, key, source[i], seed[i], np.int64(length[i]), n_stubs, half,
+            sampler, n_neurons, own, key, source[i], seed[i], np.int64(length[i]), in_degree,
             stub_key, weight_H, weight_own, weight_alias, delay_H, delay_own, delay_alias,
             synapses, used, neuron, delay, code, position,
         )  # fmt: skip
@@ -182,7 +235,7 @@ def _unroll_rows(
 @njit(nogil=True, cache=True)
 def _sum_rows(
     sampler: Any, n_neurons: Any, skip_self: Any, first_neuron: Any, key: Any,
-    source: Any, seed: Any, length: Any, n_stubs: Any, half: Any, stub_key: Any,
+    source: Any, seed: Any, length: Any, in_degree: Any, stub_key: Any,
     weight_H: Any, weight_own: Any, weight_alias: Any, delay_H: Any, delay_own: Any,
     delay_alias: Any, synapses: Any, neuron: Any, delay: Any, code: Any, sums: Any,
 ) -> None:  # fmt: skip
@@ -194,7 +247,7 @@ def _sum_rows(
             if 0 <= local < n_neurons:
                 own = local
         end = unroll_row(
-            sampler, n_neurons, own, key, source[i], seed[i], np.int64(length[i]), n_stubs, half,
+            sampler, n_neurons, own, key, source[i], seed[i], np.int64(length[i]), in_degree,
             stub_key, weight_H, weight_own, weight_alias, delay_H, delay_own, delay_alias,
             synapses, used, neuron, delay, code, 0,
         )  # fmt: skip
@@ -246,8 +299,7 @@ def _arguments(
         np.ascontiguousarray(source),
         np.ascontiguousarray(seed),
         np.ascontiguousarray(length, dtype=np.uint16),
-        np.uint32(block.n_stubs),
-        np.uint32(rows.stub_bits(block.n_stubs) // 2),
+        np.uint32(block.in_degree),
         np.uint32(block.stub_key),
         *(np.ascontiguousarray(table) for table in tables),
     )
@@ -285,7 +337,7 @@ def sum_weights(
         )
         sums += flat.reshape(sums.shape)
         return
-    longest = max(int(length.max(initial=0)), 1)
+    longest = int(length.max(initial=0)) + SLACK
     scratch = tuple(np.empty(longest, dtype=np.uint32) for _ in range(3))
     arguments = (*_arguments(block, source, seed, length), *scratch, sums)
     _sum_rows(*arguments)
@@ -295,7 +347,7 @@ def unroll(block: Block, source: U32, seed: U32, length: npt.NDArray[np.integer]
     """Unroll rows as `csnn.rows.unroll` does, but in order of rows, then draws."""
     n = int(length.sum(dtype=np.int64))
     row = np.empty(n, dtype=np.int64)
-    neuron, delay, code = (np.empty(n, dtype=np.uint32) for _ in range(3))
+    neuron, delay, code = (np.empty(n + SLACK, dtype=np.uint32) for _ in range(3))
     arguments = (*_arguments(block, source, seed, length), row, neuron, delay, code)
     _unroll_rows(*arguments)
-    return Synapses(row, neuron, delay, code)
+    return Synapses(row, neuron[:n], delay[:n], code[:n])

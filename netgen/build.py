@@ -269,7 +269,7 @@ class _Build:
 
     def _write_node(self, directory: Path, plan: NodePlan) -> None:
         population = self.network.population(plan.population)
-        memory = RowMemory(self.machine.row_layout)
+        memory = RowMemory(self.machine.row_layout, plan.size)
         pool = SelectorPool()
         seeds = np.random.default_rng(self._sequence(1, plan.index))
         statistics = _NodeStatistics({}, {}, 0)

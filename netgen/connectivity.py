@@ -1,7 +1,8 @@
 """Connection rules: how many synapses each source has in each node, and who draws the targets.
 
 Every rule is exact. What rows of a sampler express (multapses with L from a multinomial, distinct
-targets, fixed in-degree by permuted stubs) stays procedural; the rest becomes stored rows.
+targets, fixed in-degree by permuted stubs where there are enough of them) stays procedural; the
+rest becomes stored rows.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from csnn.errors import reject
-from csnn.rows import Sampler
+from csnn.rows import MAX_INDEGREE, MIN_STUB_INDEGREE, MIN_STUB_NEURONS, Sampler
 from csnn.spec.network import (
     AllToAll,
     FixedIndegree,
@@ -43,8 +44,8 @@ class NodeRows:
     skip_self : bool
     length : ndarray of int64, shape (n_sources,)
         Synapses of each source.
-    n_stubs : int
-        Size of the stub permutation (STUBS only).
+    in_degree : int
+        Stubs of each neuron (STUBS only).
     target : ndarray of uint32, shape (sum of length,)
         Local targets in order of their sources (STORED only).
     """
@@ -52,7 +53,7 @@ class NodeRows:
     sampler: Sampler
     skip_self: bool
     length: I64
-    n_stubs: int = 0
+    in_degree: int = 0
     target: U32 | None = None
 
 
@@ -125,6 +126,7 @@ class Connector:
         self.n_targets = n_targets
         self.source_first = source_first
         self.nodes = tuple(nodes)
+        self._smallest = min(node.size for node in self.nodes)
         same = projection.source == projection.target
         self.skip_self = same and not projection.allow_autapses
         children = seed.spawn(len(self.nodes) + 1)
@@ -231,9 +233,15 @@ class Connector:
 
     def _indegree(self, indegree: int, node: NodePlan, rng: np.random.Generator) -> NodeRows:
         if self.projection.allow_multapses and not self.skip_self:
-            stubs = node.size * indegree
-            length = scatter(stubs, self.n_sources, rng)
-            return NodeRows(sampler=Sampler.STUBS, skip_self=False, length=length, n_stubs=stubs)
+            length = scatter(node.size * indegree, self.n_sources, rng)
+            enough = MIN_STUB_INDEGREE <= indegree <= MAX_INDEGREE
+            if enough and self._smallest >= MIN_STUB_NEURONS:
+                return NodeRows(
+                    sampler=Sampler.STUBS, skip_self=False, length=length, in_degree=indegree
+                )
+            target = np.repeat(np.arange(node.size, dtype=np.uint32), indegree)
+            rng.shuffle(target)
+            return self._stored(length, target)
         # Without multapses or autapses the choices of one target depend on each other: stored rows.
         sources = np.empty((node.size, indegree), dtype=np.int64)
         for neuron in range(node.size):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from csnn.image import layout
-from csnn.rows import Sampler
+from csnn.rows import Sampler, stub_word
 from netgen.connectivity import NodeRows
 
 U32 = npt.NDArray[np.uint32]
@@ -23,10 +23,13 @@ class RowMemory:
     ----------
     row_layout : str
         "dense", "sparse" or "auto" (per block, whichever is smaller).
+    n_neurons : int
+        Neurons of the node.
     """
 
-    def __init__(self, row_layout: str) -> None:
+    def __init__(self, row_layout: str, n_neurons: int) -> None:
         self._row_layout = row_layout
+        self._n_neurons = n_neurons
         self._blocks: list[npt.NDArray[np.void]] = []
         self._seeds: list[U32] = []
         self._lengths: list[I64] = []
@@ -69,12 +72,13 @@ class RowMemory:
                 position += self._n_synapses
                 self._synapses.append(words)
                 self._n_synapses += len(words)
+                if int(position[-1]) >= _MAX_POSITION:
+                    raise ValueError("a node holds more synapses than a row can point at")
+                seed = position.astype(np.uint32)
             else:
-                block["n_stubs"] = rows.n_stubs
+                block["in_degree"] = rows.in_degree
                 block["stub_key"] = rng.integers(0, 2**32, dtype=np.uint32)
-            if int(position[-1]) >= _MAX_POSITION:
-                raise ValueError("a node holds more synapses than a row can point at")
-            seed = position.astype(np.uint32)
+                seed = stub_word(position, self._n_neurons)
         else:
             seed = rng.integers(1, 2**32, len(length), dtype=np.uint32)
         block["source_first"], block["source_count"] = source_first, len(length)

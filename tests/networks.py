@@ -39,7 +39,7 @@ DELAYS = Normal(mu=0.8, sigma=0.3, minimum=0.1, maximum=1.5)
 # Rules for the projection of E (61 neurons) onto itself; counts that every switch permits.
 RULES: dict[str, Rule] = {
     "fixed_total_number": FixedTotalNumber(count=900),
-    "fixed_indegree": FixedIndegree(indegree=13),
+    "fixed_indegree": FixedIndegree(indegree=33),
     "fixed_outdegree": FixedOutdegree(outdegree=17),
     "pairwise_bernoulli": PairwiseBernoulli(p=0.2),
     "all_to_all": AllToAll(),

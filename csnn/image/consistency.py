@@ -19,7 +19,15 @@ from csnn.image import layout
 from csnn.image.node import NodeImage
 from csnn.neurons.registry import MODELS
 from csnn.prng import node_key
-from csnn.rows import WORD_DELAY_SHIFT, Sampler
+from csnn.rows import (
+    MAX_INDEGREE,
+    MIN_STUB_INDEGREE,
+    MIN_STUB_NEURONS,
+    STUB_R_MASK,
+    WORD_DELAY_SHIFT,
+    Sampler,
+    stub_position,
+)
 from csnn.spec.machine import EXT_OUTCOMES, MAX_NODE_NEURONS, MAX_WEIGHT_UNITS, SUM_LIMIT_UNITS
 
 _EXPONENT_LIMIT = 1022  # 2^e and 2^-e are normal binary64 numbers
@@ -169,14 +177,23 @@ def _index_fault(node: NodeImage, e: dict[str, int]) -> str | None:
 
 
 def _row_fault(node: NodeImage, index: int, entry: npt.NDArray[np.void]) -> str | None:
-    sampler = int(entry["sampler"])
+    sampler, in_degree = int(entry["sampler"]), int(entry["in_degree"])
+    if sampler == Sampler.STUBS:
+        if not MIN_STUB_INDEGREE <= in_degree <= MAX_INDEGREE:
+            return f"in_degree = {in_degree}: must be from {MIN_STUB_INDEGREE} to {MAX_INDEGREE}"
+        if node.n_neurons < MIN_STUB_NEURONS:
+            return f"sampler = {sampler}: needs {MIN_STUB_NEURONS} neurons or more"
     skip_self = bool(entry["flags"] & layout.SKIP_SELF_FLAG)
     if sampler == Sampler.INDEPENDENT and not (skip_self and node.n_neurons == 1):
         return None
     source, seed, length = node.rows(index)
     if sampler in (Sampler.STUBS, Sampler.STORED):
-        limit = int(entry["n_stubs"]) if sampler == Sampler.STUBS else len(node.synapses)
-        end = seed.astype(np.int64) + length
+        start, limit = seed.astype(np.int64), len(node.synapses)
+        if sampler == Sampler.STUBS:
+            if not bool((seed[length > 0] & np.uint32(STUB_R_MASK) < node.n_neurons).all()):
+                return "seed: a stub of no neuron"
+            start, limit = stub_position(seed, node.n_neurons), in_degree * node.n_neurons
+        end = start + length
         return _unless(bool((end[length > 0] <= limit).all()), "seed: a row ends beyond its memory")
     available: Any = node.n_neurons
     if skip_self:

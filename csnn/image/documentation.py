@@ -29,6 +29,13 @@ ROW_VECTORS = (
     (0xFFFFFFFF, 131071, 65534),
     (0x9E3779B1, 0, 0),
 )
+# K, n, key and first stub word of the published targets.
+STUB_VECTORS = (
+    (32, 16, 0x00000000, 0x00000000),
+    (1000, 213, 0xDEADBEEF, 0x0001F3D3),
+    (100000, 250, 0x01234567, 0x01869FF5),
+    (1 << 24, 256, 0xFFFFFFFF, 0xFFFFFFFB),
+)
 EXT_VECTOR = (123456789, 362436069, 521288629, 88675123)
 
 MANIFEST_KEYS = (
@@ -390,8 +397,15 @@ From {", ".join(str(w) for w in EXT_VECTOR)} (Marsaglia's xor128): {outputs}.
 
 
 def _samplers() -> str:
+    bits, turn = rows.TARGET_BITS, rows.STUB_KEY_ROTATION
     multipliers = ", ".join(f"{m:#010x}" for m in rows.STUB_MULTIPLIERS)
-    bits, last = rows.TARGET_BITS, rows.STUB_ROUNDS - 1
+    vectors = _table(
+        ("K", "n", "`stub_key`", "`seed`", "targets of a row of 5"),
+        [
+            (str(k), str(n), f"{key:08X}", f"{word:08X}", _stub_row(k, n, key, word, 5))
+            for k, n, key, word in STUB_VECTORS
+        ],
+    )
     return f"""
 ## Samplers: from a draw to a target
 
@@ -405,18 +419,32 @@ the source's own local number on is raised by one.
 * **1, distinct** (Floyd). For synapse i of L: m = n - L + i and
   candidate = floor(u (m + 1) / 2^{bits}); the target is the candidate, or m if the candidate was a
   target of this row before.
-* **2, stubs.** target = P(seed + i) mod `n_neurons`, where P permutes 0 to `n_stubs` - 1. The
-  generator starts from (seed + 1) * {rows.ROW_POSITION_MULTIPLIER:#010x}, or from 1 if that is 0;
-  it serves delay and weight. P is a Feistel network on the smallest even number 2h >= 2 of bits
-  that holds `n_stubs` - 1: with the halves (l, r), l the higher, do for i = 0 to {last}
-
-      m = (r + stub_key + i * 0x9E3779B9) * M[i];  m = m ^ (m >> 15)
-      (l, r) = (r, l ^ ((m >> 8) mod 2^h))
-
-  and repeat it while the result is `n_stubs` or more.
-  M = {multipliers}.
+* **2, stubs.** Every neuron has K = `in_degree` stubs; stub (l, r), l < K, is one of neuron r.
+  K is {rows.MIN_STUB_INDEGREE} or more, n = `n_neurons` is {rows.MIN_STUB_NEURONS} or more. `seed`
+  is the first stub, r in [7:0] and l in [31:8]; synapse i has the stub i places on, r first, with a
+  carry into l at n. Its target is the r of P(l, r), where P permutes the stubs as below.
+  The row generator starts from (seed + 1) * {rows.ROW_POSITION_MULTIPLIER:#010x}, or from 1 if
+  that is 0; it serves delay and weight.
 * **3, stored.** `seed` is the position in `synapses` of the first of L words; no generator runs.
+
+The permutation P of (l, r): for i = 0 to {rows.STUB_ROUNDS - 1}, with k and h modulo 2^32,
+
+    k = (stub_key rotated left by {turn} i bits) ^ (i * {rows.STUB_KEY_INCREMENT:#010x})
+    i even: h = (r ^ k[16:0]) * (M[i / 2][23:0] ^ (r << {rows.STUB_R_SHIFT}))
+            l = (l + floor((h[31:16] ^ h[15:0]) K / 2^16)) mod K
+    i odd:  h = (l ^ k[23:0]) * (M[(i - 1) / 2][16:0] ^ (l[7:0] << {rows.STUB_L_SHIFT}))
+            r = (r + floor((h[31:16] ^ h[15:0]) n / 2^16)) mod n
+
+with M = {multipliers}. Both sums are below twice their modulus.
+
+{vectors}
 """
+
+
+def _stub_row(k: int, n: int, key: int, word: int, length: int) -> str:
+    position = int(rows.stub_position(np.array([word], dtype=np.uint32), n)[0])
+    left, right = np.divmod(np.arange(position, position + length), n)
+    return ", ".join(str(r) for r in rows.permute_stubs(left, right, k, n, key)[1])
 
 
 def section_offset(node: NodeImage, name: str) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAGIC = int.from_bytes(b"CSNNNODE", "little")
 ALIGNMENT = 64
 
@@ -73,7 +73,7 @@ BLOCK_FIELDS = (
     Field("row_first", "<u4", "position of its first row in `seed` and `length`"),
     Field("row_count", "<u4", "its rows: source_count if dense, non-empty rows if sparse"),
     Field("presence_first", "<u4", "position of its first word in `presence` and `rank`; sparse"),
-    Field("n_stubs", "<u4", "stubs of the permutation; sampler 2"),
+    Field("in_degree", "<u4", "K, stubs of each neuron, 32 to 2^24; sampler 2"),
     Field("stub_key", "<u4", "key of the permutation; sampler 2"),
     Field("selector", "<u2", "S: which weight and delay table"),
     Field("sampler", "<u1", "0 independent, 1 distinct, 2 stubs, 3 stored"),
@@ -136,7 +136,7 @@ SECTIONS = (
         "n_neurons",
         "index translation: global ID of each neuron, first_neuron + n",
     ),
-    Section("seed", _U32, "rows", "seed of each row; a position for samplers 2 and 3"),
+    Section("seed", _U32, "rows", "seed of each row; a stub (sampler 2) or a position (3)"),
     Section("length", np.dtype("<u2"), "rows", "synapses of each row (u1 if length_bytes = 1)"),
     Section("presence", _U32, "words", "sparse blocks: bit s mod 32 of word s / 32, row present"),
     Section("rank", _U32, "words", "sparse blocks: rows of the block before each presence word"),

@@ -70,7 +70,7 @@ class NodeImage:
             delay_H=delays["H"],
             delay_own=delays["own"],
             delay_alias=delays["alias"],
-            n_stubs=int(entry["n_stubs"]),
+            in_degree=int(entry["in_degree"]),
             stub_key=int(entry["stub_key"]),
             synapses=self.synapses,
         )

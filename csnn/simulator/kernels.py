@@ -21,7 +21,7 @@ import numpy.typing as npt
 from csnn._numba import jit
 from csnn.neurons import flush
 from csnn.prng import EXT_SHIFTS
-from csnn.rows_compiled import unroll_row
+from csnn.rows_compiled import SLACK, unroll_row
 from csnn.simulator.atomics import prefetch_read, prefetch_write, wait
 from csnn.simulator.lanes import EXT_LANES, LANES, draw_external_lanes, unroll_lanes
 
@@ -64,8 +64,7 @@ class Worker(NamedTuple):
     block_sampler: npt.NDArray[np.uint8]
     block_skip: npt.NDArray[np.uint8]
     block_neuron: U32
-    block_stubs: U32
-    block_half: U32
+    block_in_degree: U32
     block_stub_key: U32
     block_synapses: I64
     weight_word: U64
@@ -217,7 +216,7 @@ def deliver(
         t = np.int64(w.block_table[b])
         end = unroll_row(
             w.block_sampler[b], count, own, w.block_key[b], source, w.row_seed[row],
-            np.int64(w.row_length[row]), w.block_stubs[b], w.block_half[b], w.block_stub_key[b],
+            np.int64(w.row_length[row]), w.block_in_degree[b], w.block_stub_key[b],
             w.weight_H_full[t:], w.weight_own[t:], w.weight_alias[t:],
             w.delay_H_full[t:], w.delay_own[t:], w.delay_alias[t:],
             w.synapses[w.block_synapses[b]:], used, neuron, delay, code, 0,
@@ -311,9 +310,9 @@ def _run(
     flags = spiked.view(np.uint8)
     used = np.zeros(256, dtype=np.uint8)
     neuron, delay, code = (
-        np.zeros(65536, dtype=np.uint32),
-        np.zeros(65536, dtype=np.uint32),
-        np.zeros(65536, dtype=np.uint32),
+        np.zeros(65535 + SLACK, dtype=np.uint32),
+        np.zeros(65535 + SLACK, dtype=np.uint32),
+        np.zeros(65535 + SLACK, dtype=np.uint32),
     )
     epoch = w.epoch_first[:n_nodes].copy()
     n_out = 0

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from csnn._numba import jit
 from csnn.image import layout
 from csnn.image.node import NodeImage
-from csnn.rows import Sampler, stub_bits
+from csnn.rows import Sampler
 from csnn.simulator.kernels import NODE_STRIDE, NODES_PER_SHARD
 from csnn.simulator.lanes import LANES
 
@@ -183,8 +183,7 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
                         "sampler": int(entry["sampler"]),
                         "skip": int(bool(entry["flags"] & layout.SKIP_SELF_FLAG)),
                         "neuron": node.first_neuron,
-                        "stubs": int(entry["n_stubs"]),
-                        "half": stub_bits(int(entry["n_stubs"])) // 2,
+                        "in_degree": int(entry["in_degree"]),
                         "stub_key": int(entry["stub_key"]),
                         "synapses": n_synapses,
                     }
@@ -193,7 +192,7 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
             n_synapses += len(node.synapses)
         _sort_rows(row_first[shard], row_lanes[shard], row_seed, row_length, row_block)
     dtypes = {"sampler": np.uint8, "skip": np.uint8, "synapses": np.int64}
-    names = ("target", "size", "key", "table", "sampler", "skip", "neuron", "stubs", "half",
+    names = ("target", "size", "key", "table", "sampler", "skip", "neuron", "in_degree",
              "stub_key", "synapses")  # fmt: skip
     return Rows(
         row_first,

@@ -42,8 +42,8 @@ IMAGE_DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "manifest.json: digest",
     ),
     "a later version": (
-        lambda p: _edit(p / "manifest.json", "version", 2),
-        "version = 2: must be 1",
+        lambda p: _edit(p / "manifest.json", "version", 3),
+        "version = 3: must be 2",
     ),
     "another schema": (lambda p: _edit(p / "manifest.json", "schema", "x"), "schema must be"),
 }

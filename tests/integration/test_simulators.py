@@ -213,6 +213,28 @@ def test_load_partition(tmp_path: Path) -> None:
     check_lively(check_all(image, tmp_path), image)
 
 
+@pytest.mark.parametrize("sizes", [(16, 17), (255, 256), (213, 16)])
+@pytest.mark.parametrize("indegree", [32, 901])
+def test_fixed_in_degrees_of_many_stubs(
+    tmp_path: Path, indegree: int, sizes: tuple[int, int]
+) -> None:
+    # Few sources with long rows, so that a row carries often, and many with short ones.
+    weight = Constant(value=2.0)
+    populations = tuple(
+        networks.population(name, size) for name, size in zip("ABC", (*sizes, 4), strict=True)
+    )
+    network = networks.network(
+        networks.projection("A", "B", FixedIndegree(indegree=indegree), weight=weight),
+        networks.projection("C", "A", FixedIndegree(indegree=indegree), weight=weight),
+        networks.projection("B", "C", FixedIndegree(indegree=indegree), weight=weight),
+        populations=populations,
+    )
+    image = networks.image(network, tmp_path / "image", neurons_per_node=256)
+    samplers = [node.blocks["sampler"].tolist() for node in image.nodes]
+    assert samplers == [[Sampler.STUBS], [Sampler.STUBS], [Sampler.STORED]]
+    check_lively(check_all(image, tmp_path, steps=30, threads=(1, 3)), image)
+
+
 @pytest.mark.parametrize("autapses", [True, False])
 def test_exhausted_event_pool(tmp_path: Path, autapses: bool) -> None:
     # Several thousand events per step: blocks run out at once, soon, or not at all.
@@ -452,9 +474,12 @@ def test_planted_synapse_word_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("sampler", [Sampler.INDEPENDENT, Sampler.DISTINCT, Sampler.STUBS])
 @pytest.mark.parametrize("field", ["seed", "length"])
 def test_planted_row_is_found(tmp_path: Path, field: str, sampler: Sampler) -> None:
-    image = networks.image(
-        networks.rule_network("fixed_outdegree", True, False), tmp_path / "image"
+    network = networks.network(
+        networks.projection("E", "E", networks.RULES["fixed_outdegree"], multapses=False),
+        networks.projection("E", "I", networks.RULES["fixed_indegree"]),
+        networks.projection("I", "E", FixedTotalNumber(count=150)),
     )
+    image = networks.image(network, tmp_path / "image")
     number, _, node, step, row = first_row(image, sampler)
     changed = flipped(getattr(node, field), row, 0)
     place = buffer_difference(image, planted(image, number, **{field: changed}), step)

@@ -48,8 +48,12 @@ def make_node(node: int = 0, *, delay_buffer: bool = True, wide: bool = False) -
         length = rng.integers(0, 300 if wide and not index else n, count)
         seed = rng.integers(1, 2**32, count)
         if sampler is Sampler.STUBS:
-            blocks[index]["n_stubs"], blocks[index]["stub_key"] = length.sum(), 0xABCD1234
-            seed = np.cumsum(length) - length
+            # The last row ends with the last stub.
+            length *= 3
+            k = -(-int(length.sum()) // n)
+            length[-1] += k * n - length.sum()
+            blocks[index]["in_degree"], blocks[index]["stub_key"] = k, 0xABCD1234
+            seed = rows.stub_word(np.cumsum(length) - length, n)
         if sampler is Sampler.STORED:
             length[::3] = 0
             seed = np.cumsum(length) - length
@@ -433,10 +437,13 @@ INCONSISTENT: list[tuple[str, Callable[[NodeImage], object], str]] = [
     ("presence", lambda n: put(n.blocks, 3, "presence_first", 2), "presence words"),
     ("popcount", lambda n: put(n.presence, 0, None, 0xFFFF), "presence bits"),
     ("rank", lambda n: put(n.rank, 1, None, 1), "rank"),
-    ("stubs", lambda n: put(n.blocks, 2, "n_stubs", 5), "beyond its memory"),
-    ("last stub", lambda n: put(n.blocks, 2, "n_stubs", n.blocks["n_stubs"][2] - 1), "beyond its"),
+    ("stubs", lambda n: put(n.blocks, 2, "in_degree", 32), "beyond its memory"),
+    ("last stub", lambda n: put(n.seed, 89, None, n.seed[89] + 1), "beyond its memory"),
+    ("far stub", lambda n: put(n.seed, 70, None, 2**32 - 256), "beyond its memory"),
+    ("no neuron", lambda n: put(n.seed, 70, None, 40), "a stub of no neuron"),
+    ("large K", lambda n: put(n.blocks, 2, "in_degree", 2**24 + 1), "must be from 32 to 16777216"),
     ("last word", lambda n: drop_last_word(n), "beyond its memory"),
-    ("no stubs", lambda n: put(n.blocks, 2, "n_stubs", 0), "beyond its memory"),
+    ("no stubs", lambda n: put(n.blocks, 2, "in_degree", 31), "must be from 32"),
     ("distinct", lambda n: put(n.length, 31, None, 41), "distinct targets"),
     ("own neuron", lambda n: put(n.length, 31, None, 40), "distinct targets"),
     ("stored", lambda n: put(n.seed, 95, None, 2**31), "beyond its memory"),
@@ -537,13 +544,13 @@ def test_nodes_must_fit_together(image: Image) -> None:
 def test_other_versions_are_refused(image: Image) -> None:
     path = image.path / node_file(0)
     content = bytearray(path.read_bytes())
-    content[8] = 2
+    content[8] = 1
     write_over(path, bytes(content))
-    refused(lambda: read_node(path), "version 2")
-    for version in (0, 2, "1", 1.0, True, None, [1]):
+    refused(lambda: read_node(path), "version 1")
+    for version in (0, 1, 3, "2", 2.0, True, None, [1]):
         reseal(image.path, lambda m, v=version: m.update(version=v))
         refused(lambda: open_image(image.path), "version")
-    reseal(image.path, lambda m: m.update(version=1, schema="csnn-checkpoint"))
+    reseal(image.path, lambda m: m.update(version=2, schema="csnn-checkpoint"))
     refused(lambda: open_image(image.path), "schema")
 
 
@@ -561,7 +568,7 @@ def test_missing_files_and_foreign_directories_are_refused(image: Image, tmp_pat
     refused(lambda: open_image(foreign), "not valid JSON")
     (foreign / MANIFEST_NAME).write_text("[" * 100000)
     refused(lambda: open_image(foreign), "not valid JSON")
-    (foreign / MANIFEST_NAME).write_text('{"schema": "csnn-image", "version": 1, "x": NaN}')
+    (foreign / MANIFEST_NAME).write_text('{"schema": "csnn-image", "version": 2, "x": NaN}')
     refused(lambda: open_image(foreign), "no manifest has")
     (foreign / MANIFEST_NAME).unlink()
     (foreign / MANIFEST_NAME).mkdir()

@@ -35,8 +35,9 @@ def test_the_module_writes_the_document(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
     [
-        (layout, "FORMAT_VERSION", 2),
+        (layout, "FORMAT_VERSION", 3),
         (rows, "ROW_POSITION_MULTIPLIER", 0x12345),
+        (rows, "STUB_MULTIPLIERS", (1, 2, 3)),
         (documentation.prng, "ROW_SHIFTS", (9, 13, 10)),
         (documentation.prng, "ROW_WARMUP_DRAWS", 3),
         (documentation.prng, "EXT_STREAM_SPACING_LOG2", 60),
@@ -73,7 +74,7 @@ def test_header_offsets_are_those_of_a_real_file(tmp_path: Path) -> None:
         value = int.from_bytes(content[int(offset) : int(offset) + int(size)], "little")
         expected = {
             "magic": layout.MAGIC,
-            "version": 1,
+            "version": 2,
             "n_sections": len(layout.SECTIONS),
             "n_blocks": 1,
             "n_selectors": 1,

@@ -56,7 +56,7 @@ def random_blocks(rng: np.random.Generator, count: int) -> list[Block]:
             delay_H=rng.integers(0, 2**32, 64, dtype=np.uint32),
             delay_own=rng.integers(0, SLOTS, 64).astype(np.uint8),
             delay_alias=rng.integers(0, SLOTS, 64).astype(np.uint8),
-            n_stubs=0,
+            in_degree=0,
             stub_key=0,
             synapses=np.zeros(0, dtype=np.uint32),
         )

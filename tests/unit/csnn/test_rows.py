@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from scipy import stats
 
 from csnn import rows, rows_compiled
+from csnn.image.documentation import STUB_VECTORS
 from csnn.prng import node_key
 from csnn.rows import Block, Sampler
 
@@ -24,7 +26,7 @@ def make_block(
     *,
     skip_self: bool = False,
     first_neuron: int = 1000,
-    n_stubs: int = 0,
+    in_degree: int = 0,
     stub_key: int = 0xC0FFEE11,
     synapses: Any = (),
 ) -> Block:
@@ -47,27 +49,26 @@ def make_block(
         delay_H=H[1],
         delay_own=delays[0],
         delay_alias=delays[1],
-        n_stubs=n_stubs,
+        in_degree=in_degree,
         stub_key=stub_key,
         synapses=np.asarray(synapses, dtype=np.uint32),
     )
 
 
-def scalar_permutation(position: int, n_stubs: int, key: int) -> int:
+def scalar_permutation(left: int, right: int, k: int, n: int, key: int) -> tuple[int, int]:
     """Permute one stub with Python integers, from the description in the format document."""
-    bits = 2
-    while 2**bits < n_stubs:
-        bits += 2
-    half = bits // 2
-    while True:
-        left, right = position // 2**half, position % 2**half
-        for i, multiplier in enumerate((0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35, 0x27D4EB2F)):
-            mixed = (right + key + i * 0x9E3779B9) % 2**32 * multiplier % 2**32
-            mixed ^= mixed >> 15
-            left, right = right, left ^ (mixed >> 8) % 2**half
-        position = left * 2**half + right
-        if position < n_stubs:
-            return position
+    multipliers = (0x9E3779B1, 0x85EBCA6B, 0xC2B2AE35)
+    for i in range(6):
+        rotated = key * 2 ** (6 * i) % 2**32 + key // 2 ** (32 - 6 * i)
+        round_key = rotated ^ i * 0x9E3779B9 % 2**32
+        multiplier = multipliers[i // 2]
+        if i % 2 == 0:
+            h = (right ^ round_key % 2**17) * (multiplier % 2**24 ^ right * 2**15)
+            left = (left + (h // 2**16 % 2**16 ^ h % 2**16) * k // 2**16) % k
+        else:
+            h = (left ^ round_key % 2**24) * (multiplier % 2**17 ^ left % 2**8 * 2**9)
+            right = (right + (h // 2**16 % 2**16 ^ h % 2**16) * n // 2**16) % n
+    return left, right
 
 
 def scalar_unroll(block: Block, source: int, seed: int, length: int) -> list[tuple[int, int, int]]:
@@ -99,8 +100,9 @@ def scalar_unroll(block: Block, source: int, seed: int, length: int) -> list[tup
         x, y = step(x, y)
         b = (x + y) % 2**32
         if block.sampler is Sampler.STUBS:
-            stub = scalar_permutation((seed + i) % 2**32, block.n_stubs, block.stub_key)
-            neuron = stub % block.n_neurons
+            n = block.n_neurons
+            left, right = divmod(seed // 256 * n + seed % 256 + i, n)
+            neuron = scalar_permutation(left, right, block.in_degree, n, block.stub_key)[1]
         elif block.sampler is Sampler.DISTINCT:
             last = len(targets) - length + i
             candidate = (a >> 12) * (last + 1) // 2**20
@@ -142,7 +144,9 @@ def make_rows(
     position = np.cumsum(length, dtype=np.int64) - length
     total = int(length.sum(dtype=np.int64))
     row_seed = rng.integers(1, 2**32, n_rows, dtype=np.uint32)
-    if sampler in (Sampler.STUBS, Sampler.STORED):
+    if sampler is Sampler.STUBS:
+        row_seed = rows.stub_word(position, n_neurons)
+    elif sampler is Sampler.STORED:
         row_seed = position.astype(np.uint32)
     words = rows.synapse_word(
         rng.integers(0, n_neurons, total),
@@ -150,7 +154,11 @@ def make_rows(
         rows.weight_code(rng.integers(-32767, 32768, total)),
     )
     block = make_block(
-        sampler, n_neurons, skip_self=skip_self, n_stubs=max(total, 1), synapses=words
+        sampler,
+        n_neurons,
+        skip_self=skip_self,
+        in_degree=-(-total // n_neurons),
+        synapses=words,
     )
     return block, source, row_seed, length
 
@@ -164,6 +172,8 @@ CASES = [(sampler, False) for sampler in SAMPLERS] + [(sampler, True) for sample
 def test_samplers_equal_the_scalar_reference(
     sampler: Sampler, n_neurons: int, skip_self: bool
 ) -> None:
+    if sampler is Sampler.STUBS:
+        n_neurons = max(n_neurons, rows.MIN_STUB_NEURONS)
     block, source, seed, length = make_rows(sampler, n_neurons, skip_self, 12, n_neurons)
     expected = [
         scalar_unroll(block, int(s), int(r), int(n))
@@ -190,7 +200,7 @@ def test_compiled_rows_equal_the_numpy_rows(sampler: Sampler, skip_self: bool) -
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_empty_rows_unroll_to_nothing(sampler: Sampler) -> None:
-    block = make_block(sampler, 10, n_stubs=1)
+    block = make_block(sampler, 10, in_degree=1)
     source, seed = np.arange(5, dtype=np.uint32), np.ones(5, dtype=np.uint32)
     for length in (np.zeros(5, np.uint8), np.zeros(0, np.uint8)):
         n = len(length)
@@ -288,46 +298,128 @@ def test_targets_are_scaled_and_never_masked() -> None:
     assert set(counts.tolist()) == {2**20 // 213, 2**20 // 213 + 1}
 
 
-SIZES = sorted({1, 2, 3, 5, 6, 7, *(2**k + d for k in range(2, 15) for d in (-1, 0, 1)), 30000})
+KEYS = [0, 1, 0xDEADBEEF, 0xFFFFFFFF]
+STUB_CASES = [(1, 1), (1, 7), (5, 1), (16, 16), (16, 17), (17, 16), (17, 255), (16, 256), (99, 213)]
 
 
-@pytest.mark.parametrize("key", [0, 1, 0xDEADBEEF, 0xFFFFFFFF])
-@pytest.mark.parametrize("n_stubs", SIZES)
-def test_stub_permutation_is_a_bijection(n_stubs: int, key: int) -> None:
-    position = np.arange(n_stubs, dtype=np.uint32)
-    image = rows.permute_stubs(position, n_stubs, key)
-    assert np.array_equal(np.sort(image), position)
-    assert np.array_equal(position, np.arange(n_stubs))  # the argument is untouched
-    for p in position[:: max(1, n_stubs // 20)].tolist():
-        assert scalar_permutation(p, n_stubs, key) == image[p]
+def all_stubs(k: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return l and r of all stubs, in the order in which rows take them."""
+    return np.divmod(np.arange(k * n), n)
 
 
-def test_stub_permutation_of_a_large_domain() -> None:
-    n_stubs = 300_017
-    image = rows.permute_stubs(np.arange(n_stubs, dtype=np.uint32), n_stubs, 12345)
-    assert len(np.unique(image)) == n_stubs
-    assert image.max() == n_stubs - 1
-    # Neighbouring positions are unrelated, keys matter, and few stubs stay where they are.
-    assert abs(np.corrcoef(image[:-1], image[1:])[0, 1]) < 0.01
-    other = rows.permute_stubs(np.arange(n_stubs, dtype=np.uint32), n_stubs, 12346)
-    assert (image == other).mean() < 1e-4
-    assert (image == np.arange(n_stubs)).mean() < 1e-4
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(("k", "n"), [*STUB_CASES, (3000, 100), (4096, 256), (65537, 16)])
+def test_stub_permutation_is_a_bijection(k: int, n: int, key: int) -> None:
+    left, right = all_stubs(k, n)
+    images = rows.permute_stubs(left, right, k, n, key)
+    assert np.array_equal(np.sort(images[0] * n + images[1]), np.arange(k * n))
+    assert np.array_equal(left * n + right, np.arange(k * n))  # the arguments are untouched
+    for p in range(0, k * n, max(1, k * n // 20)):
+        image = scalar_permutation(int(left[p]), int(right[p]), k, n, key)
+        assert image == (images[0][p], images[1][p])
 
 
-def test_stub_bits() -> None:
-    cases = {0: 2, 1: 2, 2: 2, 4: 2, 5: 4, 16: 4, 17: 6, 2**20: 20, 2**20 + 1: 22, 2**32: 32}
-    assert {n: rows.stub_bits(n) for n in cases} == cases
+@pytest.mark.parametrize("n", [16, 23, 57, 128, 255])
+def test_stub_permutation_of_every_small_in_degree(n: int) -> None:
+    for k in range(1, 70):
+        left, right = rows.permute_stubs(*all_stubs(k, n), k, n, 0x5EED0000 + 977 * k)
+        assert left.min() >= 0
+        assert right.max() < n
+        assert np.array_equal(np.bincount(left * n + right, minlength=k * n), np.ones(k * n))
 
 
-@pytest.mark.parametrize(("n_neurons", "indegree"), [(3, 1), (10, 7), (256, 40)])
+def undo_permutation(
+    left: np.ndarray, right: np.ndarray, k: int, n: int, key: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take back the rounds of a permutation, the last one first."""
+    for i in reversed(range(6)):
+        round_key = rows.round_keys(key)[i]
+        factor = rows.STUB_MULTIPLIERS[i // 2]
+        if i % 2 == 0:
+            h = (right ^ round_key) * (factor % 2**24 ^ right << 15)
+            left = (left - ((h >> 16 ^ h) % 2**16 * k >> 16)) % k
+        else:
+            h = (left ^ round_key) * (factor % 2**17 ^ left % 256 << 9)
+            right = (right - ((h >> 16 ^ h) % 2**16 * n >> 16)) % n
+    return left, right
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(("k", "n"), [(2**20, 256), (999_983, 251), (2**24, 16)])
+def test_stub_permutation_of_large_domains_can_be_undone(k: int, n: int, key: int) -> None:
+    rng = np.random.default_rng(k)
+    left, right = rng.integers(0, k, 100_000), rng.integers(0, n, 100_000)
+    images = rows.permute_stubs(left, right, k, n, key)
+    assert 0 <= images[0].min() <= images[0].max() < k
+    assert 0 <= images[1].min() <= images[1].max() < n
+    assert np.array_equal(undo_permutation(*images, k, n, key), (left, right))
+    # Images are spread evenly.
+    assert stats.chisquare(np.bincount(images[0] * 64 // k, minlength=64)).pvalue > 1e-4
+    assert stats.chisquare(np.bincount(images[1], minlength=n)).pvalue > 1e-4
+
+
+def test_published_stub_vectors() -> None:
+    rows_of_5 = ([10, 11, 6, 9, 7], [1, 114, 2, 63, 162], [63, 86, 151, 239, 31],
+                 [116, 88, 78, 66, 189])  # fmt: skip
+    for (k, n, key, word), expected in zip(STUB_VECTORS, rows_of_5, strict=True):
+        block = replace(make_block(Sampler.STUBS, n, in_degree=k), stub_key=key)
+        start, length = np.array([word], dtype=np.uint32), np.array([5], dtype=np.uint16)
+        for unroll in (rows.unroll, rows_compiled.unroll):
+            assert unroll(block, start, start, length).neuron.tolist() == expected
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_largest_stubs(key: int) -> None:
+    # K = 2^24 and n = 256: the last row ends with the largest word there is.
+    k, n, length = rows.MAX_INDEGREE, 256, 700
+    position = np.array([k * n - length, 0, k * n // 2 - 5], dtype=np.int64)
+    word = rows.stub_word(position, n)
+    assert rows.stub_position(word, n).tolist() == position.tolist()
+    assert rows.stub_word(k * n - 1, n) == 2**32 - 1
+    block = replace(make_block(Sampler.STUBS, n, in_degree=k), stub_key=key)
+    source = np.arange(3, dtype=np.uint32)
+    expected = [scalar_unroll(block, s, int(w), length) for s, w in enumerate(word)]
+    for unroll in (rows.unroll, rows_compiled.unroll):
+        lengths = np.full(3, length, dtype=np.uint16)
+        assert by_row(unroll(block, source, word, lengths), 3) == expected
+
+
+@pytest.mark.parametrize("n", [16, 17, 212, 255, 256])
+@pytest.mark.parametrize("k", [16, 1001])
+def test_stub_rows_carry(k: int, n: int) -> None:
+    # Rows that begin and end anywhere, of no carry and of many, and around the vectors' width.
+    rng = np.random.default_rng(n)
+    most = min(k * n, 65535)
+    length = np.array([0, 1, 15, 16, 17, 31, 32, 33, most, *rng.integers(0, most, 6)], np.uint16)
+    word = rows.stub_word(rng.integers(0, k * n - length.astype(np.int64) + 1), n)
+    block = make_block(Sampler.STUBS, n, in_degree=k)
+    source = np.arange(len(length), dtype=np.uint32)
+    plain = by_row(rows.unroll(block, source, word, length), len(length))
+    assert by_row(rows_compiled.unroll(block, source, word, length), len(length)) == plain
+    for i in (1, 4, 7):
+        assert plain[i] == scalar_unroll(block, i, int(word[i]), int(length[i]))
+
+
+def test_stub_permutations_of_other_keys_are_unrelated() -> None:
+    left, right = all_stubs(300, 250)
+    images = [rows.permute_stubs(left, right, 300, 250, key)[1] for key in (12345, 12346, 2**31)]
+    for one, other in combinations([right, *images], 2):
+        # Not only do few targets agree: no distance between them is frequent.
+        distance = np.bincount((one - other) % 250, minlength=250)
+        assert stats.chisquare(distance).pvalue > 1e-4
+    shifted = rows.permute_stubs((left + 1) % 300, (right + 1) % 250, 300, 250, 12345)[1]
+    assert stats.chisquare(np.bincount((shifted - images[1]) % 250)).pvalue > 1e-4
+
+
+@pytest.mark.parametrize(("n_neurons", "indegree"), [(16, 1), (17, 7), (16, 16), (256, 40)])
 def test_stub_rows_give_every_neuron_the_same_indegree(n_neurons: int, indegree: int) -> None:
     stubs = n_neurons * indegree
     length = np.random.default_rng(4).multinomial(stubs, np.full(25, 1 / 25)).astype(np.uint16)
-    position = (np.cumsum(length, dtype=np.int64) - length).astype(np.uint32)
-    block = make_block(Sampler.STUBS, n_neurons, n_stubs=stubs)
+    word = rows.stub_word(np.cumsum(length, dtype=np.int64) - length, n_neurons)
+    block = make_block(Sampler.STUBS, n_neurons, in_degree=indegree)
     source = np.arange(25, dtype=np.uint32)
     for unroll in (rows.unroll, rows_compiled.unroll):
-        counts = np.bincount(unroll(block, source, position, length).neuron, minlength=n_neurons)
+        counts = np.bincount(unroll(block, source, word, length).neuron, minlength=n_neurons)
         assert counts.tolist() == [indegree] * n_neurons
 
 

@@ -84,7 +84,7 @@ def adjacency(
     for index, plan in enumerate(drawn.nodes):
         rng = np.random.default_rng([seed, index])
         rows = drawn.rows(index)
-        memory = RowMemory("auto")
+        memory = RowMemory("auto", plan.size)
         words = None
         if rows.sampler is Sampler.STORED:
             assert rows.target is not None

@@ -374,18 +374,18 @@ def test_two_projections_between_the_same_populations(tmp_path: Path) -> None:
         networks.projection(
             "E",
             "E",
-            FixedIndegree(indegree=9),
+            FixedIndegree(indegree=35),
             weight=Constant(value=-50.0),
             delay=Constant(value=1.5),
         ),
     )
     image = networks.image(network, tmp_path / "image")
     edges = export_edges(image)
-    assert image.manifest["synapses_by_projection"] == {"E->E": 700 + 9 * 61}
+    assert image.manifest["synapses_by_projection"] == {"E->E": 700 + 35 * 61}
     assert (edges.weight_pA == 20.0).sum() == 700
     second = edges.weight_pA == -50.0
     assert (edges.delay_ms[second] == 1.5).all()
-    assert (np.bincount(edges.target[second], minlength=61)[:61] == 9).all()
+    assert (np.bincount(edges.target[second], minlength=61)[:61] == 35).all()
     assert len(image.nodes[0].weight_tables) == 2
     assert [entry["projection"] for entry in image.manifest["fidelity"]] == ["E->E", "E->E"]
 

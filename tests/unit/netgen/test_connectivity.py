@@ -122,10 +122,55 @@ def test_samplers(autapses: bool, multapses: bool) -> None:
     assert sampler(FixedOutdegree(outdegree=9)) == (drawn, not autapses)
     assert sampler(PairwiseBernoulli(p=0.5)) == (Sampler.DISTINCT, not autapses)
     assert sampler(AllToAll()) == (Sampler.DISTINCT, not autapses)
-    procedural = autapses and multapses
-    assert sampler(FixedIndegree(indegree=9))[0] is (
-        Sampler.STUBS if procedural else Sampler.STORED
-    )
+
+
+@pytest.mark.parametrize(("autapses", "multapses"), SWITCHES)
+@pytest.mark.parametrize(
+    ("indegree", "sizes", "enough"),
+    [
+        (32, (16,), True),
+        (32, (20, 16, 300), True),
+        (31, (256,), False),
+        (1000, (15,), False),
+        (1000, (256, 15, 256), False),
+        (2, (2, 1), False),
+    ],
+)
+def test_fixed_in_degrees_are_procedural_where_there_are_many_stubs(
+    indegree: int, sizes: tuple[int, ...], enough: bool, autapses: bool, multapses: bool
+) -> None:
+    n = sum(sizes)
+    rule = projection(FixedIndegree(indegree=indegree), autapses, multapses, same=False)
+    if not multapses:
+        rule = projection(FixedIndegree(indegree=1), autapses, multapses, same=False)
+    drawn = connector(rule, n, sizes, 1)
+    for index in range(len(sizes)):
+        rows = drawn.rows(index)
+        assert rows.sampler is (Sampler.STUBS if enough and multapses else Sampler.STORED)
+        assert rows.in_degree == (indegree if rows.sampler is Sampler.STUBS else 0)
+
+
+@pytest.mark.parametrize(
+    ("degree", "sizes"), [(32, (16, 17, 20)), (40, (16, 16)), (31, (30, 20)), (40, (15, 16))]
+)
+def test_in_degrees_of_larger_nodes_are_exact(degree: int, sizes: tuple[int, ...]) -> None:
+    n = sum(sizes)
+    matrix = adjacency(projection(FixedIndegree(indegree=degree), True, True), n, sizes, 3)
+    assert (matrix.sum(axis=0) == degree).all()
+    # Sources are independent and uniform.
+    law = stats.binom(degree, 1 / n).pmf(np.arange(degree + 1))
+    assert counts_p_value(matrix.ravel(), law) > LEVEL
+
+
+def test_stored_stubs_are_shuffled() -> None:
+    # Which targets the first source gets is uniform, and so is the order of a row.
+    rule = projection(FixedIndegree(indegree=3), True, True)
+    first = [connector(rule, 2, (5,), seed).rows(0).target for seed in range(2000)]
+    for place in (0, 1, 14):
+        counts = np.bincount([target[place] for target in first if target is not None])
+        assert stats.chisquare(counts).pvalue > LEVEL
+    same = sum(bool(target[3] == target[4]) for target in first if target is not None)
+    assert stats.binomtest(same, 2000, 2 / 14).pvalue > LEVEL
 
 
 def test_rows_do_not_depend_on_the_order_of_nodes() -> None:

@@ -28,10 +28,10 @@ from csnn.spec.network import (
 LEVEL = 1e-5
 N_NODES = 3
 SIZE = N_NODES * networks.E_SIZE
-# Rules with random lengths: about 9 synapses of each source in each node.
+# Rules with random lengths: about ten synapses of each source in each node.
 RULES: dict[str, Rule] = {
     "fixed_total_number": FixedTotalNumber(count=5000),
-    "fixed_indegree": FixedIndegree(indegree=27),
+    "fixed_indegree": FixedIndegree(indegree=33),
     "fixed_outdegree": FixedOutdegree(outdegree=27),
     "pairwise_bernoulli": PairwiseBernoulli(p=0.15),
 }

@@ -7,7 +7,7 @@ import pytest
 from row_nodes import node_of
 
 from csnn.image import layout
-from csnn.rows import Sampler, synapse_word
+from csnn.rows import Sampler, stub_position, synapse_word
 from netgen.connectivity import NodeRows
 from netgen.row_memory import RowMemory
 
@@ -22,7 +22,11 @@ def random_rows(
     if share > 0:
         length[[0, n - 1]] = longest
     total = int(length.sum())
-    rows = NodeRows(sampler=sampler, skip_self=False, length=length, n_stubs=total)
+    if sampler is Sampler.STUBS and total:
+        # Every stub has its row.
+        length[n - 1] += -total % N_NEURONS
+        total = int(length.sum())
+    rows = NodeRows(sampler=sampler, skip_self=False, length=length, in_degree=total // N_NEURONS)
     if sampler is not Sampler.STORED:
         return rows, None
     return rows, synapse_word(rng.integers(0, N_NEURONS, total), 3, rng.integers(1, 99, total))
@@ -33,7 +37,7 @@ def round_trip(
 ) -> None:
     """Add blocks of these numbers of sources one behind the other and read everything back."""
     rng = np.random.default_rng(seed)
-    memory = RowMemory(row_layout)
+    memory = RowMemory(row_layout, N_NEURONS)
     n_sources = sum(sizes) + 5
     wanted: dict[int, int] = {}
     words: dict[int, list[int]] = {}
@@ -73,11 +77,13 @@ def round_trip(
     elif sampler is Sampler.STUBS:
         # Rows of a block share out its stubs without gap or overlap.
         for index, entry in enumerate(node.blocks):
-            _, position, length = node.rows(index)
+            _, word, length = node.rows(index)
+            assert (word[length > 0] % 256 < N_NEURONS).all()
+            position = stub_position(word, N_NEURONS)
             used = np.concatenate(
                 [np.arange(p, p + n) for p, n in zip(position, length, strict=True)]
             )
-            assert np.array_equal(np.sort(used), np.arange(entry["n_stubs"]))
+            assert np.array_equal(np.sort(used), np.arange(entry["in_degree"] * N_NEURONS))
     else:
         assert (node.seed != 0).all()
         assert len(np.unique(node.seed)) == len(node.seed)
@@ -94,7 +100,7 @@ def test_round_trip(row_layout: str, sampler: Sampler) -> None:
 @pytest.mark.parametrize("row_layout", ["dense", "sparse", "auto"])
 def test_sections_have_the_layout(row_layout: str) -> None:
     rng = np.random.default_rng(2)
-    memory = RowMemory(row_layout)
+    memory = RowMemory(row_layout, N_NEURONS)
     length = np.zeros(70, dtype=np.int64)
     length[[3, 40, 69]] = 5
     rows = NodeRows(sampler=Sampler.INDEPENDENT, skip_self=True, length=length)
@@ -117,7 +123,7 @@ def test_dense_and_sparse_hold_the_same_seeds() -> None:
     found = []
     for row_layout in ("dense", "sparse"):
         rng = np.random.default_rng(3)
-        memory = RowMemory(row_layout)
+        memory = RowMemory(row_layout, N_NEURONS)
         rows, _ = random_rows(np.random.default_rng(4), 90, 0.3, Sampler.INDEPENDENT)
         memory.add(rows, 0, 0, rng)
         node = node_of(memory, N_NEURONS, n_sources=90)
@@ -131,7 +137,7 @@ def test_auto_takes_the_smaller() -> None:
     for share in (0.02, 0.5, 0.93, 0.97, 1.0):
         bytes_of = {}
         for row_layout in ("dense", "sparse", "auto"):
-            memory = RowMemory(row_layout)
+            memory = RowMemory(row_layout, N_NEURONS)
             rows, _ = random_rows(np.random.default_rng(5), 3200, share, Sampler.INDEPENDENT)
             memory.add(rows, 0, 0, np.random.default_rng(6))
             names = ("seed", "length", "presence", "rank")
@@ -141,7 +147,7 @@ def test_auto_takes_the_smaller() -> None:
 
 @pytest.mark.parametrize(("longest", "width"), [(255, 1), (256, 2), (65535, 2)])
 def test_lengths_are_as_wide_as_needed(longest: int, width: int) -> None:
-    memory = RowMemory("dense")
+    memory = RowMemory("dense", N_NEURONS)
     rows = NodeRows(sampler=Sampler.INDEPENDENT, skip_self=False, length=np.array([1, longest, 0]))
     memory.add(rows, 0, 0, np.random.default_rng(7))
     length = memory.sections()["length"]
@@ -150,7 +156,7 @@ def test_lengths_are_as_wide_as_needed(longest: int, width: int) -> None:
 
 
 def test_empty_blocks_are_left_out_and_blocks_are_sorted() -> None:
-    memory = RowMemory("auto")
+    memory = RowMemory("auto", N_NEURONS)
     rng = np.random.default_rng(8)
     empty = NodeRows(sampler=Sampler.DISTINCT, skip_self=False, length=np.zeros(9, dtype=np.int64))
     memory.add(empty, 0, 0, rng)
@@ -166,4 +172,4 @@ def test_empty_blocks_are_left_out_and_blocks_are_sorted() -> None:
 def test_stored_rows_need_their_words() -> None:
     rows = NodeRows(sampler=Sampler.STORED, skip_self=False, length=np.ones(3, dtype=np.int64))
     with pytest.raises(ValueError, match="words"):
-        RowMemory("dense").add(rows, 0, 0, np.random.default_rng(9))
+        RowMemory("dense", N_NEURONS).add(rows, 0, 0, np.random.default_rng(9))
