@@ -30,6 +30,8 @@ class Control(wiring.Component):
     -----
     run, failed : 1 bit, in
         The node shall compute; an error sticks.
+    clear : 1 bit, in
+        What was handled so far belongs to another run.
     step : 32 bits, in
         The step computed last, or being computed.
     node : 16 bits, in
@@ -72,6 +74,7 @@ class Control(wiring.Component):
             {
                 "run": In(1),
                 "failed": In(1),
+                "clear": In(1),
                 "step": In(32),
                 "node": In(16),
                 "event": In(stream.Signature(EVENT)),
@@ -104,7 +107,10 @@ class Control(wiring.Component):
         is_sync = self.event.payload.is_sync
         accepts, drops, may_sync = Signal(), Signal(), Signal()
         right_step = Signal()
+        begins = Signal()
         m.d.comb += [
+            handled.clear.eq(begins | self.clear),
+            sent.clear.eq(begins | self.clear),
             right_step.eq(spike.step == self.step),
             self.source.payload.eq(spike.source),
             self.source.valid.eq(self.event.valid & ~is_sync & accepts & right_step),
@@ -145,8 +151,7 @@ class Control(wiring.Component):
                             self.error_sum.eq(sync.sum != handled.sum),
                             self.error_sync_step.eq(sync.step != self.step[: len(sync.step)]),
                             agreed.eq(~(self.error_count | self.error_sum | self.error_sync_step)),
-                            handled.clear.eq(1),
-                            sent.clear.eq(1),
+                            begins.eq(1),
                         ]
                         with m.If(agreed):
                             m.next = "BEGIN"

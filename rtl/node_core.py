@@ -184,6 +184,7 @@ class NodeCore(wiring.Component):
         m.d.comb += [
             control.run.eq(registers.run),
             control.failed.eq(registers.failed),
+            control.clear.eq(registers.clear),
             registers.next_step.eq(control.next_step),
             registers.halted.eq(control.halted),
             registers.status.eq(joined(status, STATUS_BITS)),

@@ -48,6 +48,11 @@ class Pipeline:
         self._done = 0
         self._level = 0
 
+    @property
+    def level(self) -> int:
+        """Registers before the present step."""
+        return self._level
+
     def now(self, value: ValueLike, name: str) -> Value:
         """Name a value that this step uses more than once, so that it is built once."""
         return self.get(self.put(value, name))

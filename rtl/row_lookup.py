@@ -9,24 +9,37 @@ from amaranth.lib.wiring import In, Out
 from csnn.hardware.config import NodeConfig
 from csnn.image import layout
 from csnn.prng import ROW_SEED_MULTIPLIER, ROW_SHIFTS, ROW_WARMUP_DRAWS
+from csnn.rows import ROW_POSITION_MULTIPLIER, Sampler
 from rtl.memory_access import MemoryAccess, TableMemory, address_bits
 from rtl.pipeline import Pipeline, Staged, Validity
+from rtl.stub_permutation import DEGREE_BITS
 from rtl.xorshift import next_word
 
 SOURCE_BITS = 32
-_BLOCK_WORDS = ("source_first", "source_count", "row_first", "row_count", "presence_first")
-_KIND_WORD = 7
+_BLOCK_WORDS = (
+    "source_first",
+    "source_count",
+    "row_first",
+    "row_count",
+    "presence_first",
+    "in_degree",
+    "stub_key",
+    "kind",
+)
+_STUB_WORDS = ("in_degree", "stub_key")
 
 
 def row_layout(config: NodeConfig) -> data.StructLayout:
     """Return what the look-up tells of a row.
 
-    x and y are the state of its generator, `seed` the stored word (a position where rows are
-    stored); `own` is the target to step over, or the number of neurons; `available` is the number
-    of candidates.
+    x and y are the state of its generator, `seed` the stored word (a stub or a position for some
+    samplers); `own` is the target to step over, or the number of neurons; `available` is the number
+    of candidates. In-degree and key are there if stubs are dealt out.
     """
+    stubs = {"in_degree": DEGREE_BITS, "stub_key": 32}
     return data.StructLayout(
         {
+            **(stubs if Sampler.STUBS in config.samplers else {}),
             "x": 32,
             "y": 32,
             "seed": 32,
@@ -71,6 +84,7 @@ class RowLookup(wiring.Component):
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
         self.is_sparse = config.presence_words > 0
+        self.has_stubs = Sampler.STUBS in config.samplers
         ports = {
             "source": In(stream.Signature(SOURCE_BITS)),
             "row": Out(stream.Signature(row_layout(config))),
@@ -90,7 +104,8 @@ class RowLookup(wiring.Component):
     @staticmethod
     def latency(config: NodeConfig) -> int:
         """Return the cycles from a source to its first row."""
-        return 12 + (4 if config.presence_words else 0)
+        sparse = 4 if config.presence_words else 0
+        return 12 + sparse + (3 if Sampler.STUBS in config.samplers else 0)
 
     def elaborate(self, platform: object) -> Module:
         """Stop everything while a row waits."""
@@ -121,6 +136,8 @@ class RowLookup(wiring.Component):
         for _ in range(2):
             valid.step(p)
         kind = p.put(of_block["kind"], "kind")
+        names = _STUB_WORDS if self.has_stubs else ()
+        stub_words = {name: p.put(of_block[name], name) for name in names}
         row_first = p.put(of_block["row_first"], "row_first")
         presence_first = p.put(of_block["presence_first"], "presence_first")
         offset = p.put((p.get(staged_source) - of_block["source_first"])[:32], "offset")
@@ -141,7 +158,8 @@ class RowLookup(wiring.Component):
         seed = p.put(memories["seed"].data, "seed")
         length = p.put(memories["length"].data, "length")
         valid.require(p.get(length) != 0)
-        x, y = self._start(p, valid, seed, staged_source)
+        start = self._stub_start(p, valid, seed, kind) if self.has_stubs else seed
+        x, y = self._start(p, valid, start, staged_source)
         sampler, selector, own, available = self._targets(p, staged_source, kind)
         fields = {
             "x": p.get(x),
@@ -152,6 +170,7 @@ class RowLookup(wiring.Component):
             "sampler": sampler,
             "own": own,
             "available": available,
+            **{name: p.get(staged) for name, staged in stub_words.items()},
         }
         m.d.comb += self.row.valid.eq(valid.value)
         m.d.comb += [getattr(self.row.payload, name).eq(fields[name]) for name in fields]
@@ -179,8 +198,9 @@ class RowLookup(wiring.Component):
         low = access.address[:3]
         words: dict[str, Value] = {}
         read = Const(0, 32)
-        names = [*enumerate(_BLOCK_WORDS), (_KIND_WORD, "kind")]
-        for word, name in names:
+        for word, name in enumerate(_BLOCK_WORDS):
+            if name in _STUB_WORDS and not self.has_stubs:
+                continue
             memory = TableMemory(depth=self.config.blocks, width=32)
             m.submodules[f"block_{name}"] = memory
             m.d.comb += [
@@ -227,21 +247,23 @@ class RowLookup(wiring.Component):
         valid.step(p)
         return p.put(Mux(p.get(sparse), p.get(found), p.get(offset)), "position")
 
+    def _stub_start(self, p: Pipeline, valid: Validity, seed: Staged, kind: Staged) -> Staged:
+        """Return the generator's seed, for stubs `csnn.rows.row_seed` of the stored word."""
+        following = p.put((p.get(seed) + 1)[:32], "following")
+        valid.step(p)
+        hashed = p.put(_product(p, valid, following, ROW_POSITION_MULTIPLIER), "hashed")
+        valid.step(p)
+        is_stub = p.get(kind)[16:18] == Sampler.STUBS
+        never_zero = Mux(p.get(hashed) == 0, 1, p.get(hashed))
+        return p.put(Mux(is_stub, never_zero, p.get(seed)), "start")
+
     def _start(
         self, p: Pipeline, valid: Validity, seed: Staged, source: Staged
     ) -> tuple[Staged, Staged]:
         """Return the generator's state after its warm-up, `csnn.prng.row_start`."""
         mixed = p.put(p.get(seed) ^ p.get(source) ^ self.node_key, "mixed")
         valid.step(p)
-        # The product mod 2^32 from three of 16 by 16 bits.
-        low, high = p.get(mixed)[:16], p.get(mixed)[16:]
-        m_low, m_high = ROW_SEED_MULTIPLIER & 0xFFFF, ROW_SEED_MULTIPLIER >> 16
-        product = p.put(low * Const(m_low, 16), "product")
-        cross = p.put((low * Const(m_high, 16))[:16], "cross_1")
-        cross_2 = p.put((high * Const(m_low, 16))[:16], "cross_2")
-        valid.step(p)
-        upper = p.get(product)[16:] + p.get(cross) + p.get(cross_2)
-        y = p.put(Cat(p.get(product)[:16], upper[:16]), "y")
+        y = p.put(_product(p, valid, mixed, ROW_SEED_MULTIPLIER), "y")
         x = seed
         valid.step(p)
         for i in range(ROW_WARMUP_DRAWS):
@@ -259,6 +281,17 @@ class RowLookup(wiring.Component):
         own = Mux(inside, local[:9], self.n_neurons)
         selector = p.get(kind)[: address_bits(self.config.selectors)]
         return p.get(kind)[16:18], selector, own, self.n_neurons - inside
+
+
+def _product(p: Pipeline, valid: Validity, value: Staged, constant: int) -> Value:
+    """Return the product with a constant mod 2^32, one step on: three products of 16 by 16 bits."""
+    low, high = p.get(value)[:16], p.get(value)[16:]
+    c_low, c_high = Const(constant & 0xFFFF, 16), Const(constant >> 16, 16)
+    product = p.put(low * c_low, "product")
+    crossed = [p.put((a * b)[:16], "crossed") for a, b in ((low, c_high), (high, c_low))]
+    valid.step(p)
+    upper = p.get(product)[16:] + p.get(crossed[0]) + p.get(crossed[1])
+    return Cat(p.get(product)[:16], upper[:16])
 
 
 def _flag(kind: Value, flag: int) -> Value:

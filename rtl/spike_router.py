@@ -79,6 +79,11 @@ class SpikeRouter(wiring.Component):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(part, name))
         m.d.comb += [
             lookup.n_neurons.eq(self.n_neurons),
+            *(
+                [unroller.n_neurons.eq(self.n_neurons)]
+                if "n_neurons" in unroller.signature.members
+                else []
+            ),
             lookup.first_neuron.eq(self.first_neuron),
             lookup.node_key.eq(self.node_key),
             *(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from csnn.hardware.config import NodeConfig
 from csnn.rows import (
     DELAY_INDEX_SHIFT,
     FRACTION_BITS,
+    STUB_R_BITS,
     TARGET_BITS,
     TARGET_SHIFT,
     WORD_DELAY_SHIFT,
@@ -20,6 +21,7 @@ from rtl.alias_table import AliasTable, AliasTableConfig
 from rtl.memory_access import MemoryAccess, TableMemory, address_bits
 from rtl.pipeline import Pipeline, Staged, Validity
 from rtl.row_lookup import row_layout
+from rtl.stub_permutation import StubPermutation
 from rtl.xorshift import RowGenerator
 
 INDEX_BITS = 6
@@ -50,6 +52,13 @@ def delay_table(config: NodeConfig) -> AliasTableConfig:
     )
 
 
+def _choice_level(config: NodeConfig) -> int:
+    """Return after how many registers all that a synapse may be stands side by side."""
+    if Sampler.STUBS in config.samplers:
+        return 1 + StubPermutation.LATENCY
+    return 5 if Sampler.DISTINCT in config.samplers else 4
+
+
 class Unroller(wiring.Component):
     """Draws the synapses of a row, or reads them if the row is stored.
 
@@ -60,6 +69,8 @@ class Unroller(wiring.Component):
         There is a synapse: `neuron`, `delay` (steps - 1) and `code` of its weight.
     busy : 1 bit, out
         A row or a synapse is under way.
+    n_neurons : 9 bits, in
+        Size of the node; only if stubs are dealt out.
     weights, delays, synapses : MemoryAccess
         `synapses` only with stored rows.
 
@@ -74,8 +85,6 @@ class Unroller(wiring.Component):
     """
 
     def __init__(self, config: NodeConfig) -> None:
-        if Sampler.STUBS in config.samplers:
-            raise ValueError("the sampler of fixed in-degrees is not built")
         self.config = config
         ports = {
             "row": In(stream.Signature(row_layout(config))),
@@ -87,6 +96,8 @@ class Unroller(wiring.Component):
             "weights": In(MemoryAccess(weight_table(config).address_bits)),
             "delays": In(MemoryAccess(delay_table(config).address_bits)),
         }
+        if Sampler.STUBS in config.samplers:
+            ports["n_neurons"] = In(9)
         if config.synapses:
             ports["synapses"] = In(MemoryAccess(address_bits(config.synapses)))
         super().__init__(ports)
@@ -94,7 +105,7 @@ class Unroller(wiring.Component):
     @staticmethod
     def latency(config: NodeConfig) -> int:
         """Return the cycles from a row's arrival to its first synapse."""
-        return 7 if Sampler.DISTINCT in config.samplers else 6
+        return 2 + _choice_level(config)
 
     def elaborate(self, platform: object) -> Module:
         """Count the draws of a row; candidates, tables and stored words side by side."""
@@ -124,7 +135,7 @@ class Unroller(wiring.Component):
                 first.eq(0),
                 remaining.eq(remaining - 1),
                 final.eq(remaining == 1),
-                held.seed.eq(held.seed + 1),
+                held.seed.eq(self._next_seed(held)),
                 last.eq(last + 1),
             ]
         m.submodules.generator = generator = RowGenerator()
@@ -142,42 +153,73 @@ class Unroller(wiring.Component):
             "b": p.put(generator.b, "b"),
             "first": p.put(first, "first"),
             "last": p.put(last, "last"),
-            "address": p.put(held.seed, "address"),
             **{
                 name: p.put(getattr(held, name), name)
-                for name in ("selector", "sampler", "own", "available")
+                for name in row_layout(config).members
+                if name not in ("x", "y", "length")
             },
         }
         valid.step(p)
-        code, delay = self._tables(m, p, drawn)
-        word = self._stored(m, p, drawn["address"])
+        self._address_tables(m, p, drawn)
+        if Sampler.STUBS in config.samplers:
+            m.submodules.permutation = permutation = self._permutation(m, p, drawn)
         product = p.put(p.get(drawn["a"])[TARGET_SHIFT:] * self._count(p, drawn), "product")
         valid.step(p)
         p.get(product)
         valid.step(p)
         candidate = p.put(p.get(product)[TARGET_BITS:], "candidate")
-        if word is not None:
-            stored = p.put(word, "stored")
+        if config.synapses:
+            stored = p.put(m.submodules.synapses.data, "stored")
         if Sampler.DISTINCT in config.samplers:
             candidate = self._distinct(m, p, valid, drawn, candidate)
-        valid.step(p)
-        target = p.now(p.get(candidate), "target")
+        else:
+            valid.step(p)
+        code = p.put(m.submodules.weights.value, "code")
+        delay = p.put(m.submodules.delays.value, "delay")
+        while p.level < _choice_level(config):
+            valid.step(p)
+        sampler, target = p.get(drawn["sampler"]), p.get(candidate)
+        if Sampler.STUBS in config.samplers:
+            target = Mux(sampler == Sampler.STUBS, permutation.target, target)
+        target = p.now(target, "target")
         neuron = (target + (target >= p.get(drawn["own"])))[:8]
-        if Sampler.DISTINCT in config.samplers:
-            later = Pipeline(m, steps=1, latency=1)
-            code, delay = (later.put(value, "late") for value in (code, delay))
-            later.step()
-            code, delay = later.get(code), later.get(delay)
-        if word is not None:
+        values = neuron, p.get(delay), p.get(code)
+        if config.synapses:
             words = p.now(p.get(stored), "word")
-            is_stored = p.now(p.get(drawn["sampler"]) == Sampler.STORED, "is_stored")
-            neuron = Mux(is_stored, words[:WORD_DELAY_SHIFT], neuron)
-            delay = Mux(is_stored, words[WORD_DELAY_SHIFT:WORD_WEIGHT_SHIFT], delay)
-            code = Mux(is_stored, words[WORD_WEIGHT_SHIFT:], code)
-        m.d.sync += [self.neuron.eq(neuron), self.delay.eq(delay), self.code.eq(code)]
+            is_stored = p.now(sampler == Sampler.STORED, "is_stored")
+            parts = (
+                words[:WORD_DELAY_SHIFT],
+                words[WORD_DELAY_SHIFT:WORD_WEIGHT_SHIFT],
+                words[WORD_WEIGHT_SHIFT:],
+            )
+            values = tuple(Mux(is_stored, *both) for both in zip(parts, values, strict=True))
+        ports = (self.neuron, self.delay, self.code)
+        m.d.sync += [port.eq(value) for port, value in zip(ports, values, strict=True)]
         valid.step(p)
         m.d.comb += [self.valid.eq(valid.value), self.busy.eq(valid.any() | active)]
         return m
+
+    def _next_seed(self, held: data.View) -> Value:
+        """Return the stub or the position that follows."""
+        following = held.seed + 1
+        if Sampler.STUBS not in self.config.samplers:
+            return following
+        right, left = held.seed[:STUB_R_BITS], held.seed[STUB_R_BITS:]
+        carries = (held.sampler == Sampler.STUBS) & (right == (self.n_neurons - 1)[:STUB_R_BITS])
+        return Mux(carries, Cat(Const(0, STUB_R_BITS), left + 1), following)
+
+    def _permutation(self, m: Module, p: Pipeline, drawn: dict[str, Staged]) -> StubPermutation:
+        """Return the permutation, at work on the stub of this draw."""
+        permutation = StubPermutation()
+        stub = p.get(drawn["seed"])
+        m.d.comb += [
+            permutation.right.eq(stub[:STUB_R_BITS]),
+            permutation.left.eq(stub[STUB_R_BITS:]),
+            permutation.in_degree.eq(p.get(drawn["in_degree"])),
+            permutation.key.eq(p.get(drawn["stub_key"])),
+            permutation.n_neurons.eq(self.n_neurons),
+        ]
+        return permutation
 
     def _count(self, p: Pipeline, drawn: dict[str, Staged]) -> Value:
         """Return among how many candidates a draw chooses."""
@@ -187,8 +229,8 @@ class Unroller(wiring.Component):
         is_distinct = p.get(drawn["sampler"]) == Sampler.DISTINCT
         return Mux(is_distinct, (p.get(drawn["last"]) + 1)[:9], available)
 
-    def _tables(self, m: Module, p: Pipeline, drawn: dict[str, Staged]) -> tuple[Value, Value]:
-        """Return weight code and delay, three cycles on."""
+    def _address_tables(self, m: Module, p: Pipeline, drawn: dict[str, Staged]) -> None:
+        """Let weight and delay be drawn, and the stored word be read."""
         config = self.config
         a, b = p.get(drawn["a"]), p.get(drawn["b"])
         m.submodules.weights = weights = AliasTable(weight_table(config))
@@ -202,17 +244,10 @@ class Unroller(wiring.Component):
         for table, access in ((weights, self.weights), (delays, self.delays)):
             m.d.comb += table.selector.eq(p.get(drawn["selector"]))
             wiring.connect(m, wiring.flipped(access), table.access)
-        return weights.value, delays.value
-
-    def _stored(self, m: Module, p: Pipeline, address: Staged) -> Value | None:
-        """Return the synapse word, two cycles on."""
-        if not self.config.synapses:
-            return None
-        memory = TableMemory(depth=self.config.synapses, width=WORD_BITS)
-        m.submodules.synapses = memory
-        m.d.comb += [memory.enable.eq(1), memory.address.eq(p.get(address))]
-        wiring.connect(m, wiring.flipped(self.synapses), memory.access)
-        return memory.data
+        if config.synapses:
+            m.submodules.synapses = synapses = TableMemory(depth=config.synapses, width=WORD_BITS)
+            m.d.comb += [synapses.enable.eq(1), synapses.address.eq(p.get(drawn["seed"]))]
+            wiring.connect(m, wiring.flipped(self.synapses), synapses.access)
 
     def _distinct(
         self,

@@ -146,7 +146,8 @@ def _array(region: Region, array: npt.NDArray[np.generic]) -> Words:
 def _padded(records: npt.NDArray[np.void], count: int, word: int) -> npt.NDArray[np.void]:
     """Return records followed by others of which every word is `word`, `count` in all."""
     padded = np.full((count, records.dtype.itemsize // 4), word, dtype="<u4")
-    padded[: len(records)] = np.ascontiguousarray(records).view("<u4").reshape(len(records), -1)
+    words = np.ascontiguousarray(records).view("<u4")
+    padded[: len(records)] = words.reshape(len(records), padded.shape[1])
     return padded.view(records.dtype)[:, 0]
 
 

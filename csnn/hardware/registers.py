@@ -66,7 +66,7 @@ class Bit:
 
 CONTROL_BITS = (
     Bit("run", 0, "0 halts the node at the next step boundary"),
-    Bit("clear", 1, "write 1: clears errors and counters, while halted"),
+    Bit("clear", 1, "write 1, while halted: errors, counters and sums begin anew"),
 )
 STATUS_BITS = (
     Bit("halted", 0, "memories and settings can be written"),

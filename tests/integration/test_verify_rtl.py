@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import networks
@@ -12,10 +10,237 @@ import numpy as np
 import pytest
 from commands import csnn
 
+from csnn.errors import InvalidInputError
 from csnn.hardware.config import NodeConfig
+from csnn.hardware.memory_map import Region, Words
 from csnn.image.store import Image
 from csnn.rows import Sampler
-from csnn.spec.rules import AllToAll
-from csnn.verify import Traffic, open_replay, record_traffic, verify_node
-from csnn.simulator.session import make_simulator
+from csnn.simulator.state import initial_state
+from csnn.spec.network import AllToAll, FixedIndegree
+from csnn.validation.replay import Replayer
+from csnn.verify import STALL_RATE, Traffic, open_replay, record_traffic, verify_node
 from rtl.node_simulation import NodeSimulation
+
+LANES, SLOTS = 2, 16
+STEPS = 100
+
+
+def image_of(name: str, folder: Path) -> Image:
+    """Return the image of a network, with lanes and slots that all of them share."""
+    settings = {"ext_lanes": LANES, "delay_slots": SLOTS}
+    if name in networks.RULES:
+        network = networks.rule_network(name, True, True)
+        settings["row_layout"] = "sparse"
+    elif name.endswith("-distinct"):
+        network = networks.rule_network(name.removesuffix("-distinct"), False, False)
+        settings["row_layout"] = "dense"
+    elif name == "stubs":
+        network = networks.network(
+            networks.projection("E", "E", FixedIndegree(indegree=40)),
+            networks.projection("E", "I", FixedIndegree(indegree=35)),
+            networks.projection("I", "E", FixedIndegree(indegree=33)),
+        )
+    elif name in ("stored", "fitted"):
+        network = networks.edge_network(folder, name)
+    elif name == "inputs":
+        network = networks.changing_inputs()
+    else:
+        assert name == "initial-buffer"
+        network = networks.network(networks.projection("E", "E", AllToAll()))
+        settings["random_delay_buffer"] = True
+    return networks.image(network, folder / name, **settings)
+
+
+NAMES = (
+    *networks.RULES,
+    "fixed_total_number-distinct",
+    "pairwise_bernoulli-distinct",
+    "fixed_outdegree-distinct",
+    "stubs",
+    "stored",
+    "fitted",
+    "inputs",
+    "initial-buffer",
+)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Image]:
+    folder = tmp_path_factory.mktemp("images")
+    return {name: image_of(name, folder) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def config(images: dict[str, Image]) -> NodeConfig:
+    """Return one hardware for the nodes of all images."""
+    nodes = [node for image in images.values() for node in image.nodes]
+    config = NodeConfig.for_nodes(nodes)
+    assert set(config.samplers) == set(Sampler)
+    return dataclasses.replace(config, neurons=32, event_fifo=32)
+
+
+@pytest.fixture
+def device(config: NodeConfig) -> NodeSimulation:
+    simulation = NodeSimulation(config)
+    simulation.reset()
+    return simulation
+
+
+def replayed(
+    image: Image, node: int, config: NodeConfig, device: NodeSimulation, *, warmup_ms: float = 3.0
+) -> Replayer:
+    """Replay STEPS steps of a node and return the replayer, at its end."""
+    traffic = record_traffic(image, warmup_ms=warmup_ms, steps=STEPS, threads=1)
+    assert sum(map(len, traffic.spikes)) > 20
+    replayer = Replayer(
+        image,
+        node,
+        config,
+        device,
+        traffic.state,
+        gaps=np.random.default_rng(node),
+        stall_rate=STALL_RATE,
+    )
+    for sources in traffic.spikes:
+        mismatch, _ = replayer.advance(sources)
+        assert mismatch is None, str(mismatch)
+    mismatch = replayer.finish()
+    assert mismatch is None, str(mismatch)
+    return replayer
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_node_of_a_network(
+    images: dict[str, Image], config: NodeConfig, device: NodeSimulation, name: str
+) -> None:
+    """The same hardware is loaded anew for node after node."""
+    image = images[name]
+    spikes = synapses = 0
+    for node in range(image.n_nodes):
+        replayer = replayed(image, node, config, device)
+        spikes += replayer.get("spikes_sent")
+        synapses += replayer.get("synapses")
+    assert spikes > 20
+    assert synapses > 100
+
+
+def test_from_the_initial_state(
+    images: dict[str, Image], config: NodeConfig, device: NodeSimulation
+) -> None:
+    image = images["initial-buffer"]
+    replayed(image, 0, config, device, warmup_ms=0.0)
+    assert initial_state(image).delay_buffer.any()
+
+
+def test_saturation_sticks(images: dict[str, Image], config: NodeConfig) -> None:
+    """With a low limit, words of the circular buffer saturate alike, and the flag tells so."""
+    limit = 2**9
+    lowered = dataclasses.replace(config, sum_limit=limit)
+    image = images["all_to_all"]
+    start = initial_state(image)
+    device = NodeSimulation(lowered)
+    replayer = Replayer(image, 1, lowered, device, start, sum_limit=limit)
+    every = np.arange(image.n_neurons, dtype=np.uint32)
+    for sources in (every[:0], every, every, every[::2], every[:0]):
+        assert replayer.advance(sources)[0] is None
+    # The definition's flag and words are compared with the device's here.
+    assert replayer.finish() is None
+    assert replayer.get("status") >> 3 & 1
+
+
+class Faulty(NodeSimulation):
+    """Hardware that keeps one wrong bit in the first word of a region that is written."""
+
+    region = Region.SEED
+    bit = 0
+
+    def write(self, words: Words) -> None:
+        if words.region is self.region and len(words.value):
+            value = words.value.copy()
+            value[0] ^= np.uint32(1 << self.bit)
+            words = dataclasses.replace(words, value=value)
+        super().write(words)
+
+
+# Where one wrong bit shows first; a later symptom follows from it.
+FAULTS = {
+    Region.BLOCKS: (0, "ss_"),
+    Region.WEIGHT_TABLES: (31, ""),
+    Region.DELAY_TABLES: (31, ""),
+    Region.EXT_TABLES: (31, ""),
+    Region.EXT_STATES: (0, "es"),
+    Region.CONSTANTS: (0, "V"),
+    Region.STATE: (0, "V"),
+    Region.SOURCE_IDS: (0, "spike"),
+    Region.SEED: (7, "ss_"),
+    Region.DELAY_BUFFER: (0, "ss_"),
+}
+
+
+@pytest.fixture(scope="module")
+def traffic(images: dict[str, Image]) -> Traffic:
+    return record_traffic(images["fixed_total_number"], warmup_ms=3.0, steps=STEPS, threads=1)
+
+
+@pytest.mark.parametrize("region", FAULTS)
+def test_one_wrong_bit_is_found(
+    images: dict[str, Image], config: NodeConfig, traffic: Traffic, region: Region
+) -> None:
+    image = images["fixed_total_number"]
+    device = Faulty(config)
+    device.region, (device.bit, signal) = region, FAULTS[region]
+    replayer = Replayer(image, 0, config, device, traffic.state)
+    found = None
+    for sources in traffic.spikes:
+        found, _ = replayer.advance(sources)
+        if found is not None:
+            break
+    else:
+        found = replayer.finish()
+    assert found is not None
+    assert found.signal.startswith(signal) or region.name in found.signal
+    assert found.expected != found.found
+
+
+def test_a_mismatch_is_laid_down_and_replayed(
+    images: dict[str, Image], traffic: Traffic, tmp_path: Path
+) -> None:
+    image = images["fixed_total_number"]
+
+    def make(config: NodeConfig, waveforms: bool) -> NodeSimulation:
+        return Faulty(config, waveforms=waveforms)
+
+    result = verify_node(image, 0, traffic, make, out=tmp_path / "out")
+    assert result.mismatch is not None
+    first = traffic.state.step + 1
+    assert first < result.mismatch.step <= first + STEPS
+    again, node, seed, same = open_replay(tmp_path / "out")
+    assert again.digest == image.digest
+    assert all(np.array_equal(a, b) for a, b in zip(same.spikes, traffic.spikes, strict=True))
+    assert verify_node(again, node, same, make, seed=seed).mismatch == result.mismatch
+    # The waveform holds the step that differs and those before it: the register that counts.
+    waveform = (tmp_path / "out" / "waveform.vcd").read_text()
+    assert "$enddefinitions" in waveform
+    for step in range(result.mismatch.step - 2, result.mismatch.step + 1):
+        assert f"b{step:b} " in waveform.replace("b" + "0" * (32 - step.bit_length()), "b")
+
+
+def test_a_damaged_replay_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"cannot be read as a replay"):
+        open_replay(tmp_path)
+
+
+def test_command_line(images: dict[str, Image]) -> None:
+    path = str(images["stored"].path)
+    done = csnn("verify", "rtl", path, "--node", "1", "--steps", "40", "--warmup-ms", "2", "--json")
+    assert done.code == 0
+    assert done.json["bit_exact"] is True
+    assert done.json["steps"] == 40
+    for arguments, message in (
+        ((path, "--node", "99"), "verify.node = 99: must be an integer from 0 to 3"),
+        ((path, "--steps", "0"), "verify.steps = 0: must be an integer from 1 to 10000000"),
+        ((), "verify rtl: needs IMAGE or --replay DIR"),
+        ((path, "--replay", "x"), "--replay = 'x': excludes image"),
+    ):
+        done = csnn("verify", "rtl", *arguments)
+        assert (done.code, done.err.strip()) == (3, f"csnn: {message}")
