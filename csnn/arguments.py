@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import csnn
+from csnn.hardware.devices import DEVICES
 from csnn.spec.builtin import BUILTINS
 
 
@@ -134,6 +135,7 @@ example:
     edges.add_argument("--sources", metavar="LIST", help="likewise")
     edges.add_argument("--out", required=True, metavar="FILE", help=".npz, .csv or .csv.gz")
     _verify_parser(commands, actions)
+    _emit_parser(commands, actions)
     return parser
 
 
@@ -158,6 +160,25 @@ def _verify_parser(commands: Any, actions: Mapping[str, Any]) -> None:
     rtl.add_argument("--out", metavar="DIR", help="where a mismatch is laid down, with a "
                      "waveform (default: csnn-mismatch)")  # fmt: skip
     rtl.add_argument("--replay", metavar="DIR", help="repeat a mismatch that was laid down")
+
+
+def _emit_parser(commands: Any, actions: Mapping[str, Any]) -> None:
+    kinds = _group(
+        commands, "emit", "write hardware descriptions",
+        "csnn emit rtl out/image --node 0 --out out/rtl",
+    )  # fmt: skip
+    rtl = _command(
+        kinds, "rtl", actions, "write a node as Verilog, with all that a board needs",
+        """
+  csnn emit rtl out/image --node 0 --device xc7z045 --out out/rtl""",
+        key="emit rtl",
+    )  # fmt: skip
+    rtl.add_argument("image", metavar="IMAGE", help="image directory")
+    rtl.add_argument("--node", type=int, default=0, metavar="K",
+                     help="node whose memory contents are written (default 0)")  # fmt: skip
+    rtl.add_argument("--device", default="xc7z045", choices=tuple(DEVICES),
+                     help="what it must fit (default xc7z045)")  # fmt: skip
+    rtl.add_argument("--out", required=True, metavar="DIR", help="output directory")
 
 
 def _group(commands: Any, name: str, text: str, example: str) -> Any:

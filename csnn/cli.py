@@ -551,7 +551,26 @@ def _verify_rtl(options: argparse.Namespace) -> int:
     return OK if result.mismatch is None else MISMATCH
 
 
+def _emit_rtl(options: argparse.Namespace) -> int:
+    from csnn.hardware.devices import DEVICES
+    from csnn.image.store import open_image
+    from rtl.emit import emit
+
+    image = open_image(options.image)
+    checks.integer("emit", "node", options.node, 0, image.n_nodes - 1)
+    manifest = emit(image, options.node, DEVICES[options.device], Path(options.out))
+    blocks = manifest["memory_blocks"]
+    lines = [
+        f"{options.out}: Verilog of the nodes of {image.path}, memory contents of node "
+        f"{options.node}",
+        f"memory: {blocks['needed']} of {blocks['device']} blocks of {options.device}",
+    ]
+    _emit(options, manifest, lines)
+    return OK
+
+
 _COMMANDS = {
+    "emit rtl": _emit_rtl,
     "verify rtl": _verify_rtl,
     "run": _run,
     "generate": _generate,

@@ -14,7 +14,7 @@ from amaranth.lib.wiring import Component
 
 from csnn.files import atomic_file
 
-_ZERO_WORD = re.compile(r"^    \S+\[\d+\] = \d+'h0+;\n", re.MULTILINE)
+_ZERO_WORD = re.compile(r"^    \S+\[\d+\] = \d+'[hd]0+;\n", re.MULTILINE)
 _EMPTY_BLOCK = re.compile(r"^  initial begin\n  end\n", re.MULTILINE)
 _SOURCES = ("csnn", "rtl")
 

@@ -1,0 +1,295 @@
+"""Writing a node as Verilog with all that a board needs: constraints, scripts, memory contents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from amaranth.lib.wiring import In
+
+from csnn.files import atomic_directory, sha256
+from csnn.hardware.config import NodeConfig
+from csnn.hardware.devices import Device, node_memories, require_fit
+from csnn.hardware.memory_map import OFFSET_BITS, Region, Words, node_words
+from csnn.hardware.registers import CONTROL_BITS, ERROR_BITS, REGISTERS, STATUS_BITS, Bit
+from csnn.image.store import Image, tool_versions
+from rtl.circular_buffer import CircularBuffer
+from rtl.external import External
+from rtl.fifo import PacketFifo
+from rtl.memory_access import READ_LATENCY
+from rtl.node import Node
+from rtl.ode_unit import OdeUnit
+from rtl.packet_decoder import PacketDecoder
+from rtl.packet_encoder import PacketEncoder
+from rtl.spike_router import SpikeRouter
+from rtl.verilog import to_verilog
+
+SCHEMA = "csnn.rtl"
+VERSION = 1
+MODULE = "csnn_node"
+CLOCK_MHZ = 150.0
+
+
+def emit(image: Image, node: int, device: Device, out: Path) -> dict[str, Any]:
+    """Write the hardware of an image's nodes, and the memory contents of one of them.
+
+    Parameters
+    ----------
+    image : Image
+    node : int
+        Number of the node whose memories are written; the hardware serves all nodes.
+    device : Device
+        What it is for; its memory must suffice.
+    out : Path
+        Folder, made or replaced as a whole.
+
+    Returns
+    -------
+    dict
+        The manifest.
+
+    Raises
+    ------
+    InvalidInputError
+        If the node does not fit, or `out` cannot be replaced.
+    """
+    config = NodeConfig.for_nodes(image.nodes)
+    blocks = require_fit(config, device)
+    words = list(node_words(config, image.nodes[node]))
+    component = Node(config)
+    verilog = to_verilog(component, MODULE)
+    with atomic_directory(out) as folder:
+        texts = {
+            f"{MODULE}.v": verilog,
+            "registers.md": register_map(config),
+            f"{MODULE}.xdc": _xdc(),
+            "vivado.tcl": _vivado(device if device.family != "ecp5" else None),
+            f"{MODULE}.lpf": f'FREQUENCY PORT "clk" {CLOCK_MHZ:g} MHZ;\n',
+            "ecp5.sh": _ecp5(),
+            f"{MODULE}.core": _fusesoc(),
+            "load/README.md": _loading(),
+        }
+        for name, text in texts.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+        (folder / "ecp5.sh").chmod(0o755)
+        _write_memories(folder, words)
+        manifest = {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "image_digest": image.digest,
+            "network": image.manifest.get("network"),
+            "node": node,
+            "device": device.name,
+            "memory_blocks": {"needed": blocks, "device": device.blocks},
+            "clock_MHz": CLOCK_MHZ,
+            "parameters": parameters(config),
+            "ports": ports(component),
+            "latencies": latencies(config),
+            "versions": tool_versions(),
+        }
+        manifest["files"] = {
+            str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256(path)}
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    return manifest
+
+
+def parameters(config: NodeConfig) -> dict[str, Any]:
+    """Return the parameters of a node as plain values."""
+    return {
+        "model": config.model,
+        "operator_latencies": {
+            name: getattr(config.operators, name) for name in config.operators.__annotations__
+        },
+        "samplers": [sampler.name for sampler in config.samplers],
+        **{
+            name: getattr(config, name)
+            for name in config.__annotations__
+            if name not in ("model", "operators", "samplers")
+        },
+    }
+
+
+def ports(component: Node) -> list[dict[str, Any]]:
+    """Return name, direction and width of every port."""
+    found = [
+        {"name": "clk", "direction": "in", "width": 1},
+        {"name": "rst", "direction": "in", "width": 1},
+    ]
+    for path, member, value in component.signature.flatten(component):
+        direction = "in" if member.flow is In else "out"
+        name = "__".join(str(part) for part in path)
+        found.append({"name": name, "direction": direction, "width": len(value)})
+    return found
+
+
+def latencies(config: NodeConfig) -> dict[str, int]:
+    """Return the latencies of the units in clock cycles."""
+    return {
+        "input FIFO": PacketFifo.LATENCY,
+        "packet decoder": PacketDecoder.LATENCY,
+        "packet encoder": PacketEncoder.LATENCY,
+        "spike router, spike to first synapse": SpikeRouter.latency(config),
+        "circular buffer, take to first group": CircularBuffer.TAKE_LATENCY,
+        "EXT, start to first group": External.LATENCY,
+        "ODE unit, IL (one more per group)": OdeUnit.latency(config),
+        "read of a configuration word": 3 + READ_LATENCY,
+    }
+
+
+def register_map(config: NodeConfig) -> str:
+    """Return the map of registers and memories as Markdown."""
+    lines = [
+        "# Configuration space of a node",
+        "",
+        f"A word's address is region * 2^{OFFSET_BITS} + offset; the byte address in an AXI4-Lite "
+        "window is four times as much.",
+        "",
+        "## Regions",
+        "",
+        "| region | number | first byte address |",
+        "| --- | --- | --- |",
+        *(
+            f"| {region.name.lower()} | {region.value} | 0x{region << OFFSET_BITS + 2:08x} |"
+            for region in Region
+        ),
+        "",
+        "## Registers",
+        "",
+        "| offset | register | access | meaning |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {offset} | {register.name} | {'rw' if register.is_writable else 'r'} | "
+            f"{register.meaning} |"
+            for offset, register in enumerate(REGISTERS)
+        ),
+    ]
+    for name, bits in (("control", CONTROL_BITS), ("status", STATUS_BITS), ("errors", ERROR_BITS)):
+        lines += ["", f"## Bits of `{name}`", "", *_bits(bits)]
+    lines += [
+        "",
+        "## Memories",
+        "",
+        "| memory | number | words | bits |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {memory.name} | {memory.count} | {memory.depth} | {memory.width} |"
+            for memory in node_memories(config)
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _bits(bits: Iterable[Bit]) -> list[str]:
+    return [
+        "| bit | name | meaning |",
+        "| --- | --- | --- |",
+        *(f"| {bit.position} | {bit.name} | {bit.meaning} |" for bit in bits),
+    ]
+
+
+def _write_memories(folder: Path, parts: list[Words]) -> None:
+    """Write the words by region for people and simulators, and in one file for a loader."""
+    memories = folder / "memories"
+    memories.mkdir()
+    for region in dict.fromkeys(words.region for words in parts):
+        of_region = [words for words in parts if words.region == region]
+        offset = np.concatenate([words.offset for words in of_region])
+        value = np.concatenate([words.value for words in of_region])
+        # $readmemh: an address only where the words do not follow each other.
+        follows = np.diff(offset, prepend=np.uint32(0xFFFFFFFE)) == 1
+        lines = [
+            f"{v:08x}" if next_ else f"@{o:x}\n{v:08x}"
+            for o, v, next_ in zip(offset.tolist(), value.tolist(), follows.tolist(), strict=True)
+        ]
+        path = memories / f"{region.name.lower()}.hex"
+        path.write_text("\n".join(lines) + "\n", encoding="ascii")
+    pairs = np.concatenate([np.stack([w.address, w.value], axis=1) for w in parts])
+    pairs.astype("<u4").tofile(folder / "load" / "words.bin")
+
+
+def _xdc() -> str:
+    return (
+        f"# Clock and reset of {MODULE}; the reset is synchronous and may come from anywhere.\n"
+        f"create_clock -period {1000 / CLOCK_MHZ:.3f} -name clk [get_ports clk]\n"
+        "set_false_path -from [get_ports rst]\n"
+    )
+
+
+def _vivado(device: Device | None) -> str:
+    part = device.part if device is not None else "xc7z045ffg900-2"
+    return f"""# Out-of-context run: vivado -mode batch -source vivado.tcl
+set part {part}
+read_verilog [file join [file dirname [info script]] {MODULE}.v]
+read_xdc -mode out_of_context [file join [file dirname [info script]] {MODULE}.xdc]
+synth_design -top {MODULE} -part $part -mode out_of_context
+opt_design
+place_design
+phys_opt_design
+route_design
+report_utilization -hierarchical -file utilization.rpt
+report_timing_summary -file timing.rpt
+write_checkpoint -force {MODULE}.dcp
+"""
+
+
+def _ecp5() -> str:
+    return f"""#!/bin/sh
+# Synthesis, placement and routing for an ECP5-85k of speed 8 with the open tools.
+set -eu
+cd "$(dirname "$0")"
+${{YOSYS:-yosys}} -p "read_verilog {MODULE}.v; synth_ecp5 -top {MODULE} -json {MODULE}.json"
+${{NEXTPNR:-nextpnr-ecp5}} --85k --speed 8 --package CABGA756 --out-of-context \\
+  --json {MODULE}.json --freq {CLOCK_MHZ:g} --report {MODULE}.report.json
+"""
+
+
+def _fusesoc() -> str:
+    return f"""CAPI=2:
+name: csnn:csnn:{MODULE}:{VERSION}
+description: Compute node of a neuromorphic machine without its router
+
+filesets:
+  rtl:
+    files: [{MODULE}.v]
+    file_type: verilogSource
+  xilinx:
+    files: [{MODULE}.xdc]
+    file_type: xdc
+
+targets:
+  default: &default
+    filesets: [rtl]
+    toplevel: {MODULE}
+  lint:
+    <<: *default
+    default_tool: verilator
+    tools:
+      verilator:
+        mode: lint-only
+        verilator_options: [-Wno-fatal]
+  vivado:
+    <<: *default
+    filesets_append: [xilinx]
+    default_tool: vivado
+"""
+
+
+def _loading() -> str:
+    return """# Loading a node
+
+`words.bin` holds pairs of little-endian 32-bit words, the address of a word in the node's
+configuration space and its value, in the order in which they are to be written. They may go as
+packets of kind CONFIG into the input stream, address in bits 63:32 and value in bits 95:64, while
+the node is halted, as it is after reset. Packets of kind MONITOR with the same addresses read
+the words back, one answer each.
+
+Then write 3 to the register `control`: counters and errors begin anew, and the node waits for its
+first sync message.
+"""
