@@ -97,7 +97,7 @@ class NeuronPipeline(wiring.Component):
         self, m: Module, position: int, op: Op, operands: list[Value], latency: int
     ) -> Value:
         """Return the result of an operation, `latency` cycles after its operands."""
-        unit = _unit(op, latency)
+        unit = _unit(op, latency, self.config.operators)
         if unit is not None:
             m.submodules[f"{op}_{position}"] = unit
             for port, operand in zip(("a", "b"), operands, strict=False):
@@ -114,12 +114,13 @@ class NeuronPipeline(wiring.Component):
         return result
 
 
-def _unit(op: Op, latency: int) -> wiring.Component | None:
+def _unit(op: Op, latency: int, operators: Operators) -> wiring.Component | None:
     """Return the binary32 unit of an operation, None if it has none."""
     if op in (Op.FADD, Op.FSUB):
         return Adder(AdderConfig(latency=latency, subtract=op is Op.FSUB))
     if op is Op.FMUL:
-        return Multiplier(MultiplierConfig(latency=latency))
+        quarters = operators.narrow_multipliers
+        return Multiplier(MultiplierConfig(latency=latency, quarters=quarters))
     if op in (Op.FGE, Op.FLT):
         return Comparator(ComparatorConfig(latency=latency, less=op is Op.FLT))
     return FromInt(FromIntConfig(latency=latency)) if op is Op.ITOF else None

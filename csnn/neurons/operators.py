@@ -26,6 +26,8 @@ class Operators:
     logic : int
         Bool and/not. They add an input to the LUT of the selection they control, no level: no
         register.
+    narrow_multipliers : bool
+        Whether the device multiplies 18 by 18 bits (ECP5) rather than 25 by 18 (Xilinx).
     """
 
     fadd: int = 7
@@ -35,9 +37,13 @@ class Operators:
     select: int = 1
     integer: int = 1
     logic: int = 0
+    narrow_multipliers: bool = False
 
     def __post_init__(self) -> None:
+        checks.boolean("operators", "narrow_multipliers", self.narrow_multipliers)
         for field in fields(self):
+            if field.name == "narrow_multipliers":
+                continue
             checks.integer("operators", field.name, getattr(self, field.name), 0, 64)
 
     def latencies(self) -> dict[Op, int]:
@@ -56,3 +62,7 @@ class Operators:
             Op.NOT: self.logic,
             Op.SELECT: self.select,
         }
+
+
+# Latencies with which a pipeline closes at 150 MHz on an ECP5 of speed grade 8.
+ECP5_OPERATORS = Operators(fadd=10, fmul=8, itof=5, narrow_multipliers=True)

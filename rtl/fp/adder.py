@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.fp.bits import leading_zeros, shift_left, shift_right_sticky
-from rtl.fp.format import CANONICAL_NAN, EXPONENT_MAX, Operand, infinity, zero
+from rtl.fp.format import CANONICAL_NAN, FinalExponent, Operand, infinity, zero
 from rtl.pipeline import Pipeline
 
 # Significand, guard, round and sticky bit.
@@ -109,13 +109,14 @@ class Adder(wiring.Component):
         bits = p.get(left)
         kept, guard, sticky = bits[4:28], bits[3], bits[:3].any()
         rounded = p.put(kept + (guard & (sticky | kept[0])), "rounded")
+        final = FinalExponent(p, p.get(grown))
         p.step()
 
         value = p.get(rounded)
-        final = p.now(p.get(grown) + value[24], "final")
-        normal = Cat(value[:23], final[:8], p.get(sign))
-        finite = Mux(final >= EXPONENT_MAX, infinity(p.get(sign)), normal)
-        finite = Mux(final < 1, zero(p.get(sign)), finite)
+        exponent, over, tiny = final.after(value[24])
+        normal = Cat(value[:23], exponent, p.get(sign))
+        finite = Mux(over, infinity(p.get(sign)), normal)
+        finite = Mux(tiny, zero(p.get(sign)), finite)
         # Equal magnitudes of unlike sign give +0; zeros of one sign keep it.
         finite = Mux(p.get(empty), zero(p.get(sign) & ~p.get(minus)), finite)
         special = Mux(p.get(nan), Const(CANONICAL_NAN, 32), infinity(p.get(sign)))

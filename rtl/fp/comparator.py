@@ -49,21 +49,23 @@ class Comparator(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Compare the words as integers in an order that is that of the numbers."""
         m = Module()
-        p = Pipeline(m, steps=2, latency=self.config.latency)
+        p = Pipeline(m, steps=3, latency=self.config.latency)
         a, b = Operand(m, self.a), Operand(m, self.b)
-        less = p.put(_ordered(a, self.a) < _ordered(b, self.b), "less")
+        first, second = p.put(_ordered(a, self.a), "first"), p.put(_ordered(b, self.b), "second")
+        # The order tells -0 from +0; the numbers are equal.
+        zeros = p.put(a.is_zero & b.is_zero, "zeros")
         nan = p.put(a.is_nan | b.is_nan, "nan")
         p.step()
-        below = p.get(less) if self.config.less else ~p.get(less)
-        result = p.put(below & ~p.get(nan), "holds")
+        less = p.put(p.get(first) < p.get(second), "less")
+        p.step()
+        below = p.get(less) & ~p.get(zeros)
+        result = p.put((below if self.config.less else ~below) & ~p.get(nan), "holds")
         p.step()
         m.d.comb += self.result.eq(p.finish(result))
         return m
 
 
 def _ordered(operand: Operand, word: Value) -> Value:
-    """Return an unsigned number that is in the order of the numbers; both zeros are 2^31."""
+    """Return an unsigned number in the order of the numbers, with -0 just below +0."""
     magnitude = Mux(operand.is_zero, Const(0, 31), word[:31])
-    # Negative numbers: 2^31 - magnitude.
-    flipped = magnitude ^ operand.sign.replicate(31)
-    return Cat(flipped, ~operand.sign) + operand.sign
+    return Cat(magnitude ^ operand.sign.replicate(31), ~operand.sign)

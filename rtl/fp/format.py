@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value, ValueLike
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
+
+from rtl.pipeline import Pipeline
 
 BIAS = 127
 CANONICAL_NAN = 0x7FC00000
@@ -37,6 +39,39 @@ class Operand:
             self.is_nan.eq(special & ~whole),
         ]
         self.significand = Cat(fraction, Const(1, 1)) & (~self.is_zero).replicate(24)
+
+
+class FinalExponent:
+    """Exponent of a result, made ready in the step in which the significand is rounded.
+
+    Both cases are computed beside the rounding, so that its carry only chooses.
+
+    Parameters
+    ----------
+    p : Pipeline
+    exponent : Value
+        Signed biased exponent without a carry.
+    """
+
+    def __init__(self, p: Pipeline, exponent: Value) -> None:
+        self._p = p
+        self._cases = [
+            (
+                p.put((exponent + carry)[:8], f"exponent_{carry}"),
+                p.put(exponent >= EXPONENT_MAX - carry, f"over_{carry}"),
+                p.put(exponent < 1 - carry, f"tiny_{carry}"),
+            )
+            for carry in range(2)
+        ]
+
+    def after(self, carry: Value) -> tuple[Value, Value, Value]:
+        """Return the exponent, and whether it is too large or too small, given the carry."""
+        without, with_carry = self._cases
+        exponent, over, tiny = (
+            Mux(carry, self._p.get(one), self._p.get(none))
+            for none, one in zip(without, with_carry, strict=True)
+        )
+        return exponent, over, tiny
 
 
 def infinity(sign: ValueLike) -> Value:

@@ -8,18 +8,29 @@ from amaranth.hdl import Cat, Const, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.fp.format import BIAS, CANONICAL_NAN, EXPONENT_MAX, Operand, infinity, zero
-from rtl.pipeline import Pipeline
+from rtl.fp.format import BIAS, CANONICAL_NAN, FinalExponent, Operand, infinity, zero
+from rtl.pipeline import Pipeline, Staged
 
-# Width of the part of b that one DSP multiplies with all of a (18 x 25 bits, both signed).
+# Width of the part of b that one DSP48 multiplies with all of a (18 x 25 bits, both signed).
 _PART = 17
+_HALF = 12
 
 
 @dataclass(frozen=True, kw_only=True)
 class MultiplierConfig:
-    """Parameters: `latency` in cycles, 1 to 16."""
+    """Parameters.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles, 1 to 16.
+    quarters : bool
+        Four products of 12 by 12 bits, for devices whose multipliers take 18 by 18, in place of
+        two for 25 by 18.
+    """
 
     latency: int = 5
+    quarters: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.latency <= 16:
@@ -50,9 +61,10 @@ class Multiplier(wiring.Component):
         super().__init__({"a": In(32), "b": In(32), "result": Out(32)})
 
     def elaborate(self, platform: object) -> Module:
-        """Build the datapath: unpack, multiply in two parts, add, round, pack."""
+        """Build the datapath: unpack, multiply in parts, add, normalise, round, pack."""
         m = Module()
-        p = Pipeline(m, steps=5, latency=self.config.latency)
+        steps = 8 if self.config.quarters else 6
+        p = Pipeline(m, steps=steps, latency=self.config.latency)
         a, b = Operand(m, self.a), Operand(m, self.b)
         sign = p.put(a.sign ^ b.sign, "sign")
         exponent = p.put(a.exponent + b.exponent, "exponent")
@@ -60,15 +72,10 @@ class Multiplier(wiring.Component):
         inf = p.put(a.is_inf | b.is_inf, "inf")
         nan = p.put(a.is_nan | b.is_nan | (p.get(inf) & is_zero), "nan")
         none = p.put(is_zero, "none")
-        wide, narrow = p.put(a.significand, "wide"), p.put(b.significand, "narrow")
+        significands = p.put(a.significand, "wide"), p.put(b.significand, "narrow")
         p.step()
 
-        low = p.put(p.get(wide) * p.get(narrow)[:_PART], "low")
-        high = p.put(p.get(wide) * p.get(narrow)[_PART:], "high")
-        p.step()
-
-        upper = (p.get(low)[_PART:] + p.get(high))[: 48 - _PART]
-        product = p.put(Cat(p.get(low)[:_PART], upper), "product")
+        product = (self._quarters if self.config.quarters else self._halves)(p, *significands)
         p.step()
 
         # The product of two numbers in [1, 2) has its leading one at bit 47 or 46.
@@ -77,17 +84,20 @@ class Multiplier(wiring.Component):
         kept = Mux(top, bits[24:48], bits[23:47])
         guard = Mux(top, bits[23], bits[22])
         sticky = Mux(top, bits[:23], bits[:22]).any()
-        rounded = p.put(kept + (guard & (sticky | kept[0])), "rounded")
-        # Exponent of the word before a carry of the rounding, plus the bias.
-        grown = p.put(p.get(exponent) + top, "grown")
+        staged_kept = p.put(kept, "kept")
+        up = p.put(guard & (sticky | kept[0]), "up")
+        # Exponent of the word before a carry of the rounding.
+        grown = p.put(p.get(exponent) + top - BIAS, "grown")
+        p.step()
+
+        rounded = p.put(p.get(staged_kept) + p.get(up), "rounded")
+        final = FinalExponent(p, p.get(grown))
         p.step()
 
         value = p.get(rounded)
-        final = p.now(p.get(grown) + value[24], "final")
-        over = final >= EXPONENT_MAX + BIAS
-        tiny = final <= BIAS
         # A carry leaves a fraction of zero.
-        normal = Cat(value[:23], (final - BIAS)[:8], p.get(sign))
+        exponent, over, tiny = final.after(value[24])
+        normal = Cat(value[:23], exponent, p.get(sign))
         finite = Mux(over, infinity(p.get(sign)), normal)
         finite = Mux(tiny | p.get(none), zero(p.get(sign)), finite)
         special = Mux(p.get(nan), Const(CANONICAL_NAN, 32), infinity(p.get(sign)))
@@ -95,3 +105,27 @@ class Multiplier(wiring.Component):
         p.step()
         m.d.comb += self.result.eq(p.finish(result))
         return m
+
+    def _halves(self, p: Pipeline, wide: Staged, narrow: Staged) -> Staged:
+        """Return the product from two parts, one step on."""
+        low = p.put(p.get(wide) * p.get(narrow)[:_PART], "low")
+        high = p.put(p.get(wide) * p.get(narrow)[_PART:], "high")
+        p.step()
+        upper = (p.get(low)[_PART:] + p.get(high))[: 48 - _PART]
+        return p.put(Cat(p.get(low)[:_PART], upper), "product")
+
+    def _quarters(self, p: Pipeline, wide: Staged, narrow: Staged) -> Staged:
+        """Return the product from four parts, three steps on."""
+        a, b = ((p.get(x)[:_HALF], p.get(x)[_HALF:]) for x in (wide, narrow))
+        outer = p.put(a[0] * b[0], "low"), p.put(a[1] * b[1], "high")
+        inner = p.put(a[0] * b[1], "inner_1"), p.put(a[1] * b[0], "inner_2")
+        p.step()
+        # A step for the way from the multipliers to the adders.
+        for part in (*outer, *inner):
+            p.get(part)
+        p.step()
+        crossed = p.put(p.get(inner[0]) + p.get(inner[1]), "crossed")
+        p.step()
+        low = p.get(outer[0])
+        upper = (Cat(low[_HALF:], p.get(outer[1])) + p.get(crossed))[: 48 - _HALF]
+        return p.put(Cat(low[:_HALF], upper), "product")

@@ -56,6 +56,11 @@ def _units() -> dict[str, Unit]:
             latency,
             _of_two(binary32.sub),
         )
+        units[f"mul_quarters_{latency}"] = Unit(
+            lambda n=latency: Multiplier(MultiplierConfig(latency=n, quarters=True)),
+            latency,
+            _of_two(binary32.mul),
+        )
         units[f"mul_{latency}"] = Unit(
             lambda n=latency: Multiplier(MultiplierConfig(latency=n)),
             latency,
