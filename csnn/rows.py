@@ -75,6 +75,7 @@ STUB_KEY_INCREMENT = 0x9E3779B9
 # A hash multiplies a factor of 17 bits by one of 24, what a DSP48E1 takes; l has up to 24 bits.
 STUB_SHORT_MASK, STUB_LONG_MASK = 0x1FFFF, 0xFFFFFF
 STUB_R_SHIFT, STUB_L_SHIFT = 15, 9
+STUB_FOLDS = (16, 9, 4)
 STUB_SCALE_BITS = 16
 
 
@@ -153,10 +154,9 @@ def permute_stubs(
     A mixed-radix Feistel network, modulo 2^32, with the keys k of `round_keys`. Three times, with
     another multiplier M, a hash of r is added to l modulo K, then one of l to r modulo n:
 
-        h = (r ^ k) * (M[23:0] ^ r << 15)
-        l = l + ((h[31:16] ^ h[15:0]) K >> 16), less K if that is K or more
-        h = (l ^ k) * (M[16:0] ^ l[7:0] << 9)
-        r = r + ((h[31:16] ^ h[15:0]) n >> 16), less n if that is n or more
+        l = l + (fold((r ^ k) * (M[23:0] ^ r << 15)) K >> 16), less K if that is K or more
+        r = r + (fold((l ^ k) * (M[16:0] ^ l[7:0] << 9)) n >> 16), less n if that is n or more
+        fold(h) = h[31:16] ^ h[24:9] ^ h[19:4] ^ h[15:0]
 
     Factors are of 17 and 24 bits or fewer. Every pass takes the same time: nothing is divided, and
     no image leaves the range.
@@ -191,7 +191,10 @@ def permute_stubs(
 
 def _stub_hash(one: I64, other: I64) -> I64:
     product = one * other
-    return (product ^ product >> STUB_SCALE_BITS) & ((1 << STUB_SCALE_BITS) - 1)
+    folded = product.copy()
+    for shift in STUB_FOLDS:
+        folded ^= product >> shift
+    return folded & ((1 << STUB_SCALE_BITS) - 1)
 
 
 @dataclass(frozen=True, kw_only=True)

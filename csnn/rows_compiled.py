@@ -27,6 +27,7 @@ _STUB_ROTATION = np.uint32(rows.STUB_KEY_ROTATION)
 _STUB_SHORT, _STUB_LONG = np.uint32(rows.STUB_SHORT_MASK), np.uint32(rows.STUB_LONG_MASK)
 _STUB_R_SHIFT, _STUB_L_SHIFT = np.uint32(rows.STUB_R_SHIFT), np.uint32(rows.STUB_L_SHIFT)
 _STUB_HALF, _STUB_LOW = np.uint32(rows.STUB_SCALE_BITS), np.uint32(0xFFFF)
+_FOLD_A, _FOLD_B, _FOLD_C = (np.uint32(shift) for shift in rows.STUB_FOLDS)
 _STUB_TO_L = tuple(np.uint32(m & rows.STUB_LONG_MASK) for m in rows.STUB_MULTIPLIERS)
 _STUB_TO_R = tuple(np.uint32(m & rows.STUB_SHORT_MASK) for m in rows.STUB_MULTIPLIERS)
 _STUB_R_BITS, _STUB_R_MASK = np.uint32(rows.STUB_R_BITS), np.uint32(rows.STUB_R_MASK)
@@ -35,8 +36,8 @@ _INDEX_MASK, _FRACTION_MASK = np.uint32(rows.INDEX_MASK), np.uint32(rows.FRACTIO
 _DELAY_INDEX_SHIFT, _FRACTION_BITS = np.uint32(rows.DELAY_INDEX_SHIFT), np.uint32(16)
 _WORD_DELAY_SHIFT = np.uint32(rows.WORD_DELAY_SHIFT)
 _WORD_WEIGHT_SHIFT = np.uint32(rows.WORD_WEIGHT_SHIFT)
-# Entries that vector code may write behind the last synapse of a row.
-SLACK = 16
+# Stubs permuted together; vector code may write as many entries behind the last synapse of a row.
+SLACK = 32
 DISTINCT, STUBS, STORED = int(Sampler.DISTINCT), int(Sampler.STUBS), int(Sampler.STORED)
 
 
@@ -70,7 +71,7 @@ def round_key(key: Any, i: Any, mask: Any) -> Any:
 @njit(nogil=True, cache=True, inline="always")
 def _hash(one: Any, other: Any) -> Any:
     h = _u4(one * other)
-    return _u4(_u4(h ^ (h >> _STUB_HALF)) & _STUB_LOW)
+    return _u4(_u4(_u4(h ^ (h >> _FOLD_A)) ^ _u4((h >> _FOLD_B) ^ (h >> _FOLD_C))) & _STUB_LOW)
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -91,17 +92,11 @@ def _turn_right(left: Any, right: Any, n: Any, key: Any, multiplier: Any) -> Any
     return min(right, _u4(right - n))
 
 
-@njit(nogil=True, cache=True)
-def stub_targets(
-    word: Any, n_neurons: Any, in_degree: Any, key: Any, length: Any, target: Any, first: Any
+@njit(nogil=True, cache=True, inline="always")
+def _stub_targets(
+    word: Any, n: Any, k: Any, high: Any, key: Any, length: Any, target: Any, first: Any
 ) -> None:
-    """Write the targets of the stubs from `word` on, as `rows.permute_stubs` gives them.
-
-    They go to `target[first : first + length]`, and something to up to `SLACK` entries beyond:
-    a vector's worth at a time, in loops that the compiler unrolls completely.
-    """
-    n, k, key = _u4(n_neurons), _u4(in_degree), _u4(key)
-    high, low = k >> _STUB_HALF, k & _STUB_LOW
+    low, twice = k & _STUB_LOW, _u4(n + n)
     k0, k1 = round_key(key, 0, _STUB_SHORT), round_key(key, 1, _STUB_LONG)
     k2, k3 = round_key(key, 2, _STUB_SHORT), round_key(key, 3, _STUB_LONG)
     k4, k5 = round_key(key, 4, _STUB_SHORT), round_key(key, 5, _STUB_LONG)
@@ -111,9 +106,10 @@ def stub_targets(
     for _ in range(0, length, SLACK):
         for i in range(SLACK):
             b = _u4(right + _u4(i))
-            # At most one carry: there are SLACK neurons or more.
-            over = _u4(b >= n)
-            a, b = _u4(left + over), min(b, _u4(b - n))
+            # At most two carries: n is half of SLACK or more.
+            a = _u4(left + _u4(_u4(b >= n) + _u4(b >= twice)))
+            b = min(b, _u4(b - n))
+            b = min(b, _u4(b - n))
             a = _turn_left(a, b, high, low, k, k0, _STUB_TO_L[0])
             b = _turn_right(a, b, n, k1, _STUB_TO_R[0])
             a = _turn_left(a, b, high, low, k, k2, _STUB_TO_L[1])
@@ -121,9 +117,42 @@ def stub_targets(
             a = _turn_left(a, b, high, low, k, k4, _STUB_TO_L[2])
             target[place + np.uint64(i)] = _turn_right(a, b, n, k5, _STUB_TO_R[2])
         right = _u4(right + _u4(SLACK))
-        if right >= n:
+        while right >= n:
             left, right = _u4(left + _u4(1)), _u4(right - n)
         place += np.uint64(SLACK)
+
+
+@njit(nogil=True, cache=True)
+def stub_targets(
+    word: Any, n_neurons: Any, in_degree: Any, key: Any, length: Any, target: Any, first: Any
+) -> None:
+    """Write the targets of the stubs from `word` on, as `rows.permute_stubs` gives them.
+
+    They go to `target[first : first + length]`, and something to up to `SLACK` entries beyond:
+    so many at a time, in a loop that the compiler unrolls into vector code.
+    """
+    n, k, key = _u4(n_neurons), _u4(in_degree), _u4(key)
+    high = k >> _STUB_HALF
+    # Products by a constant 0 vanish from the usual case.
+    if high == 0:
+        _stub_targets(word, n, k, _u4(0), key, length, target, first)
+    else:
+        _stub_targets(word, n, k, high, key, length, target, first)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _parameters(
+    a: Any, b: Any, weight_H: Any, weight_own: Any, weight_alias: Any, delay_H: Any,
+    delay_own: Any, delay_alias: Any,
+) -> Any:  # fmt: skip
+    # Both outcomes are loaded, so that no branch depends on random bits.
+    k = a & _INDEX_MASK
+    w, other = weight_own[k], weight_alias[k]
+    w = w if (b >> _FRACTION_BITS) < (weight_H[k] >> _FRACTION_BITS) else other
+    k = (a >> _DELAY_INDEX_SHIFT) & _INDEX_MASK
+    d, later = delay_own[k], delay_alias[k]
+    d = d if (b & _FRACTION_MASK) < (delay_H[k] >> _FRACTION_BITS) else later
+    return d, w
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -163,16 +192,24 @@ def unroll_row(
             code[position] = (word >> _WORD_WEIGHT_SHIFT) & _u4(0xFFFF)
             position += 1
         return position
-    first = _u4(seed)
     if sampler == STUBS:
-        first = _u4(_u4(first + _u4(1)) * _POSITION_MULTIPLIER)
-        if first == 0:
-            first = _u4(1)
+        first = _u4(_u4(_u4(seed) + _u4(1)) * _POSITION_MULTIPLIER)
+        x, y = start(first if first != 0 else _u4(1), source, key)
+        stub_targets(_u4(seed), n_neurons, in_degree, stub_key, length, neuron, position)
+        for _ in range(length):
+            before = y
+            x, y = advance(x, y)
+            delay[position], code[position] = _parameters(
+                _u4(x + before), _u4(y + x),
+                weight_H, weight_own, weight_alias, delay_H, delay_own, delay_alias,
+            )  # fmt: skip
+            position += 1
+        return position
     available = n_neurons - (1 if own < n_neurons else 0)
     if sampler == DISTINCT:
         for i in range(n_neurons):
             used[i] = 0
-    x, y = start(first, source, key)
+    x, y = start(seed, source, key)
     for i in range(length):
         before = y
         x, y = advance(x, y)
@@ -187,22 +224,11 @@ def unroll_row(
             target = np.int64((np.int64(a >> _TARGET_SHIFT) * available) >> _TARGET_BITS)
         if target >= own:
             target += 1
-        # Both outcomes are loaded, so that no branch depends on random bits.
-        k = a & _INDEX_MASK
-        w, other = weight_own[k], weight_alias[k]
-        w = w if (b >> _FRACTION_BITS) < (weight_H[k] >> _FRACTION_BITS) else other
-        k = (a >> _DELAY_INDEX_SHIFT) & _INDEX_MASK
-        d, later = delay_own[k], delay_alias[k]
-        d = d if (b & _FRACTION_MASK) < (delay_H[k] >> _FRACTION_BITS) else later
         neuron[position] = target
-        delay[position] = d
-        code[position] = w
+        delay[position], code[position] = _parameters(
+            a, b, weight_H, weight_own, weight_alias, delay_H, delay_own, delay_alias
+        )
         position += 1
-    if sampler == STUBS:
-        # Over the targets of the loop, which is one for all samplers that draw.
-        stub_targets(
-            _u4(seed), n_neurons, in_degree, stub_key, length, neuron, position - length
-        )  # fmt: skip
     return position
 
 

@@ -398,6 +398,7 @@ From {", ".join(str(w) for w in EXT_VECTOR)} (Marsaglia's xor128): {outputs}.
 
 def _samplers() -> str:
     bits, turn = rows.TARGET_BITS, rows.STUB_KEY_ROTATION
+    folds = " ^ ".join(f"h[{15 + shift}:{shift}]" for shift in rows.STUB_FOLDS[1:])
     multipliers = ", ".join(f"{m:#010x}" for m in rows.STUB_MULTIPLIERS)
     vectors = _table(
         ("K", "n", "`stub_key`", "`seed`", "targets of a row of 5"),
@@ -431,11 +432,12 @@ The permutation P of (l, r): for i = 0 to {rows.STUB_ROUNDS - 1}, with k and h m
 
     k = (stub_key rotated left by {turn} i bits) ^ (i * {rows.STUB_KEY_INCREMENT:#010x})
     i even: h = (r ^ k[16:0]) * (M[i / 2][23:0] ^ (r << {rows.STUB_R_SHIFT}))
-            l = (l + floor((h[31:16] ^ h[15:0]) K / 2^16)) mod K
+            l = (l + floor(f K / 2^16)) mod K
     i odd:  h = (l ^ k[23:0]) * (M[(i - 1) / 2][16:0] ^ (l[7:0] << {rows.STUB_L_SHIFT}))
-            r = (r + floor((h[31:16] ^ h[15:0]) n / 2^16)) mod n
+            r = (r + floor(f n / 2^16)) mod n
 
-with M = {multipliers}. Both sums are below twice their modulus.
+with M = {multipliers} and
+f = h[31:16] ^ {folds} ^ h[15:0]. Both sums are below twice their modulus.
 
 {vectors}
 """
