@@ -7,6 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from csnn.rows import (
+    STUB_FOLDS,
     STUB_KEY_INCREMENT,
     STUB_KEY_ROTATION,
     STUB_L_SHIFT,
@@ -92,8 +93,10 @@ class StubPermutation(wiring.Component):
         p.step()
         product = p.put((p.get(factors[0]) * p.get(factors[1]))[:32], "product")
         p.step()
-        upper, lower = p.get(product)[STUB_SCALE_BITS:], p.get(product)[:STUB_SCALE_BITS]
-        hashed = p.put(upper ^ lower, "hash")
+        folded = p.get(product)[:STUB_SCALE_BITS]
+        for shift in STUB_FOLDS:
+            folded = folded ^ p.get(product)[shift : shift + STUB_SCALE_BITS]
+        hashed = p.put(folded, "hash")
         p.step()
         return hashed
 
