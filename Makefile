@@ -80,6 +80,6 @@ $(BASE): pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(DEV): pyproject.toml | $(BIN)/python
-	@echo "installing csnn with test tools, NEST and RTL tools into $(VENV)" >&2
-	@$(PIP) -e '.[nest,rtl,dev]'
+	@echo "installing csnn with test tools, NEST, RTL and synthesis tools into $(VENV)" >&2
+	@$(PIP) -e '.[nest,rtl,synth,dev]'
 	@touch $@

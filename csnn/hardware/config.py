@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from csnn.errors import InvalidInputError
 from csnn.image.node import NodeImage
 from csnn.neurons.model import NeuronModel
-from csnn.neurons.operators import Operators
+from csnn.neurons.operators import ECP5_OPERATORS, Operators
 from csnn.neurons.registry import MODELS
 from csnn.rows import Sampler
 from csnn.spec import checks
@@ -176,3 +176,11 @@ class NodeConfig:
     def state_words(self) -> tuple[str, ...]:
         """Names of the words of a neuron's state, in the order of the memories."""
         return (*self.neuron_model.float_states, *self.neuron_model.int_states)
+
+
+# Serves every node of the full-scale cortical microcircuit.
+MICROCIRCUIT = NodeConfig(rows=77_169, presence_words=2_048)
+# What an ECP5-85k has memory and multipliers for: half the pipelines, fewer rows.
+SMALL = NodeConfig(
+    rows=32_768, presence_words=1_024, pipelines=4, operators=ECP5_OPERATORS, event_fifo=256
+)
