@@ -76,7 +76,7 @@ class PacketFifo(wiring.Component):
         write, read = memory.write_port(), memory.read_port()
         # Equal pointers mean an empty memory: when all packets are held, the register has one.
         produce, consume = Signal(range(config.depth)), Signal(range(config.depth))
-        taken, given = Signal(), Signal()
+        taken, given, free = Signal(), Signal(), Signal()
         m.d.comb += [
             self.input.ready.eq(~self.level[-1]),
             taken.eq(self.input.valid & self.input.ready),
@@ -84,7 +84,8 @@ class PacketFifo(wiring.Component):
             write.en.eq(taken),
             write.addr.eq(produce),
             write.data.eq(self.input.payload),
-            read.en.eq((produce != consume) & (~self.output.valid | self.output.ready)),
+            free.eq(~self.output.valid | self.output.ready),
+            read.en.eq(free & (produce != consume)),
             read.addr.eq(consume),
             self.output.payload.eq(read.data),
         ]
@@ -92,6 +93,7 @@ class PacketFifo(wiring.Component):
             produce.eq(produce + taken),
             consume.eq(consume + read.en),
             self.level.eq(self.level + taken - given),
-            self.output.valid.eq(read.en | (self.output.valid & ~self.output.ready)),
         ]
+        with m.If(free):
+            m.d.sync += self.output.valid.eq(produce != consume)
         return m

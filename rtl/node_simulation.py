@@ -16,7 +16,7 @@ from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import Region, Words
 from csnn.packets import Kind
 from rtl.node import Node
-from rtl.verilate import build_library, cache_folder
+from rtl.verilator_build import build_library, cache_folder
 from rtl.verilog import cached_verilog
 
 U32 = npt.NDArray[np.uint32]

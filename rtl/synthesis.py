@@ -73,9 +73,7 @@ SEEDS = (1, 2, 3, 4)
 
 @dataclass(frozen=True)
 class Resources:
-    """What a component takes: look-up tables (logic, memory, shift registers), registers,
-    multipliers, blocks of memory.
-    """
+    """What a component takes; look-up tables count as logic, memory and shift registers."""
 
     luts: int
     registers: int

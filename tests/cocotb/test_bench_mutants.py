@@ -1,0 +1,50 @@
+"""The scenarios of each bench tell automatic faults of the Verilog from the component."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from bench import Bench, Coverage, VerilatedDut, run_now
+from catalogue import BENCHES
+from mutation import Mutant, mutate
+
+SOME = 40
+
+
+@pytest.fixture(params=[SOME, pytest.param(2_000, marks=pytest.mark.slow)], ids=["some", "more"])
+def count(request: pytest.FixtureRequest) -> int:
+    """Largest number of mutants."""
+    return int(request.param)
+
+
+def differs(bench: Bench, dut: VerilatedDut) -> bool:
+    """Return whether some scenario fails."""
+    for place, scenario in enumerate(bench.scenarios.values()):
+        try:
+            run_now(dut.run({"rst": [1]}))
+            run_now(scenario(dut, np.random.default_rng(place), Coverage(bench.bins)))
+        except (AssertionError, ValueError, IndexError, KeyError, StopIteration):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", BENCHES)
+def test_mutants(name: str, count: int) -> None:
+    bench = BENCHES[name]
+    mutants: list[Mutant] = []
+
+    def change(verilog: str) -> str:
+        text, chosen = mutate(verilog, count)
+        mutants.extend(chosen)
+        return text
+
+    dut = VerilatedDut(bench.make(), change=change, added=("mutant",))
+    assert not differs(bench, dut), "the component without a mutant is wrong"
+    assert len(mutants) >= 20
+    survivors = []
+    for number, mutant in enumerate(mutants, 1):
+        dut.always["mutant"] = number
+        if not differs(bench, dut):
+            survivors.append(mutant.key)
+    assert set(survivors) <= set(bench.equivalent)
+    assert len(survivors) <= 0.05 * len(mutants), survivors
