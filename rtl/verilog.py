@@ -36,7 +36,7 @@ def to_verilog(component: Component, name: str = "top") -> str:
     return _EMPTY_BLOCK.sub("", _ZERO_WORD.sub("", text))
 
 
-def cached_verilog(make: Callable[[], Component], key: str, folder: Path) -> str:
+def cached_verilog(make: Callable[[], Component], key: str, folder: Path, name: str = "top") -> str:
     """Return the Verilog of a component that takes long to elaborate, from a cache if it is there.
 
     Parameters
@@ -47,12 +47,14 @@ def cached_verilog(make: Callable[[], Component], key: str, folder: Path) -> str
         What the component depends on, apart from the sources of the project and Amaranth.
     folder : Path
         The cache.
+    name : str
+        Name of the module.
     """
-    name = hashlib.sha256(f"{key}\0{_sources_digest()}".encode()).hexdigest()[:32]
-    path = folder / f"{name}.v"
+    digest = hashlib.sha256(f"{name}\0{key}\0{_sources_digest()}".encode()).hexdigest()[:32]
+    path = folder / f"{digest}.v"
     if path.exists():
         return path.read_text(encoding="utf-8")
-    text = to_verilog(make())
+    text = to_verilog(make(), name)
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return text
