@@ -55,6 +55,7 @@ def cached_verilog(make: Callable[[], Component], key: str, folder: Path, name: 
     if path.exists():
         return path.read_text(encoding="utf-8")
     text = to_verilog(make(), name)
+    folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return text

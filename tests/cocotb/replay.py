@@ -14,11 +14,11 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import simulator
-from bench import ports
 
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import Region, Words, node_words
@@ -37,6 +37,7 @@ from rtl.verilog import cached_verilog
 U32 = npt.NDArray[np.uint32]
 PORTS = ("rst", "entries", "expected", "fault_cycle", "done", "cycles", "sent")
 RESULT = "result.json"
+NEVER = 2**32 - 1
 # Long enough for the router to finish the spikes of the last step.
 _SETTLING = 60_000
 
@@ -89,7 +90,7 @@ def script(
         barrier = {"count": len(spikes), "step": step & 63, "sum": spike_sum(spikes, step)}
         answers += [
             _packets(Kind.AER, spikes, step),
-            _packet(encode(Kind.BARRIER, node=node, **barrier)),
+            _packet(encode(Kind.BARRIER, node=start.node, **barrier)),
         ]
         before = sources
     entries.append((True, _SETTLING, _register("control", 0)))
@@ -161,7 +162,9 @@ def build(config: NodeConfig) -> Path:
     return simulator.build(node + bench, PORTS)
 
 
-def replay(folder: Path, simulation: Path, script: Script, *, fault_cycle: int = 0) -> dict:
+def replay(
+    folder: Path, simulation: Path, script: Script, *, fault_cycle: int = NEVER
+) -> dict[str, Any]:
     """Run a script; return the answers, and cycles and seconds of the simulation.
 
     Parameters
@@ -172,8 +175,7 @@ def replay(folder: Path, simulation: Path, script: Script, *, fault_cycle: int =
         From `build`.
     script : Script
     fault_cycle : int
-        In this cycle, counted from 0, a bit of the packet that is offered is wrong; the first
-        cycles are those of the reset.
+        In this cycle after the reset, counted from 0, a bit of the packet that is offered is wrong.
     """
     lines = (
         f"{int(wait):x}{gap:04x}{packet[2]:08x}{packet[1]:08x}{packet[0]:08x}"
