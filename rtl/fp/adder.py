@@ -109,7 +109,7 @@ class Adder(wiring.Component):
         bits = p.get(left)
         kept, guard, sticky = bits[4:28], bits[3], bits[:3].any()
         rounded = p.put(kept + (guard & (sticky | kept[0])), "rounded")
-        final = FinalExponent(p, p.get(grown))
+        final = FinalExponent(p, p.get(grown), tiny_is_exact=True)
         p.step()
 
         value = p.get(rounded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Cat, Const, Module, Mux, Value
+from amaranth.hdl import Cat, Module, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -52,7 +52,7 @@ class Comparator(wiring.Component):
         p = Pipeline(m, steps=3, latency=self.config.latency)
         a, b = Operand(m, self.a), Operand(m, self.b)
         first, second = p.put(_ordered(a, self.a), "first"), p.put(_ordered(b, self.b), "second")
-        # The order tells -0 from +0; the numbers are equal.
+        # The order tells zeros and subnormals apart; the numbers are equal.
         zeros = p.put(a.is_zero & b.is_zero, "zeros")
         nan = p.put(a.is_nan | b.is_nan, "nan")
         p.step()
@@ -66,6 +66,8 @@ class Comparator(wiring.Component):
 
 
 def _ordered(operand: Operand, word: Value) -> Value:
-    """Return an unsigned number in the order of the numbers, with -0 just below +0."""
-    magnitude = Mux(operand.is_zero, Const(0, 31), word[:31])
-    return Cat(magnitude ^ operand.sign.replicate(31), ~operand.sign)
+    """Return an unsigned number in the order of the words, with -0 just below +0.
+
+    Subnormals need no flush: they lie between zero and all others, and two of them are zeros.
+    """
+    return Cat(word[:31] ^ operand.sign.replicate(31), ~operand.sign)

@@ -44,34 +44,34 @@ class Operand:
 class FinalExponent:
     """Exponent of a result, made ready in the step in which the significand is rounded.
 
-    Both cases are computed beside the rounding, so that its carry only chooses.
+    What a carry of the rounding changes is computed beside it, so that the carry only chooses. A
+    carry to the exponent of the infinities leaves their fraction, zero: it needs no watching.
 
     Parameters
     ----------
     p : Pipeline
     exponent : Value
         Signed biased exponent without a carry.
+    tiny_is_exact : bool
+        Whether results below 2^-126 have nothing to be rounded.
     """
 
-    def __init__(self, p: Pipeline, exponent: Value) -> None:
+    def __init__(self, p: Pipeline, exponent: Value, *, tiny_is_exact: bool = False) -> None:
         self._p = p
-        self._cases = [
-            (
-                p.put((exponent + carry)[:8], f"exponent_{carry}"),
-                p.put(exponent >= EXPONENT_MAX - carry, f"over_{carry}"),
-                p.put(exponent < 1 - carry, f"tiny_{carry}"),
-            )
-            for carry in range(2)
-        ]
+        self._exponents = [p.put(e[:8], "exponent") for e in (exponent, exponent + 1)]
+        self._over = p.put(exponent >= EXPONENT_MAX, "over")
+        limits = (1,) if tiny_is_exact else (1, 0)
+        self._tiny = [p.put(exponent < limit, "tiny") for limit in limits]
 
     def after(self, carry: Value) -> tuple[Value, Value, Value]:
         """Return the exponent, and whether it is too large or too small, given the carry."""
-        without, with_carry = self._cases
-        exponent, over, tiny = (
-            Mux(carry, self._p.get(one), self._p.get(none))
-            for none, one in zip(without, with_carry, strict=True)
+        without, with_carry = (self._p.get(exponent) for exponent in self._exponents)
+        tiny = [self._p.get(tiny) for tiny in self._tiny]
+        return (
+            Mux(carry, with_carry, without),
+            self._p.get(self._over),
+            Mux(carry, tiny[-1], tiny[0]) if len(tiny) > 1 else tiny[0],
         )
-        return exponent, over, tiny
 
 
 def infinity(sign: ValueLike) -> Value:

@@ -54,6 +54,8 @@ EQUIVALENT = {
     "swap_0: b[30:0] > a[30:0] => b[30:0] >= a[30:0]": "of equal magnitudes either may be first",
     "$: | { small_1_q[13:0], 3'h0 } => | { 3'h0, small_1_q[13:0] }": "whether any is set",
     "if: go => 1'h1": "an alias table never stops its memories",
+    "tiny_4$: $signed(grown_3_q) < $signed(1'h0) => $signed(grown_3_q) < $signed(1'd1)": "1'd1 is "
+    "-1; a carry into the exponent 0 leaves the fraction 0, a zero by itself",
     "nan_0: $ | $ => $ ^ $": "the two causes exclude each other",
 }
 
