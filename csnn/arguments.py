@@ -136,6 +136,19 @@ example:
     edges.add_argument("--out", required=True, metavar="FILE", help=".npz, .csv or .csv.gz")
     _verify_parser(commands, actions)
     _emit_parser(commands, actions)
+    synth = _command(
+        commands, "synth", actions, "resources and clock of a node's hardware, by open tools",
+        """
+  csnn synth --target xc7 --component node
+  csnn synth --target ecp5 --component "neuron pipeline" --seeds 4""",
+    )  # fmt: skip
+    synth.add_argument("--target", required=True, choices=("xc7", "xcup", "ecp5"),
+                       help="family of devices")  # fmt: skip
+    synth.add_argument("--component", action="append", metavar="NAME", dest="components",
+                       help="only this one; may be repeated (default: all, the node last; takes "
+                       "about 15 minutes)")  # fmt: skip
+    synth.add_argument("--seeds", type=int, default=2, metavar="N",
+                       help="placements on an ECP5 (default 2)")  # fmt: skip
     return parser
 
 

@@ -569,7 +569,23 @@ def _emit_rtl(options: argparse.Namespace) -> int:
     return OK
 
 
+def _synth(options: argparse.Namespace) -> int:
+    from rtl.synthesis import components
+    from rtl.synthesis_report import TARGETS, synthesise_components
+
+    checks.integer("synth", "seeds", options.seeds, 1, 100)
+    known = tuple(components(TARGETS[options.target].config))
+    chosen = options.components or []
+    for name in chosen:
+        if name not in known:
+            raise reject("--component", name, f"must be one of {', '.join(known)}")
+    report = synthesise_components(options.target, chosen, options.seeds)
+    _emit(options, report.to_dict(), tuple(report.lines()))
+    return OK
+
+
 _COMMANDS = {
+    "synth": _synth,
     "emit rtl": _emit_rtl,
     "verify rtl": _verify_rtl,
     "run": _run,

@@ -54,6 +54,8 @@ _LUTS = {
     "CCU2C": 2.0,
     "TRELLIS_DPR16X4": 4.0,
 }
+# Part of a slice, beside its look-up tables.
+_FREE = {"CARRY4", "CARRY8", "MUXF7", "MUXF8", "MUXF9", "PFUMX", "L6MUX21", "GSR", "VCC", "GND"}
 _REGISTERS = {"FDRE", "FDSE", "FDCE", "FDPE", "TRELLIS_FF"}
 _DSPS = {"DSP48E1", "DSP48E2", "MULT18X18D"}
 _BLOCKS = {
@@ -68,7 +70,8 @@ SYNTHESIS = {
     "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf",
     "ecp5": "synth_ecp5",
 }
-SEEDS = (1, 2, 3, 4)
+# ABC9's netlist comes back under names that those of a design may collide with.
+_FLATTEN = ("hierarchy -top top", "proc", "flatten", "rename -hide w:*")
 
 
 @dataclass(frozen=True)
@@ -131,13 +134,23 @@ def synthesise(component: Component, family: str, netlist: Path | None = None) -
         command = f"{SYNTHESIS[family]} -top top"
         if netlist is not None:
             command += f" -json {netlist.resolve()}"
-        _yosys(folder, ["read_verilog top.v", command, "tee -o stat.json stat -json"])
+        _yosys(folder, ["read_verilog top.v", *_FLATTEN, command, "tee -o stat.json stat -json"])
         counts = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
     return count(counts)
 
 
 def count(cells: Mapping[str, int]) -> Resources:
-    """Return the resources of a netlist from its number of cells of each type."""
+    """Return the resources of a netlist from its number of cells of each type.
+
+    Raises
+    ------
+    ToolFailedError
+        If there is a cell whose resources are not known.
+    """
+    known = {*_LUTS, *_REGISTERS, *_DSPS, *_BLOCKS, *_FREE}
+    unknown = sorted(set(cells) - known)
+    if unknown:
+        raise ToolFailedError(f"yosys: the netlist has cells that cannot be counted: {unknown[0]}")
     return Resources(
         luts=round(sum(_LUTS.get(name, 0.0) * number for name, number in cells.items())),
         registers=sum(cells.get(name, 0) for name in _REGISTERS),
@@ -167,8 +180,10 @@ def _yosys(folder: Path, commands: list[str]) -> None:
         raise ToolFailedError(f"yosys: {fault}")
 
 
-def route_ecp5(netlist: Path, frequency_MHz: float, seed: int) -> float:
+def route_ecp5(netlist: Path, frequency_MHz: float, seed: int) -> float | None:
     """Return the clock in MHz that an ECP5-85k of speed grade 8 reaches after routing.
+
+    None if no path leads from a register to another.
 
     Parameters
     ----------
@@ -206,7 +221,7 @@ def route_ecp5(netlist: Path, frequency_MHz: float, seed: int) -> float:
             fault = next((line for line in lines if line.startswith("ERROR")), "no message")
             raise ToolFailedError(f"nextpnr: {fault}")
         clocks = json.loads(report.read_text())["fmax"]
-    return min(float(clock["achieved"]) for clock in clocks.values())
+    return min((float(clock["achieved"]) for clock in clocks.values()), default=None)
 
 
 def _path() -> str:
