@@ -134,7 +134,7 @@ def synthesise(component: Component, family: str, netlist: Path | None = None) -
         command = f"{SYNTHESIS[family]} -top top"
         if netlist is not None:
             command += f" -json {netlist.resolve()}"
-        _yosys(folder, ["read_verilog top.v", *_FLATTEN, command, "tee -o stat.json stat -json"])
+        run_yosys(folder, ["read_verilog top.v", *_FLATTEN, command, "tee -o stat.json stat -json"])
         counts = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
     return count(counts)
 
@@ -159,7 +159,7 @@ def count(cells: Mapping[str, int]) -> Resources:
     )
 
 
-def _yosys(folder: Path, commands: list[str]) -> None:
+def run_yosys(folder: Path, commands: list[str]) -> None:
     """Run Yosys commands in a process of its own: an error of Yosys ends its process."""
     if importlib.util.find_spec("pyosys") is None:
         raise ToolMissingError("Yosys is not installed: pip install 'csnn[synth]'")

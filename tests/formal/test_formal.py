@@ -1,0 +1,68 @@
+"""What is claimed of buffer, codec, sums and control holds in every state that can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from amaranth.lib.wiring import Component
+from codec_properties import DecoderHarness, EncoderHarness
+from control_properties import ControlHarness
+from fifo_properties import FifoHarness
+from prover import Prover
+from spike_sum_properties import SpikeSumHarness
+
+HARNESSES: dict[str, Callable[[], Component]] = {
+    "fifo": FifoHarness,
+    "decoder": DecoderHarness,
+    "encoder": EncoderHarness,
+    "spike_sum": SpikeSumHarness,
+    "control": ControlHarness,
+}
+FAULTS = [
+    # A packet that comes while one leaves is not counted; a full buffer accepts; a packet that
+    # waits is replaced; the reading pointer stays.
+    ("fifo", r"(level \+ \S+ ;)", r"level;"),
+    ("fifo", r"~ level\[3\]", "1'h1"),
+    ("fifo", r"assign free = .*;", "assign free = 1'h1;"),
+    ("fifo", r"consume \+ read__en", "consume"),
+    # A sync is dropped; a packet is accepted while one waits; a bit is lost; a wrong read.
+    ("decoder", r"== 3'h4", "== 3'h7"),
+    ("decoder", r"~ event__valid", "1'h1"),
+    ("decoder", r"= input__payload\[95:32\]", "= input__payload[95:32] & 64'd7"),
+    ("decoder", r"assign event__payload\[0\] = .*;", "assign event__payload[0] = 1'h0;"),
+    # A barrier is accepted beside a spike; the answer goes to the master; a packet is replaced.
+    ("encoder", r"assign barrier__ready = .*;", "assign barrier__ready = free;"),
+    ("encoder", r"= 8'h06", "= 8'h03"),
+    ("encoder", r"~ output__valid", "1'h1"),
+    # A spike is not counted; a bit of the hash; busy too short.
+    ("spike_sum", r"count \+ 1'h1", "count"),
+    ("spike_sum", r"sum \+ h_1", "sum + (h_1 & 32'd4294967294)"),
+    ("spike_sum", r"\| valids;", "valids[0];"),
+    # A sync overtakes a spike in the router; in the sum; a wrong sum is agreed to; a barrier
+    # before the spikes; a spike of another step is handled; a sync is not consumed.
+    ("control", r"~ router_busy", "1'h1"),
+    ("control", r"~ told_0\[58\]", "1'h1"),
+    ("control", r"error_count \| error_sum", "error_count"),
+    ("control", r"computing \| sending", "computing"),
+    ("control", r"== step;", "!= step;"),
+    ("control", r"may_sync & event__payload\[0\]", "1'h0"),
+]
+
+
+@pytest.mark.parametrize("name", HARNESSES)
+def test_proof(name: str, tmp_path: Path) -> None:
+    prover = Prover(HARNESSES[name](), tmp_path)
+    assert len(prover.covers) >= 2
+    for cover in prover.covers:
+        assert prover.reach(cover).frame is not None, cover
+    assert prover.prove(by_equivalence=name == "spike_sum").frame is None
+
+
+@pytest.mark.parametrize(("name", "pattern", "replacement"), FAULTS)
+def test_a_planted_fault_is_found(
+    name: str, pattern: str, replacement: str, tmp_path: Path
+) -> None:
+    prover = Prover(HARNESSES[name](), tmp_path, (pattern, replacement))
+    assert prover.reach("violated").frame is not None
