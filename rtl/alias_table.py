@@ -8,6 +8,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from csnn.hardware import latency
 from rtl.memory_access import MemoryAccess, TableMemory, address_bits
 
 
@@ -84,7 +85,7 @@ class AliasTable(wiring.Component):
         `netgen.alias`, `csnn.rows`; Heittmann et al. (2022), Figures 4B and 4C.
     """
 
-    LATENCY = 3
+    LATENCY = latency.ALIAS_TABLE
 
     def __init__(self, config: AliasTableConfig) -> None:
         self.config = config

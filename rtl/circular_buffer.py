@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from csnn.hardware import latency
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import NEURON_BITS
 from csnn.rows import INHIBITORY, MAGNITUDE_MASK
@@ -55,7 +56,7 @@ class CircularBuffer(wiring.Component):
         `csnn.simulator.blocks.CircularBuffer`; Heittmann et al. (2022), Figure 3B.
     """
 
-    TAKE_LATENCY = 3
+    TAKE_LATENCY = latency.TAKE
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config

@@ -59,7 +59,7 @@ class Control(wiring.Component):
         Word 4 e + k of epoch e; k: first_step, ext_table, dc.
 
     Latency
-        4 cycles from a sync message to `start`; 5 more for each epoch that begins.
+        3 cycles from a sync message to `start`; 5 more for each epoch that begins.
     Throughput
         One event per cycle.
     Backpressure

@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from csnn.hardware import latency
 from csnn.hardware.config import NodeConfig
 from csnn.spec.machine import EXT_FRACTION_BITS, EXT_OUTCOMES, MAX_WEIGHT_UNITS
 from rtl.alias_table import AliasTable, AliasTableConfig
@@ -60,7 +61,7 @@ class External(wiring.Component):
         `csnn.simulator.blocks.External`; Heittmann et al. (2022), Figures 3A and 4B.
     """
 
-    LATENCY = 2 + AliasTable.LATENCY
+    LATENCY = latency.EXTERNAL
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config

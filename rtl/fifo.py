@@ -9,6 +9,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from csnn.hardware import latency
 from csnn.packets import PACKET_BITS
 
 
@@ -56,7 +57,7 @@ class PacketFifo(wiring.Component):
         Heittmann et al. (2022), Figure 5A.
     """
 
-    LATENCY = 2
+    LATENCY = latency.FIFO
 
     def __init__(self, config: PacketFifoConfig) -> None:
         self.config = config

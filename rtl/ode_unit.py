@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from csnn.hardware.config import NodeConfig
+from csnn.hardware.latency import ode_latency
 from csnn.hardware.memory_map import NEURON_BITS
 from rtl.circular_buffer import SUM_BITS
 from rtl.external import UNITS_BITS
@@ -51,9 +52,6 @@ class OdeUnit(wiring.Component):
         `csnn.simulator.blocks.OdeUnit`; Heittmann et al. (2022), Figures 3A, 3C and 7.
     """
 
-    # Memories of input and state, and the sum of SS and ES.
-    READ_LATENCY = 2
-
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
         model = config.neuron_model
@@ -79,10 +77,10 @@ class OdeUnit(wiring.Component):
             }
         )
 
-    @classmethod
-    def latency(cls, config: NodeConfig) -> int:
+    @staticmethod
+    def latency(config: NodeConfig) -> int:
         """Return IL in cycles."""
-        return 1 + cls.READ_LATENCY + cls._pipeline_config(config).latency
+        return ode_latency(config)
 
     @staticmethod
     def _pipeline_config(config: NodeConfig) -> NeuronPipelineConfig:

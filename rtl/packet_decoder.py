@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from csnn.hardware import latency
 from csnn.packets import PACKET_BITS, PAYLOAD_BITS, TARGET_BITS, Kind
 from rtl.packet_layout import TARGET, payload_layout
 
@@ -47,7 +48,7 @@ class PacketDecoder(wiring.Component):
         `csnn.packets`; Heittmann et al. (2022), Figures 2D and 5.
     """
 
-    LATENCY = 1
+    LATENCY = latency.PACKET_DECODER
 
     def __init__(self) -> None:
         super().__init__(

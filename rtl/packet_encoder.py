@@ -6,6 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from csnn.hardware import latency
 from csnn.packets import PACKET_BITS, Kind
 from rtl.packet_layout import AXES, TARGET, payload_layout
 
@@ -36,7 +37,7 @@ class PacketEncoder(wiring.Component):
         `csnn.packets`; Heittmann et al. (2022), Figures 2D and 5.
     """
 
-    LATENCY = 1
+    LATENCY = latency.PACKET_ENCODER
 
     def __init__(self) -> None:
         super().__init__(

@@ -27,7 +27,7 @@ class SpikeOutput(wiring.Component):
         Word n: ID of neuron n.
 
     Latency
-        6 cycles from a group to its first spike.
+        5 cycles from a group to its first spike.
     Throughput
         One spike per cycle.
     Backpressure

@@ -1,0 +1,192 @@
+"""Writes docs/rtl.md and its pictures from the design and the declarations it follows.
+
+`python -m rtl.documentation` writes them; a test compares the files with `documents()`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from csnn.files import atomic_file
+from csnn.hardware import latency
+from csnn.hardware.config import MICROCIRCUIT, SMALL, NodeConfig
+from csnn.hardware.devices import node_memories
+from csnn.hardware.memory_map import OFFSET_BITS, Region
+from csnn.hardware.registers import CONTROL_BITS, ERROR_BITS, REGISTERS, STATUS_BITS
+from csnn.packets import PACKET_BITS, PAYLOAD_BITS, PAYLOAD_FIELDS, TARGET_BITS, TARGET_FIELDS
+from csnn.packets import Field as PacketField
+from rtl.block_diagram import block_diagram
+from rtl.emit import latencies
+from rtl.timing_diagram import EXAMPLE, NEURONS, timing_diagram, trace
+
+FOLDER = Path("docs")
+PAGE, BLOCKS, TIMING = "rtl.md", "images/rtl_blocks.svg", "images/rtl_timing.svg"
+
+
+def documents() -> dict[str, str]:
+    """Return the text of every file by its path within the folder."""
+    return {
+        PAGE: page(),
+        BLOCKS: block_diagram(MICROCIRCUIT),
+        TIMING: timing_diagram(trace()),
+    }
+
+
+def page() -> str:
+    """Return the text of docs/rtl.md."""
+    parts = (_node(), _step(), _packets(), _configuration(), _memories(), _latencies())
+    return "\n".join(parts)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _node() -> str:
+    return f"""# The compute node
+
+Generated from the design by `python -m rtl.documentation`; do not edit.
+
+![Block diagram of a node]({BLOCKS})
+
+Read from the elaborated design of the node of the full-scale microcircuit. A line leaves its unit
+sideways and enters another from above or below; the number is the width in bits of the inputs of
+the second that depend on the first, without the answers of handshakes. Above the diagonal the data
+go on, below it they go back. `config space` loads and reads all memories while the node is
+halted; `registers` holds its settings and counters.
+"""
+
+
+def _step() -> str:
+    n = NEURONS
+    return f"""## A step
+
+![Timing of two steps]({TIMING})
+
+Simulated: {n} neurons in {EXAMPLE.pipelines} pipeline, one cycle per unit, each bar with its
+length. The sync message begins the step. The slot of the circular buffer moves to the SS buffers
+and is cleared, EXT draws into the ES buffer, and the ODE unit follows it group by group. All
+neurons spike in this example; their spikes leave, then the barrier message. The master node sends
+the spikes back; the router (RTR) unrolls their rows, and the next sync message waits until it has
+finished.
+
+A step without spikes, in which no epoch of the input begins, takes `step_cycles(config, n)` from
+sync to barrier message, in all
+
+    {latency.SYNC_TO_START} + {latency.EXTERNAL} + L + {latency.COMPUTED_TO_BARRIER},\
+ with L = IL + N_p * II of the ODE unit,
+
+II = 1, and N_p the number of groups, one neuron per pipeline in each. FIFO, decoder and encoder add
+{latency.FIFO + latency.PACKET_DECODER + latency.PACKET_ENCODER}.
+`tests/unit/rtl/test_step_cycles.py` measures both.
+
+{
+        _table(
+            ("node", "neurons", "pipelines", "IL", "N_p", "L", "cycles of a step"),
+            [
+                (
+                    name,
+                    config.neurons,
+                    config.pipelines,
+                    latency.ode_latency(config),
+                    latency.neuron_groups(config, config.neurons),
+                    latency.ode_cycles(config, config.neurons),
+                    latency.step_cycles(config, config.neurons),
+                )
+                for name, config in _nodes()
+            ],
+        )
+    }
+"""
+
+
+def _nodes() -> tuple[tuple[str, NodeConfig], ...]:
+    return (("`MICROCIRCUIT`", MICROCIRCUIT), ("`SMALL`", SMALL))
+
+
+def _packets() -> str:
+    def rows(fields: Iterable[PacketField]) -> list[tuple[str, str, str]]:
+        return [(f"{f.low + f.width - 1}:{f.low}", f"`{f.name}`", f.meaning) for f in fields]
+
+    header = ("bits", "field", "meaning")
+    sections = [
+        f"### {kind.name} ({kind.value})\n\n{_table(header, rows(fields))}\n"
+        for kind, fields in PAYLOAD_FIELDS.items()
+    ]
+    return f"""## Packets
+
+{PACKET_BITS} bits: a target specifier of {TARGET_BITS} bits and a payload of {PAYLOAD_BITS}.
+
+### Target specifier
+
+{_table(header, rows(TARGET_FIELDS))}
+
+{chr(10).join(sections)}"""
+
+
+def _configuration() -> str:
+    registers = [
+        (offset, f"`{r.name}`", "rw" if r.is_writable else "r", r.meaning)
+        for offset, r in enumerate(REGISTERS)
+    ]
+    groups = {"control": CONTROL_BITS, "status": STATUS_BITS, "errors": ERROR_BITS}
+    bits = [
+        (f"`{name}`", bit.position, f"`{bit.name}`", bit.meaning)
+        for name, group in groups.items()
+        for bit in group
+    ]
+    regions = [(r.value, f"`{r.name.lower()}`", f"0x{r << OFFSET_BITS:07x}") for r in Region]
+    return f"""## Configuration space
+
+The address of a 32-bit word is region * 2^{OFFSET_BITS} + offset.
+
+{_table(("region", "name", "first address"), regions)}
+
+### Registers
+
+{_table(("offset", "register", "access", "meaning"), registers)}
+
+{_table(("register", "bit", "name", "meaning"), bits)}
+"""
+
+
+def _memories() -> str:
+    rows = [
+        (memory.name, memory.count, f"{memory.depth:,}", memory.width, f"{memory.bits:,}")
+        for memory in node_memories(MICROCIRCUIT)
+    ]
+    return f"""## Memories
+
+Of the node of the full-scale microcircuit. What the words mean is in
+[image-format.md](image-format.md).
+
+{_table(("memory", "number", "words", "bits per word", "bits in all"), rows)}
+"""
+
+
+def _latencies() -> str:
+    nodes = _nodes()
+    figures = [latencies(config) for _, config in nodes]
+    rows = [(name, *(f[name] for f in figures)) for name in figures[0]]
+    return f"""## Latencies
+
+In clock cycles, from `csnn/hardware/latency.py` and the units.
+
+{_table(("unit", *(name for name, _ in nodes)), rows)}
+"""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Write the files into the given folder, docs if none is given."""
+    folder = Path(arguments[0]) if arguments else FOLDER
+    for name, text in documents().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(str(folder / name)) as path:
+            Path(path).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
