@@ -28,6 +28,8 @@ _OPERATORS = {
 }
 _REDUCTIONS = {"|": ("&",), "&": ("|",), "~": ("",), "!": ("|",)}
 _ASSIGN = re.compile(r"^  assign (?P<left>.+?) = (?P<right>.+);$")
+# A field of a structure, named for those who look at waveforms.
+_VIEW = re.compile(r"^  assign \\\S+\.\S* *= ")
 _BINARY = re.compile(r"^(?P<a>.+?) (?P<op>==|!=|<=|>=|[-+*&|^<>])  ?(?P<b>.+)$")
 _UNARY = re.compile(r"^(?P<op>[|&~!]) (?P<a>.+)$")
 _CHOICE = re.compile(r"^(?P<condition>.+?) \? (?P<yes>.+) : (?P<no>.+)$")
@@ -79,7 +81,7 @@ def mutate(verilog: str, count: int, seed: int = 1) -> tuple[str, list[Mutant]]:
 
 
 def _is_used(lines: list[str], number: int) -> bool:
-    """Return whether a line is more than an alias that nothing in its module reads."""
+    """Return whether a line is more than an alias that nothing but such aliases reads."""
     assign = _ASSIGN.match(lines[number])
     if not assign or assign["left"].startswith("{"):
         return True
@@ -92,7 +94,9 @@ def _is_used(lines: list[str], number: int) -> bool:
     while lines[last] != "endmodule":
         last += 1
     return any(
-        uses.search(lines[place]) and not declared.match(lines[place])
+        uses.search(lines[place])
+        and not declared.match(lines[place])
+        and (not _VIEW.match(lines[place]) or _is_used(lines, place))
         for place in range(first, last)
         if place != number
     )
