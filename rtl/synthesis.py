@@ -71,7 +71,7 @@ SYNTHESIS = {
     "ecp5": "synth_ecp5",
 }
 # ABC9's netlist comes back under names that those of a design may collide with.
-_FLATTEN = ("hierarchy -top top", "proc", "flatten", "rename -hide w:*")
+_FLATTEN = ("hierarchy -top top", "proc", "flatten -noscopeinfo", "rename -hide w:*")
 
 
 @dataclass(frozen=True)

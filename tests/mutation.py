@@ -86,7 +86,7 @@ def _is_used(lines: list[str], number: int) -> bool:
     if not assign or assign["left"].startswith("{"):
         return True
     name = re.escape(assign["left"].split("[")[0].strip())
-    uses = re.compile(rf"(?<![\w$\\.]){name}(?![\w$])")
+    uses = re.compile(rf"(?<![\w$\\.]){name}(?![\w$.])")
     declared = re.compile(rf"^  (wire|reg) .*{name} *(= .*)?;$")
     first, last = number, number
     while not lines[first].startswith("module "):

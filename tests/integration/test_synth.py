@@ -51,6 +51,13 @@ def test_command_line(target: str) -> None:
     assert all(20 < clock < 400 for clock in adder["clocks_MHz"])
 
 
+def test_component_with_parts_and_a_memory() -> None:
+    found = synthesise_components("xc7", ["spike output"], 1).components[0].resources
+    # IDs of 256 neurons, 32 bits each: half a block.
+    assert found.blocks == 0.5
+    assert found.dsps == 0
+
+
 def test_unknown_component_is_refused() -> None:
     outcome = csnn("synth", "--target", "xc7", "--component", "turbo")
     refused(outcome, "turbo", "neuron pipeline")
