@@ -97,7 +97,7 @@ class CircularBuffer(wiring.Component):
 
         # Level 1: addresses.
         target, magnitude = Signal(word), Signal(MAGNITUDE_BITS, reset_less=True)
-        valids = [Signal(name=f"valid_{i}") for i in range(1, 10)]
+        valids = [Signal(name=f"valid_{i}") for i in range(1, 8)]
         m.d.sync += [
             target.lane.eq(self.neuron[: config.lane_bits]),
             target.group.eq(self.neuron[config.lane_bits :]),
@@ -107,7 +107,7 @@ class CircularBuffer(wiring.Component):
             valids[0].eq(self.valid),
             Cat(*valids[1:]).eq(Cat(*valids[:-1])),
         ]
-        targets, magnitudes = _delayed(m, target, 8), _delayed(m, magnitude, 4)
+        targets, magnitudes = _delayed(m, target, 7), _delayed(m, magnitude, 4)
 
         # Levels 1 to 3: memory and output register of every bank.
         taking, taken_group = self._transfer(m)

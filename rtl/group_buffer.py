@@ -54,7 +54,8 @@ class GroupBuffer(wiring.Component):
         """One memory per pipeline."""
         m = Module()
         low, access = self.config.lane_bits, self.access
-        group = Mux(access.select, access.address[low:], self.group)
+        accessed = access.address[low : low + self.config.group_bits]
+        group = Mux(access.select, accessed, self.group)
         words = []
         for lane in range(self.config.pipelines):
             depth = 1 << self.config.group_bits

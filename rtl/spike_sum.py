@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -56,8 +56,8 @@ class SpikeSum(wiring.Component):
         valids = Signal(2)
         m.d.comb += [
             mixed.eq(self.source ^ reversed_step),
-            first.eq(mixed + (mixed << 10)[:32]),
-            second.eq(h[0] + (h[0] << 3)[:32]),
+            first.eq(mixed + _shifted(mixed, 10)),
+            second.eq(h[0] + _shifted(h[0], 3)),
             self.busy.eq(valids.any()),
         ]
         m.d.sync += [
@@ -70,6 +70,11 @@ class SpikeSum(wiring.Component):
         with m.Elif(valids[1]):
             m.d.sync += [
                 self.count.eq(self.count + 1),
-                self.sum.eq(self.sum + h[1] + (h[1] << 15)[:32]),
+                self.sum.eq(self.sum + h[1] + _shifted(h[1], 15)),
             ]
         return m
+
+
+def _shifted(word: Signal, places: int) -> Cat:
+    """Return a word shifted up, within its width."""
+    return Cat(Const(0, places), word[: len(word) - places])

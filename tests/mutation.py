@@ -28,8 +28,8 @@ _OPERATORS = {
 }
 _REDUCTIONS = {"|": ("&",), "&": ("|",), "~": ("",), "!": ("|",)}
 _ASSIGN = re.compile(r"^  assign (?P<left>.+?) = (?P<right>.+);$")
-# A field of a structure, named for those who look at waveforms.
-_VIEW = re.compile(r"^  assign \\\S+\.\S* *= ")
+# A field of a structure, or an element of an array, named for those who look at waveforms.
+_VIEW = re.compile(r"^  assign \\\S+[.\[]\S* *= ")
 _BINARY = re.compile(r"^(?P<a>.+?) (?P<op>==|!=|<=|>=|[-+*&|^<>])  ?(?P<b>.+)$")
 _UNARY = re.compile(r"^(?P<op>[|&~!]) (?P<a>.+)$")
 _CHOICE = re.compile(r"^(?P<condition>.+?) \? (?P<yes>.+) : (?P<no>.+)$")
@@ -75,9 +75,9 @@ def mutate(verilog: str, count: int, seed: int = 1) -> tuple[str, list[Mutant]]:
     for k, mutant in enumerate(mutants, 1):
         lines[mutant.line] = _with(lines[mutant.line], mutant, k)
     text = "\n".join(lines) + "\n"
-    return re.sub(
-        r"module top\((.*)\);", r"module top(\1, mutant);\n  input [15:0] mutant;", text
-    ), mutants
+    # The list of ports may fill several lines.
+    ports = re.compile(r"module top\((.*?)\);", re.DOTALL)
+    return ports.sub(r"module top(\1, mutant);\n  input [15:0] mutant;", text), mutants
 
 
 def _is_used(lines: list[str], number: int) -> bool:
@@ -85,8 +85,10 @@ def _is_used(lines: list[str], number: int) -> bool:
     assign = _ASSIGN.match(lines[number])
     if not assign or assign["left"].startswith("{"):
         return True
-    name = re.escape(assign["left"].split("[")[0].strip())
-    uses = re.compile(rf"(?<![\w$\\.]){name}(?![\w$.])")
+    # The name of an escaped identifier ends with a blank and may hold brackets.
+    is_escaped = assign["left"].startswith("\\")
+    name = re.escape(re.split(" " if is_escaped else r"[ \[]", assign["left"])[0])
+    uses = re.compile(rf"(?<![\w$\\.]){name}" + ("(?= )" if is_escaped else r"(?![\w$.])"))
     declared = re.compile(rf"^  (wire|reg) .*{name} *(= .*)?;$")
     first, last = number, number
     while not lines[first].startswith("module "):
