@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -57,26 +57,27 @@ class ConfigSpace(wiring.Component):
         held, waited = Signal(), Signal(range(READ_LATENCY + 2))
         address = request.word.address
         region, offset = address[OFFSET_BITS:], address[:OFFSET_BITS]
-        is_there, may_write = Const(0, 1), Const(0, 1)
-        read = Const(0, 32)
+        is_there, may_write, refused = Signal(), Signal(), Signal()
+        read = Signal(32)
         select = Signal()
-        for name, bits in self.widths.items():
+        for name in self.widths:
             access = getattr(self, name.name.lower())
-            mine = Signal(name=f"is_{name.name.lower()}")
-            m.d.comb += mine.eq((region == name) & (offset >> bits == 0))
-            # Registers answer at any time and have no memory to be taken from a running unit.
-            allowed = self.halted if name is not Region.REGISTERS else Const(1, 1)
-            is_there = is_there | mine & allowed
-            if name not in _READ_ONLY:
-                may_write = may_write | mine
-            m.d.comb += [
-                access.select.eq(select & mine),
-                access.address.eq(offset),
-                access.write.eq(select & mine & request.is_write),
-                access.write_data.eq(request.word.data),
-            ]
-            read = read | Mux(mine, access.read_data, 0)
-        refused = ~is_there | request.is_write & ~may_write
+            m.d.comb += [access.address.eq(offset), access.write_data.eq(request.word.data)]
+        with m.Switch(region):
+            for name, bits in self.widths.items():
+                access = getattr(self, name.name.lower())
+                with m.Case(name):
+                    # Registers answer at any time and have no memory to be taken from a running
+                    # unit.
+                    allowed = self.halted if name is not Region.REGISTERS else Const(1, 1)
+                    m.d.comb += [
+                        is_there.eq((offset[bits:] == 0) & allowed),
+                        may_write.eq(name not in _READ_ONLY),
+                        access.select.eq(select),
+                        access.write.eq(select & request.is_write),
+                        read.eq(access.read_data),
+                    ]
+        m.d.comb += refused.eq(~is_there | request.is_write & ~may_write)
         done = Signal()
         m.d.comb += [
             self.request.ready.eq(~held),

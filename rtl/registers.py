@@ -119,11 +119,11 @@ class Registers(wiring.Component):
             counter = Signal(32, name=f"counter_{name}")
             values[name] = counter
             m.d.sync += counter.eq(Mux(clear, 0, counter + getattr(self, f"count_{name}")))
-        read = Const(0, 32)
-        for register in REGISTERS:
-            mine = access.address == OFFSETS[register.name]
-            read = read | Mux(mine, values[register.name], 0)
-        m.d.sync += access.read_data.eq(read)
+        m.d.sync += access.read_data.eq(0)
+        with m.Switch(access.address):
+            for register in REGISTERS:
+                with m.Case(OFFSETS[register.name]):
+                    m.d.sync += access.read_data.eq(values[register.name])
         return m
 
 
