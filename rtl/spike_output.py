@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal
+from amaranth.hdl import Cat, EnableInserter, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -80,11 +80,10 @@ class SpikeOutput(wiring.Component):
                 group.eq(fifo.r_data[: config.group_bits]),
                 spikes.eq(fifo.r_data[config.group_bits :]),
             ]
-        only = Signal(config.pipelines)
-        m.d.comb += only.eq(spikes & ~rest)
-        lane = Const(0, max(1, config.lane_bits))
-        for position in range(config.pipelines):
-            lane = lane | Mux(only[position], position, 0)
+        lane = Signal(max(1, config.lane_bits))
+        for position in reversed(range(config.pipelines)):
+            with m.If(spikes[position]):
+                m.d.comb += lane.eq(position)
         m.submodules.source_ids = memory = TableMemory(depth=1 << NEURON_BITS, width=32)
         wiring.connect(m, wiring.flipped(self.source_ids), memory.access)
         valids = Signal(2)
@@ -94,6 +93,6 @@ class SpikeOutput(wiring.Component):
             memory.address.eq(Cat(lane[: config.lane_bits], group)),
             self.source.valid.eq(valids[1]),
             self.source.payload.eq(memory.data),
-            self.busy.eq(fifo.r_rdy | (fifo.level != 0) | spikes.any() | valids.any()),
+            self.busy.eq((fifo.level != 0) | spikes.any() | valids.any()),
         ]
         return m
