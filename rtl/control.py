@@ -139,9 +139,7 @@ class Control(wiring.Component):
                     m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.comb += self.waiting.eq(1)
-                with m.If(~going):
-                    m.next = "HALTED"
-                with m.Else():
+                with m.If(going):
                     m.d.comb += accepts.eq(1)
                     quiet = ~self.router_busy & ~handled.busy
                     with m.If(self.event.valid & is_sync & quiet):
@@ -153,8 +151,10 @@ class Control(wiring.Component):
                             agreed.eq(~(self.error_count | self.error_sum | self.error_sync_step)),
                             begins.eq(1),
                         ]
-                        with m.If(agreed):
-                            m.next = "BEGIN"
+                with m.Else():
+                    m.next = "HALTED"
+                with m.If(agreed):
+                    m.next = "BEGIN"
             with m.State("BEGIN"):
                 # The register counts the step; the schedule is asked about it from here on.
                 m.d.comb += self.next_step.eq(1)

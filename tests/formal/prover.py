@@ -23,6 +23,8 @@ _TO_AIGER = (
     "hierarchy -top top",
     "proc",
     "flatten",
+    # What nothing drives may be anything.
+    "setundef -undriven -anyseq",
     "memory -nomap",
     "memory_map -formal",
     "opt -full",
@@ -155,7 +157,8 @@ class Prover:
         asserted = re.search(r"was asserted in frame (\d+)", done.stdout)
         if asserted:
             return Found(int(asserted[1]))
-        if any(text in done.stdout for text in _NEVER):
+        gave_up = "Resource limit reached" in done.stdout
+        if any(text in done.stdout for text in _NEVER) and not gave_up:
             return Found(None)
         raise RuntimeError(f"{name}: undecided\n{done.stdout}{done.stderr}")
 
