@@ -101,7 +101,7 @@ class CircularBuffer(wiring.Component):
         m.d.sync += [
             target.lane.eq(self.neuron[: config.lane_bits]),
             target.group.eq(self.neuron[config.lane_bits :]),
-            target.kind.eq((self.code & INHIBITORY) != 0),
+            target.kind.eq(self.code[INHIBITORY.bit_length() - 1]),
             target.slot.eq(self.slot + 1 + self.delay),
             magnitude.eq(self.code[:MAGNITUDE_BITS]),
             valids[0].eq(self.valid),
