@@ -125,6 +125,11 @@ def encode(kind: Kind, target: tuple[int, int, int] = (0, 0, 0), **values: int) 
     return packet
 
 
+def packet_words(packet: int) -> U32:
+    """Return a packet as three words, shape (3,), lowest bits first."""
+    return np.frombuffer(packet.to_bytes(PACKET_BITS // 8, "little"), dtype="<u4")
+
+
 def decode(packet: int) -> dict[str, int]:
     """Return the fields of a packet; ValueError if its kind is unknown."""
     kind = packet >> TARGET_FIELDS[-1].low & 0xFF

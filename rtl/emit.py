@@ -148,15 +148,14 @@ def register_map(config: NodeConfig) -> str:
     lines = [
         "# Configuration space of a node",
         "",
-        f"A word's address is region * 2^{OFFSET_BITS} + offset; the byte address in an AXI4-Lite "
-        "window is four times as much.",
+        f"A word's address is region * 2^{OFFSET_BITS} + offset.",
         "",
         "## Regions",
         "",
-        "| region | number | first byte address |",
+        "| region | number | first address |",
         "| --- | --- | --- |",
         *(
-            f"| {region.name.lower()} | {region.value} | 0x{region << OFFSET_BITS + 2:08x} |"
+            f"| {region.name.lower()} | {region.value} | 0x{region << OFFSET_BITS:07x} |"
             for region in Region
         ),
         "",

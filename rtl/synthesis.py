@@ -70,6 +70,7 @@ SYNTHESIS = {
     "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf",
     "ecp5": "synth_ecp5",
 }
+_LONGEST_ROUTING_S = 3 * 3600
 # ABC9's netlist comes back under names that those of a design may collide with.
 _FLATTEN = ("hierarchy -top top", "proc", "flatten -noscopeinfo", "rename -hide w:*")
 
@@ -205,17 +206,24 @@ def route_ecp5(netlist: Path, frequency_MHz: float, seed: int) -> float | None:
     with tempfile.TemporaryDirectory(prefix="csnn-route-", dir=netlist.parent) as temporary:
         report = Path(temporary) / "report.json"
         options = ["--85k", "--speed", "8", "--package", "CABGA756", "--out-of-context"]
-        done = subprocess.run(
-            [
-                *(tool, *options, "--timing-allow-fail", "--json", netlist.name),
-                *("--freq", f"{frequency_MHz:g}", "--seed", str(seed)),
-                *("--report", str(report.relative_to(netlist.parent))),
-            ],
-            cwd=netlist.parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [
+            *(tool, *options, "--timing-allow-fail", "--json", netlist.name),
+            *("--freq", f"{frequency_MHz:g}", "--seed", str(seed)),
+            *("--report", str(report.relative_to(netlist.parent))),
+        ]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=netlist.parent,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_LONGEST_ROUTING_S,
+            )
+        except subprocess.TimeoutExpired:
+            raise ToolFailedError(
+                f"nextpnr: no end after {_LONGEST_ROUTING_S / 3600:g} hours"
+            ) from None
         if done.returncode or not report.exists():
             lines = done.stderr.splitlines()
             fault = next((line for line in lines if line.startswith("ERROR")), "no message")

@@ -35,7 +35,7 @@ class Target:
 TARGETS = {
     "xc7": Target(DEVICES["xc7z045"], MICROCIRCUIT),
     "xcup": Target(DEVICES["xczu9eg"], MICROCIRCUIT),
-    "ecp5": Target(DEVICES["lfe5um5g-85f"], SMALL),
+    "ecp5": Target(DEVICES["lfe5u-85f"], SMALL),
 }
 
 

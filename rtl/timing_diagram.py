@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from amaranth.hdl import Fragment
-from amaranth.sim import Simulator
+from amaranth.sim import Simulator, SimulatorContext
 
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import EPOCH_WORD_BITS, OFFSET_BITS, Region
@@ -52,7 +52,7 @@ def trace(config: NodeConfig = EXAMPLE) -> dict[str, list[bool]]:
         encode(Kind.SYNC, count=NEURONS, step=1, sum=spike_sum(sources, 1)),
     ]
 
-    async def bench(ctx):  # type: ignore[no-untyped-def]
+    async def bench(ctx: SimulatorContext) -> None:
         ctx.set(node.output.ready, 1)
         for packet in _settings(config):
             ctx.set(node.input.payload, packet)

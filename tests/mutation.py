@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,24 +37,24 @@ _CONSTANT = re.compile(r"(?P<width>\d+)'(?P<base>[hd])(?P<digits>[0-9a-f]+)")
 _IF = re.compile(r"^ +if \((?P<condition>.+)\)(?P<rest>( begin)?)$")
 _REGISTER = re.compile(r"^    (?P<left>\S+ ?(\[.+\])?) <= (?P<right>.+);$")
 _PART = re.compile(r"\[(?P<high>\d+):(?P<low>\d+)\]")
+_NAMELESS = re.compile(r"\\\$\d+")
 _JOINED = re.compile(r"\{ (?P<first>[^{},]+), (?P<second>[^{},]+) \}")
 MUTANT = "top.mutant"
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the line of the text, the expression in it, and what stands in its place."""
+    """One change: the line of the text, the expression in it, and what stands in its place.
+
+    `key` names it without the numbers that Yosys gives to nameless wires: what such a wire is
+    stands in its place, so that one key does not speak of many places.
+    """
 
     line: int
     place: str
     before: str
     after: str
-
-    @property
-    def key(self) -> str:
-        """The change without the numbers that Yosys gives to nameless wires."""
-        text = f"{self.place}: {self.before} => {self.after}".replace("\\", "")
-        return " ".join(re.sub(r"\$\d+", "$", text).split()).replace(" :", ":")
+    key: str = ""
 
 
 def mutate(verilog: str, count: int, seed: int = 1) -> tuple[str, list[Mutant]]:
@@ -63,12 +63,15 @@ def mutate(verilog: str, count: int, seed: int = 1) -> tuple[str, list[Mutant]]:
     Mutant k, from 1, is in force while the input `mutant` is k.
     """
     lines = verilog.splitlines()
-    found = [
-        mutant
-        for number in range(len(lines))
-        if _is_used(lines, number)
-        for mutant in _mutants(lines, number)
-    ]
+    found = []
+    definitions: dict[str, str] = {}
+    for number, line in enumerate(lines):
+        if line.startswith("module "):
+            definitions = _nameless(lines, number)
+        if _is_used(lines, number):
+            found += [
+                replace(mutant, key=_key(mutant, definitions)) for mutant in _mutants(lines, number)
+            ]
     rng = np.random.default_rng(seed)
     chosen = sorted(rng.permutation(len(found))[:count].tolist())
     mutants = [found[place] for place in chosen]
@@ -78,6 +81,27 @@ def mutate(verilog: str, count: int, seed: int = 1) -> tuple[str, list[Mutant]]:
     # The list of ports may fill several lines.
     ports = re.compile(r"module top\((.*?)\);", re.DOTALL)
     return ports.sub(r"module top(\1, mutant);\n  input [15:0] mutant;", text), mutants
+
+
+def _nameless(lines: list[str], module: int) -> dict[str, str]:
+    """Return what the nameless wires of a module are."""
+    end = lines.index("endmodule", module)
+    assigns = (_ASSIGN.match(line) for line in lines[module:end])
+    return {
+        assign["left"].strip(): assign["right"].strip()
+        for assign in assigns
+        if assign and _NAMELESS.fullmatch(assign["left"].strip())
+    }
+
+
+def _key(mutant: Mutant, definitions: dict[str, str]) -> str:
+    before = _NAMELESS.sub(
+        lambda name: f"({definitions[name[0]]})" if name[0] in definitions else name[0],
+        mutant.before,
+    )
+    text = f"{mutant.place}: {before} => {mutant.after}".replace("\\", "")
+    text = " ".join(re.sub(r"\$\d+", "$", text).split())
+    return text.replace(" :", ":").replace(" )", ")")
 
 
 def _is_used(lines: list[str], number: int) -> bool:

@@ -46,7 +46,7 @@ DEVICES = {
         Device("xc7z045", "xc7", "xc7z045ffg900-2", 218_600, 437_200, 900, 545, _RAMB36),
         Device("xczu9eg", "xcup", "xczu9eg-ffvb1156-2-e", 274_080, 548_160, 2520, 912, _RAMB36),
         Device("xcku5p", "xcup", "xcku5p-ffvb676-2-e", 216_960, 433_920, 1824, 480, _RAMB36),
-        Device("lfe5um5g-85f", "ecp5", "LFE5UM5G-85F-8BG756", 83_640, 83_640, 156, 208, _DP16KD),
+        Device("lfe5u-85f", "ecp5", "LFE5U-85F-8BG756", 83_640, 83_640, 156, 208, _DP16KD),
     )
 }
 

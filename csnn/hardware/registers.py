@@ -81,5 +81,5 @@ ERROR_BITS = (
     Bit("spike_step", 3, "a spike of another step"),
     Bit("packet", 4, "a packet of a kind that a node does not take"),
     Bit("address", 5, "a configuration packet to a word that is not there, or not now"),
-    Bit("recorder", 6, "the memory refused a write of the spike recorder"),
+    Bit("recorder", 6, "reserved for a spike recorder; never set"),
 )

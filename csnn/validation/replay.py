@@ -15,7 +15,7 @@ from csnn.hardware.registers import OFFSETS, STATUS_BITS
 from csnn.image.node import NodeImage
 from csnn.image.store import Image
 from csnn.neurons.registry import MODELS
-from csnn.packets import Kind, encode, spike_sum
+from csnn.packets import Kind, encode, packet_words, spike_sum
 from csnn.simulator.plain import Node
 from csnn.simulator.state import MachineState
 from csnn.spec.machine import SUM_LIMIT_UNITS
@@ -181,7 +181,7 @@ class Replayer:
         )
         self.step += 1
         packets = np.zeros((1 + len(sources), 3), dtype=np.uint32)
-        packets[0] = [sync >> shift & 0xFFFFFFFF for shift in (0, 32, 64)]
+        packets[0] = packet_words(sync)
         packets[1:, 0], packets[1:, 1], packets[1:, 2] = Kind.SPIKE << 24, sources, self.step
         gaps: npt.ArrayLike = 0
         if self._gaps is not None:

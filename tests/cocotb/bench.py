@@ -81,9 +81,9 @@ class Bench:
     ----------
     make : callable
         Makes the component.
-    scenarios : dict of str to coroutine function
-        `SCENARIOS` at least. A component that cannot be stalled shows at `back_pressure` that it
-        keeps up at its full rate.
+    scenarios : tuple of coroutine function
+        Functions of the names in `SCENARIOS` at least. A component that cannot be stalled shows at
+        `back_pressure` that it keeps up at its full rate.
     bins : tuple of str
         What the scenarios together must have met.
     equivalent : dict of str to str
@@ -91,12 +91,12 @@ class Bench:
     """
 
     make: Callable[[], Component]
-    scenarios: Mapping[str, Scenario]
+    scenarios: tuple[Scenario, ...]
     bins: tuple[str, ...]
     equivalent: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        missing = set(SCENARIOS) - set(self.scenarios)
+        missing = set(SCENARIOS) - {scenario.__name__ for scenario in self.scenarios}
         if missing:
             raise ValueError(f"a bench lacks the scenarios {sorted(missing)}")
 

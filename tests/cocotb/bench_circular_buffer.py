@@ -221,13 +221,7 @@ async def random(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
 
 BENCH = Bench(
     make=lambda: CircularBuffer(CONFIG),
-    scenarios={
-        "idle": idle,
-        "back_pressure": back_pressure,
-        "saturation": saturation,
-        "reset_in_flight": reset_in_flight,
-        "random": random,
-    },
+    scenarios=(idle, back_pressure, saturation, reset_in_flight, random),
     bins=(
         *(f"same word again after {distance}" for distance in range(1, FORWARDED + 1)),
         "just below the limit",
@@ -238,8 +232,8 @@ BENCH = Bench(
         "reset within a transfer",
     ),
     equivalent={
-        f"write__en{other}: $ | taken => $ ^ taken": "the ports demand that no synapse comes "
-        "in a transfer"
+        f"write__en{other}: (stores & $) | taken => $ ^ taken": "the ports demand that in a "
+        "transfer no synapse comes and nothing is configured"
         for other in ("", "$")
     },
 )

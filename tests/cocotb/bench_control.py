@@ -359,12 +359,7 @@ async def random(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
 
 BENCH = Bench(
     make=lambda: Control(CONFIG),
-    scenarios={
-        "idle": idle,
-        "back_pressure": back_pressure,
-        "reset_in_flight": reset_in_flight,
-        "random": random,
-    },
+    scenarios=(idle, back_pressure, reset_in_flight, random),
     bins=(
         *(f"error_{name}" for name in ("count", "sum", "sync_step", "spike_step")),
         "barrier waits",
@@ -381,12 +376,15 @@ BENCH = Bench(
         "reset within a step",
     ),
     equivalent={
-        "$: $ | $ => $ ^ $": "the word of a schedule that is not asked for is zero",
-        "schedule__read_data: $ | $ => $ ^ $": "the word that is not asked for is zero",
+        "$: ($ ? access__read_data: 32'd0) | ($ ? access__read_data$: 32'd0) => $ ^ $": "a word of "
+        "a schedule that is not asked for gives zero",
+        "schedule__read_data: ($ | $) | ($ ? access__read_data$: 32'd0) => $ ^ $": "a word of a "
+        "schedule that is not asked for gives zero",
         "$: settling - 1'h1 => settling + 1'h1": "from 4 of 8 it is as far up to 0 as down",
         "clear$: begins | clear => begins ^ clear": "the node is cleared while it is halted",
-        "$: $signal$ | $ => $signal$ ^ $": "in any state events have one way to leave",
-        "event__ready: $ | $ => $ ^ $": "in any state events have one way to leave",
+        "$: $signal$ | ($ & source__ready) => $signal$ ^ $": "events are dropped or handed on",
+        "event__ready: ($signal$ | $) | (may_sync & event__payload[0]) => $ ^ $": "a sync message "
+        "is no spike, and none is taken while events are dropped",
         "if: go => 1'h1": "the memories of the schedule never stop",
     },
 )

@@ -48,6 +48,7 @@ async def drive(
     )
     held = np.zeros((groups, lanes), np.int64)
     for t in range(CYCLES - 1):
+        cover.hit("reset as a group is written", found["rst"][t] and write[t])
         read = int(address[t]) // lanes if select[t] else int(group[t])
         # A group that is written is not read in the same cycle by the node.
         if t >= groups and not (write[t] and write_group[t] == read):
@@ -83,11 +84,10 @@ async def random(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
 
 BENCH = Bench(
     make=lambda: GroupBuffer(CONFIG, WIDTH),
-    scenarios={
-        "idle": idle,
-        "back_pressure": back_pressure,
-        "reset_in_flight": reset_in_flight,
-        "random": random,
-    },
-    bins=("word read by the configuration space", "another group is written meanwhile"),
+    scenarios=(idle, back_pressure, reset_in_flight, random),
+    bins=(
+        "word read by the configuration space",
+        "another group is written meanwhile",
+        "reset as a group is written",
+    ),
 )

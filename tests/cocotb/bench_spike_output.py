@@ -132,12 +132,7 @@ async def random(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
 
 BENCH = Bench(
     make=lambda: SpikeOutput(CONFIG),
-    scenarios={
-        "idle": idle,
-        "back_pressure": back_pressure,
-        "reset_in_flight": reset_in_flight,
-        "random": random,
-    },
+    scenarios=(idle, back_pressure, reset_in_flight, random),
     bins=(
         "spike waits",
         "spike after spike",

@@ -94,14 +94,14 @@ def _tests(name: str) -> dict[str, Any]:
         function.__name__ = function.__qualname__ = test_name
         tests[test_name] = cocotb.test(stage=stage)(function)
 
-    for place, (scenario_name, scenario) in enumerate(bench.scenarios.items()):
+    for place, scenario in enumerate(bench.scenarios):
 
         async def run(handle: Any, scenario: Any = scenario, place: int = place) -> None:
             dut = CocotbDut(handle, name)
             await dut.run({"rst": [1]})
             await scenario(dut, np.random.default_rng(place), cover)
 
-        add(scenario_name, run, 0)
+        add(scenario.__name__, run, 0)
 
     async def coverage(handle: Any) -> None:
         assert not cover.missed, f"{name}: bins not hit: {cover.missed}"

@@ -23,9 +23,10 @@ import simulator
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import Region, Words, node_words
 from csnn.hardware.registers import OFFSETS
+from csnn.image.node import NodeImage
 from csnn.image.store import Image, open_image
 from csnn.neurons.registry import MODELS
-from csnn.packets import Kind, encode, spike_sum
+from csnn.packets import Kind, encode, packet_words, spike_sum
 from csnn.simulator.plain import Node as ReferenceNode
 from csnn.spec.machine import SUM_LIMIT_UNITS
 from csnn.validation.replay import with_state
@@ -82,7 +83,7 @@ def script(
         sync = {"count": len(before), "step": step & 63, "sum": spike_sum(before, step)}
         step += 1
         entries += [
-            (True, 3, _packet(encode(Kind.SYNC, **sync))),
+            (True, 3, packet_words(encode(Kind.SYNC, **sync))[np.newaxis]),
             (False, 32, _packets(Kind.SPIKE, sources, step)),
         ]
         spikes = reference.compute(step)
@@ -90,7 +91,7 @@ def script(
         barrier = {"count": len(spikes), "step": step & 63, "sum": spike_sum(spikes, step)}
         answers += [
             _packets(Kind.AER, spikes, step),
-            _packet(encode(Kind.BARRIER, node=start.node, **barrier)),
+            packet_words(encode(Kind.BARRIER, node=start.node, **barrier))[np.newaxis],
         ]
         before = sources
     entries.append((True, _SETTLING, _register("control", 0)))
@@ -114,10 +115,10 @@ def _gaps(rng: np.random.Generator, gap: int, count: int) -> U32:
     return rng.integers(0, gap + 1, count).astype(np.uint32)
 
 
-def _now(start: object, reference: ReferenceNode) -> object:
+def _now(start: NodeImage, reference: ReferenceNode) -> NodeImage:
     """Return the memories of a node as they are after the reference's last step."""
     return replace(
-        start,  # type: ignore[type-var]
+        start,
         state=reference.ode.state,
         refractory=reference.ode.refractory,
         delay_buffer=reference.buffer.words.astype(np.uint32),
@@ -127,10 +128,6 @@ def _now(start: object, reference: ReferenceNode) -> object:
 
 def _u32(value: int) -> U32:
     return np.array([value], dtype=np.uint32)
-
-
-def _packet(packet: int) -> U32:
-    return np.array([[packet >> shift & 0xFFFFFFFF for shift in (0, 32, 64)]], dtype=np.uint32)
 
 
 def _packets(kind: Kind, first: U32, second: npt.ArrayLike) -> U32:

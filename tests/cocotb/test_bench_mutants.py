@@ -19,7 +19,7 @@ def count(request: pytest.FixtureRequest) -> int:
 
 def differs(bench: Bench, dut: VerilatedDut) -> bool:
     """Return whether some scenario fails."""
-    for place, scenario in enumerate(bench.scenarios.values()):
+    for place, scenario in enumerate(bench.scenarios):
         try:
             run_now(dut.run({"rst": [1]}))
             run_now(scenario(dut, np.random.default_rng(place), Coverage(bench.bins)))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from amaranth.hdl import Module, Signal, Value
@@ -39,19 +38,6 @@ _TO_AIGER = (
 _NEVER = ("Property proved", "Networks are equivalent", "No output asserted")
 VIOLATED = "violated"
 REACHED = "reached_"
-
-
-@dataclass(frozen=True)
-class Found:
-    """What was found about one output.
-
-    Attributes
-    ----------
-    frame : int or None
-        Cycle in which the output can be high, from 0; None if it never can.
-    """
-
-    frame: int | None
 
 
 class Properties:
@@ -129,8 +115,8 @@ class Prover:
             commands += [f"write_aiger {name}.aig"]
         run_yosys(folder, commands)
 
-    def prove(self, *, by_equivalence: bool = False, seconds: int = 300) -> Found:
-        """Decide whether `violated` can ever be high.
+    def prove(self, *, by_equivalence: bool = False, seconds: int = 300) -> int | None:
+        """Return a cycle, from 0, in which `violated` can be high, None if it never can.
 
         Parameters
         ----------
@@ -142,11 +128,11 @@ class Prover:
         """
         return self._ask(VIOLATED, "dprove" if by_equivalence else f"pdr -T {seconds}")
 
-    def reach(self, name: str, *, cycles: int = 60, seconds: int = 120) -> Found:
-        """Search for a way to an output within so many cycles."""
+    def reach(self, name: str, *, cycles: int = 60, seconds: int = 120) -> int | None:
+        """Return the first of so many cycles in which an output can be high, None if in none."""
         return self._ask(name, f"bmc3 -F {cycles} -T {seconds}")
 
-    def _ask(self, name: str, command: str) -> Found:
+    def _ask(self, name: str, command: str) -> int | None:
         import pyosys
 
         abc = Path(pyosys.__file__).with_name("yosys-abc")
@@ -156,10 +142,10 @@ class Prover:
         )
         asserted = re.search(r"was asserted in frame (\d+)", done.stdout)
         if asserted:
-            return Found(int(asserted[1]))
+            return int(asserted[1])
         gave_up = "Resource limit reached" in done.stdout
         if any(text in done.stdout for text in _NEVER) and not gave_up:
-            return Found(None)
+            return None
         raise RuntimeError(f"{name}: undecided\n{done.stdout}{done.stderr}")
 
 

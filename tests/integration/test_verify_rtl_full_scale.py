@@ -8,7 +8,7 @@ import networks
 import pytest
 
 from csnn.edges import write as write_edges
-from csnn.hardware.config import NodeConfig
+from csnn.hardware.config import MICROCIRCUIT, NodeConfig
 from csnn.image.store import Image
 from csnn.spec.brunel import brunel
 from csnn.spec.description import Description
@@ -51,6 +51,10 @@ def test_full_scale_microcircuit(microcircuit: tuple[Image, Traffic], population
     assert sum(map(len, traffic.spikes)) > 20 * STEPS
     node = max(node.node for node in image.nodes if node.population == population)
     check(image, node, traffic, synapses=100_000)
+
+
+def test_one_hardware_serves_all_nodes(microcircuit: tuple[Image, Traffic]) -> None:
+    assert [MICROCIRCUIT.misfit(node) for node in microcircuit[0].nodes] == [None] * 305
 
 
 def test_fixed_in_degrees(tmp_path: Path) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from csnn.packets import PACKET_BITS, Kind, decode, encode, fields_of, spike_hash, spike_sum
+from csnn.packets import (
+    PACKET_BITS,
+    Kind,
+    decode,
+    encode,
+    fields_of,
+    packet_words,
+    spike_hash,
+    spike_sum,
+)
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -79,3 +88,9 @@ def test_sums_see_what_counts_do_not() -> None:
         shifted = source.copy()
         shifted[:2] += np.array([1, -1], np.int64).astype(np.uint32)
         assert spike_sum(shifted, step) != right
+
+
+def test_words_are_the_packet_lowest_bits_first() -> None:
+    words = packet_words(0x33333333_22222222_11111111)
+    assert words.tolist() == [0x11111111, 0x22222222, 0x33333333]
+    assert words.dtype == np.uint32

@@ -47,7 +47,7 @@ class Mutated:
 EQUIVALENT = {
     "inf_0: is_inf | is_inf$ => is_inf ^ is_inf$": "two infinities overflow all the same",
     "is_zero_0: is_zero | is_zero$ => is_zero ^ is_zero$": "0 * 0 is a tiny product, too",
-    "level$: $ ? level$ [27:12]: { level$ [11:0], 4'hf } => $ ? level$ [27:12]: "
+    "level$: (| level$ [27:12]) ? level$ [27:12]: { level$ [11:0], 4'hf } => $ ? level$ [27:12]: "
     "{ level$ [11:0], 4'd11 }": "below the sum; seen where it is zero, which is told apart",
     "$: product_2_q[47] ? product_2_q[22:0]: { 1'h0, product_2_q[21:0] } => product_2_q[47] ? "
     "product_2_q[22:0]: { product_2_q[21:0], 1'h0 }": "asked only whether any bit is set",
@@ -56,7 +56,8 @@ EQUIVALENT = {
     "if: go => 1'h1": "an alias table never stops its memories",
     "tiny_4$: $signed(grown_3_q) < $signed(1'h0) => $signed(grown_3_q) < $signed(1'd1)": "1'd1 is "
     "-1; a carry into the exponent 0 leaves the fraction 0, a zero by itself",
-    "nan_0: $ | $ => $ ^ $": "the two causes exclude each other",
+    "nan_0: (is_nan | is_nan$) | ($ & unlike_0) => $ ^ $": "two infinities are no NaN",
+    "nan_0: (is_nan | is_nan$) | (inf_0 & is_zero_0) => $ ^ $": "infinity and zero are no NaN",
 }
 
 

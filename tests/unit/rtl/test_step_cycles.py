@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from step_measurement import StepCycles, measure
 
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.latency import ode_cycles, ode_latency, packet_cycles
 from csnn.neurons.operators import ECP5_OPERATORS
 from rtl.node_simulation import NodeSimulation
-from rtl.step_measurement import StepCycles, measure
 
 TWO = NodeConfig(pipelines=2, neurons=32, delay_slots=4, rows=16, event_fifo=16)
 ONE = dataclasses.replace(TWO, pipelines=1, neurons=8, operators=ECP5_OPERATORS)

@@ -8,8 +8,8 @@ import numpy as np
 
 from csnn.hardware.memory_map import EPOCH_WORD_BITS, Region, Words
 from csnn.hardware.registers import CONTROL_BITS, OFFSETS
-from csnn.packets import Kind, encode
-from rtl.node_simulation import U32, NodeSimulation
+from csnn.packets import Kind, encode, packet_words
+from rtl.node_simulation import NodeSimulation
 
 _ONE = 0x3F800000
 _NEVER = 0xFFFFFFFF
@@ -54,7 +54,7 @@ def prepare(node: NodeSimulation, n: int) -> None:
 
 def step(node: NodeSimulation, number: int) -> tuple[int, int]:
     """Send the sync message of step `number`; return cycles to the barrier packet, and spikes."""
-    sync = _packet(encode(Kind.SYNC, count=0, step=number & 63, sum=0))
+    sync = packet_words(encode(Kind.SYNC, count=0, step=number & 63, sum=0))[np.newaxis]
     done = node.exchange(sync, until=(Kind.BARRIER, 1), max_cycles=10_000)
     count = int(done.of_kind(Kind.BARRIER)[0, 1]) & 0x3FF
     return int(done.cycles[-1]) - int(done.taken[0]), count
@@ -72,7 +72,3 @@ def measure(node: NodeSimulation, n: int) -> StepCycles:
 
 def _write(node: NodeSimulation, region: Region, offset: int, value: int) -> None:
     node.write(Words(region, np.array([offset], np.uint32), np.array([value], np.uint32)))
-
-
-def _packet(packet: int) -> U32:
-    return np.array([[packet >> 32 * i & 0xFFFFFFFF for i in range(3)]], dtype=np.uint32)

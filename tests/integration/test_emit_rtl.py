@@ -1,0 +1,91 @@
+"""`csnn emit rtl`: what is written is whole, and is what the node is loaded with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import networks
+import numpy as np
+import pytest
+from commands import csnn, refused, succeed, unchanged
+
+from csnn.hardware import devices
+from csnn.hardware.config import NodeConfig
+from csnn.hardware.memory_map import node_words
+from csnn.image.store import Image
+from csnn.spec.network import AllToAll
+
+FILES = {
+    *("csnn_node.v", "csnn_node.xdc", "csnn_node.lpf", "csnn_node.core", "registers.md"),
+    *("vivado.tcl", "ecp5.sh", "load/README.md", "load/words.bin"),
+}
+NODE = 1
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    network = networks.network(networks.projection("E", "E", AllToAll()))
+    return networks.image(network, tmp_path_factory.mktemp("image") / "image", ext_lanes=2)
+
+
+@pytest.fixture(scope="module")
+def emitted(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("emitted") / "rtl"
+    succeed("emit", "rtl", image.path, "--node", NODE, "--out", out)
+    return out
+
+
+def test_manifest_names_every_file(emitted: Path) -> None:
+    manifest = json.loads((emitted / "manifest.json").read_text())
+    files = {str(path.relative_to(emitted)) for path in emitted.rglob("*") if path.is_file()}
+    assert set(manifest["files"]) == files - {"manifest.json"}
+    assert files >= FILES
+    for name, entry in manifest["files"].items():
+        content = (emitted / name).read_bytes()
+        assert entry["bytes"] == len(content)
+        assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_ports_are_those_of_the_verilog(emitted: Path) -> None:
+    manifest = json.loads((emitted / "manifest.json").read_text())
+    verilog = (emitted / "csnn_node.v").read_text()
+    header = verilog[verilog.index("module csnn_node(") :].split(");")[0]
+    ports = {name.strip() for name in header.split("(")[1].split(",")}
+    assert ports == {port["name"] for port in manifest["ports"]}
+
+
+def test_memories_are_those_of_the_node(image: Image, emitted: Path) -> None:
+    parts = list(node_words(NodeConfig.for_nodes(image.nodes), image.nodes[NODE]))
+    loaded = np.fromfile(emitted / "load" / "words.bin", "<u4").reshape(-1, 2)
+    expected = np.concatenate([np.stack([w.address, w.value], axis=1) for w in parts])
+    np.testing.assert_array_equal(loaded, expected)
+    for region in {words.region for words in parts}:
+        memory: dict[int, int] = {}
+        place = 0
+        for line in (emitted / "memories" / f"{region.name.lower()}.hex").read_text().split():
+            if line.startswith("@"):
+                place = int(line[1:], 16)
+            else:
+                memory[place] = int(line, 16)
+                place += 1
+        of_region = [words for words in parts if words.region == region]
+        offsets = np.concatenate([words.offset for words in of_region]).tolist()
+        values = np.concatenate([words.value for words in of_region]).tolist()
+        assert memory == dict(zip(offsets, values, strict=True))
+
+
+def test_a_node_that_does_not_fit_is_refused(
+    image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = devices.Device("xc7z045", "xc7", "small", 1, 1, 1, 1, ((1024, 36),))
+    monkeypatch.setitem(devices.DEVICES, "xc7z045", small)
+    with unchanged(tmp_path):
+        outcome = csnn("emit", "rtl", image.path, "--node", NODE, "--out", tmp_path / "rtl")
+    refused(outcome, "xc7z045", "memory")
+
+
+def test_an_unknown_node_is_refused(image: Image, tmp_path: Path) -> None:
+    outcome = csnn("emit", "rtl", image.path, "--node", image.n_nodes, "--out", tmp_path / "rtl")
+    refused(outcome, "node", str(image.n_nodes))
