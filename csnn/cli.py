@@ -541,6 +541,7 @@ def _verify_rtl(options: argparse.Namespace) -> int:
         "synapses": result.synapses,
         "mean_cycles": float(result.cycles.mean()),
         "largest_cycles": int(result.cycles.max()),
+        "digests": result.digests,
         "mismatch": None if result.mismatch is None else dataclasses.asdict(result.mismatch),
         "out": None if result.mismatch is None else str(out),
     }

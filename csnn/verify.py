@@ -156,6 +156,7 @@ def _replay(
         np.array(cycles, dtype=np.int64),
         replayer.get("spikes_sent"),
         replayer.get("synapses"),
+        replayer.digests,
     )
 
 
@@ -221,3 +222,5 @@ def summary(result: Replay, dt_ms: float) -> Iterator[str]:
             f"cycles from sync to barrier: mean {result.cycles.mean():.1f}, "
             f"largest {result.cycles.max()}"
         )
+    if result.digests:
+        yield f"read back: {len(result.digests)} memories; recorded: all {result.spikes:,} spikes"

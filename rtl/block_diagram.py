@@ -13,7 +13,9 @@ from amaranth.lib.wiring import Out
 from csnn.hardware.config import NodeConfig
 from rtl.node import Node
 
-PACKETS_IN, PACKETS_OUT = "packets in", "packets out"
+# Ports of a node by the beginning of their names.
+_FIRST = {"packets in": "input", "AXI4-Lite": "s_axil"}
+_LAST = {"packets out": "output", "AXI4 memory": "m_axi"}
 # Answers along a connection: they go against the direction of what is carried.
 _ANSWERS = ("ready", "read_data")
 _STEP, _WIDTH, _HEIGHT, _EDGE = 110, 96, 34, 20
@@ -41,27 +43,28 @@ def connections(config: NodeConfig) -> tuple[list[str], dict[tuple[str, str], in
     owner: dict[int, str] = {}
     inputs: list[tuple[str, int, int]] = []
     node = next(o for o in top.origins or () if isinstance(o, Node))
-    for name, only, component in (
-        (PACKETS_IN, "input", node),
-        *((name, None, unit) for name, unit in units.items()),
-        (PACKETS_OUT, "output", node),
-    ):
+    parts: tuple[tuple[str, str, wiring.Component], ...] = (
+        *((name, beginning, node) for name, beginning in _FIRST.items()),
+        *((name, "", unit) for name, unit in units.items()),
+        *((name, beginning, node) for name, beginning in _LAST.items()),
+    )
+    for name, beginning, component in parts:
         for path, member, value in component.signature.flatten(component):
-            if only not in (None, path[0]):
+            if not str(path[0]).startswith(beginning):
                 continue
             # What comes into the node drives its units.
             drives = (member.flow is Out) != (component is node)
             for signal in Value.cast(value)._rhs_signals():
                 if drives:
                     owner[id(signal)] = name
-                elif path[-1] not in _ANSWERS:
+                elif not str(path[-1]).endswith(_ANSWERS):
                     inputs.append((name, id(signal), len(signal)))
     wires: dict[tuple[str, str], int] = defaultdict(int)
     for target, port, bits in inputs:
         for source in sorted(_sources(port, drivers, owner)):
             if source != target:
                 wires[source, target] += bits
-    return [PACKETS_IN, *units, PACKETS_OUT], dict(wires)
+    return [name for name, _, _ in parts], dict(wires)
 
 
 def node_units(top: Fragment) -> dict[str, wiring.Component]:
@@ -150,7 +153,7 @@ def block_diagram(config: NodeConfig) -> str:
         ]
     for name, i in place.items():
         x, y = middle(i)
-        colour = "#eee" if name in (PACKETS_IN, PACKETS_OUT) else "#d8e6f3"
+        colour = "#eee" if name in (*_FIRST, *_LAST) else "#d8e6f3"
         lines += [
             f'<rect x="{x - _WIDTH // 2}" y="{y - _HEIGHT // 2}" width="{_WIDTH}" '
             f'height="{_HEIGHT}" rx="4" fill="{colour}" stroke="#345"/>',

@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In
 from csnn.files import atomic_directory, sha256
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.devices import Device, node_memories, require_fit
-from csnn.hardware.memory_map import OFFSET_BITS, Region, Words, node_words
+from csnn.hardware.memory_map import OFFSET_BITS, Region, Words, digests, node_words
 from csnn.hardware.registers import CONTROL_BITS, ERROR_BITS, REGISTERS, STATUS_BITS, Bit
 from csnn.image.store import Image, tool_versions
 from rtl.circular_buffer import CircularBuffer
@@ -89,6 +89,7 @@ def emit(image: Image, node: int, device: Device, out: Path) -> dict[str, Any]:
             "parameters": parameters(config),
             "ports": ports(component),
             "latencies": latencies(config),
+            "digests": digests(words),
             "versions": tool_versions(),
         }
         manifest["files"] = {
@@ -139,7 +140,7 @@ def latencies(config: NodeConfig) -> dict[str, int]:
         "circular buffer, take to first group": CircularBuffer.TAKE_LATENCY,
         "EXT, start to first group": External.LATENCY,
         "ODE unit, IL (one more per group)": OdeUnit.latency(config),
-        "read of a configuration word": 3 + READ_LATENCY,
+        "read of a configuration word, by packet": 3 + READ_LATENCY,
     }
 
 
@@ -148,7 +149,8 @@ def register_map(config: NodeConfig) -> str:
     lines = [
         "# Configuration space of a node",
         "",
-        f"A word's address is region * 2^{OFFSET_BITS} + offset.",
+        f"A word's address is region * 2^{OFFSET_BITS} + offset; in the AXI4-Lite window, which "
+        "counts bytes, four times as much.",
         "",
         "## Regions",
         "",
@@ -284,10 +286,22 @@ def _loading() -> str:
     return """# Loading a node
 
 `words.bin` holds pairs of little-endian 32-bit words, the address of a word in the node's
-configuration space and its value, in the order in which they are to be written. They may go as
-packets of kind CONFIG into the input stream, address in bits 63:32 and value in bits 95:64, while
-the node is halted, as it is after reset. Packets of kind MONITOR with the same addresses read
-the words back, one answer each.
+configuration space and its value, in the order in which they are to be written while the node is
+halted, as it is after reset. There are two ways:
+
+- packets of kind CONFIG into the input stream, address in bits 63:32 and value in bits 95:64.
+  Packets of kind MONITOR with the same addresses read the words back, one answer each;
+- the AXI4-Lite slave `s_axil`: the byte address is four times the word's address. Only whole words
+  can be written; what is refused is answered with SLVERR.
+
+The words read back have the SHA-256 that `digests` in `manifest.json` gives for every region: over
+pairs of offset and value, little-endian, in the order of `words.bin`.
+
+To record the node's spikes, give `recorder_page` (byte address / 4096) and `recorder_size` (records
+of 8 bytes) a region of the memory behind the AXI4 master `m_axi`. A record is the step, then the
+source, two little-endian words. The register `recorded` counts those that the memory holds; the
+node waits while the memory is busy, and stops with the error `recorder` when the region is full or
+the memory answers with an error. Leave `m_axi` open and `recorder_size` at 0 to go without.
 
 Then write 3 to the register `control`: counters and errors begin anew, and the node waits for its
 first sync message.

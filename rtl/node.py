@@ -8,6 +8,9 @@ from amaranth.lib.wiring import In, Out
 
 from csnn.hardware.config import NodeConfig
 from csnn.packets import PACKET_BITS
+from rtl.axi import connect_recorder, connect_window, recorder_ports, window_ports
+from rtl.config_arbiter import ConfigArbiter
+from rtl.config_window import ConfigWindow
 from rtl.fifo import PacketFifo, PacketFifoConfig
 from rtl.node_core import NodeCore
 from rtl.packet_decoder import PacketDecoder
@@ -24,6 +27,10 @@ class Node(wiring.Component):
         Spikes and sync messages of the master node, configuration of the host.
     output : stream of packets, out
         Spikes and barrier messages to the master node, answers to the host.
+    m_axi_<signal> : AXI4 master
+        Writes the spikes of the node, see `SpikeRecorder`.
+    s_axil_<signal> : AXI4-Lite slave
+        Configuration space, see `ConfigWindow`.
 
     Latency
         See its units and docs/rtl.md.
@@ -41,11 +48,13 @@ class Node(wiring.Component):
             {
                 "input": In(stream.Signature(PACKET_BITS)),
                 "output": Out(stream.Signature(PACKET_BITS)),
+                **recorder_ports(),
+                **window_ports(),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Input FIFO, decoder, core, encoder."""
+        """Input FIFO, decoder, core, encoder; window and recorder beside them."""
         m = Module()
         fifo_config = PacketFifoConfig(depth=self.config.event_fifo)
         m.submodules.fifo = fifo = PacketFifo(fifo_config)
@@ -67,25 +76,41 @@ class Node(wiring.Component):
             core.error_packet.eq(decoder.error),
             decoder.clear.eq(core.clear),
         ]
-        self._configuration(m, decoder, core, encoder)
+        connect_recorder(m, self, core)
+        m.submodules.window = window = ConfigWindow()
+        connect_window(m, self, window)
+        m.submodules.arbiter = arbiter = ConfigArbiter()
+        wiring.connect(m, window.request, arbiter.window)
+        wiring.connect(m, arbiter.request, core.request)
+        m.d.comb += [
+            arbiter.answered.eq(core.answered),
+            window.answered.eq(arbiter.window_answered),
+            window.answer.eq(core.answer),
+        ]
+        self._packets(m, decoder, arbiter, core, encoder)
         return m
 
-    def _configuration(
-        self, m: Module, decoder: PacketDecoder, core: NodeCore, encoder: PacketEncoder
+    def _packets(
+        self,
+        m: Module,
+        decoder: PacketDecoder,
+        arbiter: ConfigArbiter,
+        core: NodeCore,
+        encoder: PacketEncoder,
     ) -> None:
-        """Carry out one request at a time; reads are answered by a packet."""
+        """Pass on one request of a packet at a time; reads are answered by a packet."""
         address, is_read, waits, answers = Signal(32), Signal(), Signal(), Signal()
         word = Signal(32)
         request = decoder.config
         free = ~waits & ~answers
         m.d.comb += [
-            core.request.payload.eq(request.payload),
-            core.request.valid.eq(request.valid & free),
-            request.ready.eq(core.request.ready & free),
+            arbiter.packet.payload.eq(request.payload),
+            arbiter.packet.valid.eq(request.valid & free),
+            request.ready.eq(arbiter.packet.ready & free),
             encoder.monitor.valid.eq(answers),
             encoder.monitor.payload.address.eq(address),
             encoder.monitor.payload.data.eq(word),
-            core.error_address.eq(waits & core.answered & core.answer.refused),
+            core.error_address.eq(arbiter.packet_answered & core.answer.refused),
         ]
         with m.If(request.valid & request.ready):
             m.d.sync += [
@@ -93,7 +118,7 @@ class Node(wiring.Component):
                 address.eq(request.payload.word.address),
                 is_read.eq(~request.payload.is_write),
             ]
-        with m.If(waits & core.answered):
+        with m.If(arbiter.packet_answered):
             m.d.sync += [waits.eq(0), answers.eq(is_read), word.eq(core.answer.data)]
         with m.If(encoder.monitor.valid & encoder.monitor.ready):
             m.d.sync += answers.eq(0)

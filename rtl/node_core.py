@@ -21,6 +21,7 @@ from rtl.packet_decoder import ACCESS, EVENT
 from rtl.packet_layout import payload_layout
 from rtl.registers import Registers, joined
 from rtl.spike_output import SpikeOutput
+from rtl.spike_recorder import BEAT, BURST, SpikeRecorder
 from rtl.spike_router import SpikeRouter
 
 _ROUTER_REGIONS = {
@@ -50,15 +51,18 @@ class NodeCore(wiring.Component):
         Mesh coordinates, as set.
     clear : 1 bit, out
         One cycle: sticky errors begin anew.
-    error_packet, error_address, error_recorder : 1 bit, in
+    error_packet, error_address : 1 bit, in
         Errors of the units outside.
+    burst, beat, response
+        External memory, as `SpikeRecorder`.
 
     Latency
         From a sync message to its barrier message `step_cycles(config, n)` cycles without spikes.
     Throughput
         Of its units.
     Backpressure
-        Events wait in front; `spike` and `barrier` may wait.
+        Events wait in front; `spike` and `barrier` may wait, as may what goes to
+        the memory.
     Reference
         `csnn.simulator.plain.Node`; Heittmann et al. (2022), Figure 3A.
     """
@@ -78,7 +82,9 @@ class NodeCore(wiring.Component):
                 "clear": Out(1),
                 "error_packet": In(1),
                 "error_address": In(1),
-                "error_recorder": In(1),
+                "burst": Out(stream.Signature(BURST)),
+                "beat": Out(stream.Signature(BEAT)),
+                "response": In(stream.Signature(2)),
             }
         )
 
@@ -96,6 +102,7 @@ class NodeCore(wiring.Component):
         m.submodules.es = es = GroupBuffer(config, UNITS_BITS)
         m.submodules.ode = ode = OdeUnit(config)
         m.submodules.output = output = SpikeOutput(config)
+        m.submodules.recorder = recorder = SpikeRecorder()
 
         # Synaptic input: events, router, circular buffer.
         wiring.connect(m, wiring.flipped(self.event), control.event)
@@ -153,12 +160,19 @@ class NodeCore(wiring.Component):
             output.spikes.eq(ode.spikes),
         ]
 
-        # Spikes and barrier messages.
+        # Spikes and barrier messages. A spike leaves when it is recorded as well.
         m.d.comb += [
-            self.spike.valid.eq(output.source.valid),
+            self.spike.valid.eq(output.source.valid & recorder.record.ready),
             self.spike.payload.source.eq(output.source.payload),
             self.spike.payload.step.eq(registers.setting_step),
-            output.source.ready.eq(self.spike.ready),
+            output.source.ready.eq(self.spike.ready & recorder.record.ready),
+            recorder.record.valid.eq(output.source.valid & self.spike.ready),
+            recorder.record.payload.source.eq(output.source.payload),
+            recorder.record.payload.step.eq(registers.setting_step),
+            recorder.page.eq(registers.setting_recorder_page),
+            recorder.size.eq(registers.setting_recorder_size),
+            recorder.flush.eq(control.waiting | control.halted),
+            recorder.clear.eq(registers.clear),
             control.sending.eq(output.busy),
             control.sent.eq(self.spike.valid & self.spike.ready),
             control.sent_source.eq(output.source.payload),
@@ -166,10 +180,15 @@ class NodeCore(wiring.Component):
             control.step.eq(registers.setting_step),
         ]
         wiring.connect(m, control.barrier, wiring.flipped(self.barrier))
+        wiring.connect(m, recorder.burst, wiring.flipped(self.burst))
+        wiring.connect(m, recorder.beat, wiring.flipped(self.beat))
+        wiring.connect(m, wiring.flipped(self.response), recorder.response)
 
         # Registers.
+        halted = Signal()
+        m.d.comb += halted.eq(control.halted & ~recorder.busy)
         status = {
-            "halted": control.halted,
+            "halted": halted,
             "waiting": control.waiting,
             "router_idle": ~control.router_busy,
             "saturated": buffer.saturated,
@@ -179,16 +198,18 @@ class NodeCore(wiring.Component):
                 name: getattr(control, f"error_{name}")
                 for name in ("count", "sum", "sync_step", "spike_step")
             },
-            **{name: getattr(self, f"error_{name}") for name in ("packet", "address", "recorder")},
+            **{name: getattr(self, f"error_{name}") for name in ("packet", "address")},
+            "recorder": recorder.error,
         }
         m.d.comb += [
             control.run.eq(registers.run),
             control.failed.eq(registers.failed),
             control.clear.eq(registers.clear),
             registers.next_step.eq(control.next_step),
-            registers.halted.eq(control.halted),
+            registers.halted.eq(halted),
             registers.status.eq(joined(status, STATUS_BITS)),
             registers.errors.eq(joined(errors, ERROR_BITS)),
+            registers.recorded.eq(recorder.recorded),
             registers.count_steps.eq(control.next_step),
             registers.count_spikes_sent.eq(control.sent),
             registers.count_spikes_handled.eq(control.source.valid & control.source.ready),
@@ -223,7 +244,7 @@ class NodeCore(wiring.Component):
         m.submodules.config_space = space = ConfigSpace(widths)
         wiring.connect(m, wiring.flipped(self.request), space.request)
         m.d.comb += [
-            space.halted.eq(control.halted),
+            space.halted.eq(halted),
             self.answered.eq(space.answered),
             self.answer.eq(space.answer),
         ]

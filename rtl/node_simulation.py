@@ -28,27 +28,65 @@ _HARNESS = r"""
 #include "Vtop___024root.h"
 #include <cstddef>
 #include <cstdint>
+#include <unordered_map>
 #if VM_TRACE
 #include "verilated_vcd_c.h"
 #endif
+
+// Marsaglia's xorshift32.
+static std::uint32_t draw(std::uint32_t& state) {
+  state ^= state << 13;
+  state ^= state >> 17;
+  return state ^= state << 5;
+}
+
+// What the node's AXI4 port writes to; it is often not ready.
+struct Memory {
+  std::unordered_map<std::uint64_t, std::uint64_t> words;
+  std::uint64_t address = 0;
+  std::uint32_t stalls = 1;
+  bool in_burst = false, answers = false;
+
+  // What moves at the clock edge that comes.
+  void take(const Vtop& top) {
+    if (top.m_axi_awvalid && top.m_axi_awready) {
+      address = top.m_axi_awaddr;
+      in_burst = true;
+    }
+    if (top.m_axi_wvalid && top.m_axi_wready) {
+      words[address] = top.m_axi_wdata;
+      address += 8;
+      if (top.m_axi_wlast) {
+        in_burst = false;
+        answers = true;
+      }
+    }
+    if (top.m_axi_bvalid && top.m_axi_bready) answers = false;
+  }
+
+  // What it offers after the edge.
+  void offer(Vtop& top) {
+    const std::uint32_t bits = draw(stalls);
+    top.m_axi_awready = !in_burst && !answers && (bits & 3) == 0;
+    top.m_axi_wready = in_burst && (bits & 12) != 0;
+    top.m_axi_bvalid = answers && (top.m_axi_bvalid || (bits & 48) == 0);
+    top.m_axi_bresp = 0;
+  }
+};
 
 struct Simulation {
   VerilatedContext context;
   Vtop top{&context};
   std::uint64_t cycle = 0;
   std::uint32_t stalls = 1;
+  Memory memory;
 #if VM_TRACE
   VerilatedVcdC waveform;
 #endif
 };
 
-// Marsaglia's xorshift32: when the receiver of the node's packets is not ready.
-static bool stalled(Simulation& s, std::uint32_t rate) {
-  s.stalls ^= s.stalls << 13;
-  s.stalls ^= s.stalls >> 17;
-  s.stalls ^= s.stalls << 5;
-  return (s.stalls >> 16) < rate;
-}
+// Whether the receiver of the node's packets is not ready.
+static bool stalled(Simulation& s, std::uint32_t rate) { return (draw(s.stalls) >> 16) < rate; }
 
 static void clock(Simulation& s) {
 #if VM_TRACE
@@ -57,11 +95,13 @@ static void clock(Simulation& s) {
     s.waveform.dump(2 * s.cycle);
   }
 #endif
+  s.memory.take(s.top);
   s.top.clk = 1;
   s.top.eval();
 #if VM_TRACE
   if (s.waveform.isOpen()) s.waveform.dump(2 * s.cycle + 1);
 #endif
+  s.memory.offer(s.top);
   s.top.clk = 0;
   s.top.eval();
   ++s.cycle;
@@ -151,6 +191,15 @@ void waveform(void* handle, const char* path) {
 void idle(void* handle, std::uint32_t cycles) {
   auto& s = *static_cast<Simulation*>(handle);
   for (std::uint32_t i = 0; i < cycles; ++i) clock(s);
+}
+
+// Copies words of the memory behind the AXI4 port; ones where nothing was written.
+void memory(void* handle, std::uint64_t address, std::size_t count, std::uint64_t* words) {
+  const auto& written = static_cast<Simulation*>(handle)->memory.words;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto found = written.find(address + 8 * i);
+    words[i] = found == written.end() ? ~std::uint64_t{0} : found->second;
+  }
 }
 
 std::uint64_t cycle(void* handle) { return static_cast<Simulation*>(handle)->cycle; }
@@ -309,6 +358,20 @@ class NodeSimulation:
         if not np.array_equal(answers[:, 1], words.address):
             raise ToolFailedError("the node answered another request")
         return answers[:, 2]
+
+    def memory(self, address: int, size: int) -> bytes:
+        """Return bytes of the memory that the node records into; ones where none was written.
+
+        Parameters
+        ----------
+        address, size : int
+            In bytes, multiples of 8.
+        """
+        words = np.empty(size // 8, dtype=np.uint64)
+        self._library.memory(
+            self._top, ctypes.c_uint64(address), ctypes.c_size_t(len(words)), _pointer(words)
+        )
+        return words.tobytes()
 
     def snapshot(self) -> dict[str, U32]:
         """Return the present words of every neuron, read beside the simulation.

@@ -41,6 +41,8 @@ class Registers(wiring.Component):
         Bits of `status`.
     errors : in
         Bits of `errors`, each asserted for a cycle or longer; they stick.
+    recorded : 32 bits, in
+        Value of the register.
     failed : 1 bit, out
         Some error sticks.
     count_<name> : 1 bit, in
@@ -69,6 +71,7 @@ class Registers(wiring.Component):
                 "halted": In(1),
                 "status": In(len(STATUS_BITS)),
                 "errors": In(len(ERROR_BITS)),
+                "recorded": In(32),
                 "failed": Out(1),
                 **{f"count_{name}": In(1) for name in COUNTERS},
             }
@@ -88,6 +91,7 @@ class Registers(wiring.Component):
             "rows": Const(config.rows, 32),
             "status": self.status,
             "errors": errors,
+            "recorded": self.recorded,
             "control": self.run,
         }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -60,6 +61,10 @@ class Words:
     def address(self) -> U32:
         """Addresses of the words in the configuration space."""
         return self.offset | np.uint32(self.region << OFFSET_BITS)
+
+
+# Byte addresses of the AXI4-Lite window: four times a word's address.
+WINDOW_ADDRESS_BITS = OFFSET_BITS + (len(Region) - 1).bit_length() + 2
 
 
 def register_address(name: str) -> int:
@@ -136,6 +141,20 @@ def state_words(
     offset = (slot << 1 | kind) << NEURON_BITS | neuron
     values = delay_buffer.ravel().astype(np.uint32)
     yield Words(Region.DELAY_BUFFER, offset.ravel().astype(np.uint32), values)
+
+
+def digests(parts: Iterable[Words]) -> dict[str, str]:
+    """Return the SHA-256 of the words of every region, by the region's name in small letters.
+
+    Hashed are pairs of little-endian 32-bit words, offset and value, in the order given: those of
+    `node_words` for what a node was loaded with, the same offsets with the values read back for
+    what it holds.
+    """
+    found: dict[str, hashlib._Hash] = {}
+    for words in parts:
+        pairs = np.stack([words.offset, words.value], axis=1).astype("<u4")
+        found.setdefault(words.region.name.lower(), hashlib.sha256()).update(pairs.tobytes())
+    return {name: digest.hexdigest() for name, digest in found.items()}
 
 
 def _array(region: Region, array: npt.NDArray[np.generic]) -> Words:

@@ -26,6 +26,7 @@ _READ_ONLY = (
     Register("rows", False, "capacity of the seed table"),
     Register("status", False, "see the bits of `status`"),
     Register("errors", False, "sticky; see the bits of `errors`"),
+    Register("recorded", False, "records of spikes that the external memory holds"),
 )
 _SETTINGS = (
     Register("control", True, "see the bits of `control`"),
@@ -37,6 +38,8 @@ _SETTINGS = (
     Register("ext_weight", True, "weight of one external spike, grid units"),
     Register("master", True, "mesh coordinates X, Y, Z of the master node, 8 bits each from bit 0"),
     Register("host", True, "mesh coordinates of the node that gets answers"),
+    Register("recorder_page", True, "where spikes are recorded: byte address / 4096"),
+    Register("recorder_size", True, "records of 8 bytes that there is room for; 0: none is kept"),
 )
 _COUNTERS = (
     Register("steps", False, "steps computed since `control.clear`"),
@@ -69,7 +72,7 @@ CONTROL_BITS = (
     Bit("clear", 1, "write 1, while halted: errors, counters and sums begin anew"),
 )
 STATUS_BITS = (
-    Bit("halted", 0, "memories and settings can be written"),
+    Bit("halted", 0, "memories and settings can be written, all spikes are recorded"),
     Bit("waiting", 1, "at the barrier"),
     Bit("router_idle", 2, "no spike is being unrolled"),
     Bit("saturated", 3, "a word of the circular buffer reached the limit; sticky"),
@@ -81,5 +84,5 @@ ERROR_BITS = (
     Bit("spike_step", 3, "a spike of another step"),
     Bit("packet", 4, "a packet of a kind that a node does not take"),
     Bit("address", 5, "a configuration packet to a word that is not there, or not now"),
-    Bit("recorder", 6, "reserved for a spike recorder; never set"),
+    Bit("recorder", 6, "a spike was not recorded: no room, or the memory refused it"),
 )

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from csnn.hardware.config import NodeConfig
-from csnn.hardware.memory_map import Region, Words, node_words
+from csnn.hardware.memory_map import Region, Words, digests, node_words
+from csnn.hardware.recorder import PAGE_BITS, RECORD, records
 from csnn.hardware.registers import OFFSETS, STATUS_BITS
 from csnn.image.node import NodeImage
 from csnn.image.store import Image
@@ -24,6 +25,8 @@ U32 = npt.NDArray[np.uint32]
 _HALTED, _ROUTER_IDLE = (
     1 << bit.position for bit in STATUS_BITS if bit.name in ("halted", "router_idle")
 )
+# Where the device records its spikes.
+_RECORDER_PAGE, _RECORDER_SIZE = 0x12345, 1 << 31
 
 
 class Exchanged(Protocol):
@@ -56,6 +59,9 @@ class Device(Protocol):
 
     def snapshot(self) -> dict[str, U32]:
         """Return the state words, `ss_ex`, `ss_in` and `es` of every neuron."""
+
+    def memory(self, address: int, size: int) -> bytes:
+        """Return bytes of the memory into which the node records its spikes."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,9 @@ class Replay:
         Spikes of the node.
     synapses : int
         Synapses that the node unrolled.
+    digests : dict of str to str
+        Of what was read back at the end (`csnn.hardware.memory_map.digests`); empty after a
+        mismatch.
     """
 
     mismatch: Mismatch | None
@@ -99,6 +108,7 @@ class Replay:
     cycles: npt.NDArray[np.int64]
     spikes: int
     synapses: int
+    digests: dict[str, str]
 
 
 def with_state(node: NodeImage, state: MachineState) -> NodeImage:
@@ -153,8 +163,12 @@ class Replayer:
         self._gaps, self._stall_rate = gaps, stall_rate
         self._reference = Node(image.nodes[node], MODELS[self.node.model], state, sum_limit)
         self._broadcast = np.empty(0, np.uint32)
+        self._spikes: list[tuple[int, U32]] = []
+        self.digests: dict[str, str] = {}
         for words in node_words(config, self.node):
             device.write(words)
+        self._set("recorder_page", _RECORDER_PAGE)
+        self._set("recorder_size", _RECORDER_SIZE)
         self._set("step", state.step)
         self._set("control", 3)
 
@@ -191,6 +205,7 @@ class Replayer:
         )
         self._broadcast = sources
         spikes = self._reference.compute(self.step)
+        self._spikes.append((self.step, spikes))
         mismatch = next(self._differences(spikes, done), None)
         self._reference.receive(sources, self.step)
         return mismatch, int(done.cycles[-1] - done.taken[0])
@@ -240,7 +255,7 @@ class Replayer:
             yield Mismatch(step, None, "kind of the last packet", Kind.BARRIER, int(kinds[-1]))
 
     def finish(self) -> Mismatch | None:
-        """Halt the device and compare all that is left: circular buffer, generators, counters."""
+        """Halt the device and compare what is left: memories, counters, recorded spikes."""
         self._set("control", 0)
         while self.get("status") & (_HALTED | _ROUTER_IDLE) != _HALTED | _ROUTER_IDLE:
             pass
@@ -258,6 +273,7 @@ class Replayer:
         for name, (expected, found) in registers.items():
             if expected != found:
                 yield Mismatch(self.step, None, f"register {name}", int(expected), found)
+        yield from self._differing_records()
         now = replace(
             self.node,
             state=reference.ode.state,
@@ -265,8 +281,29 @@ class Replayer:
             delay_buffer=reference.buffer.words.astype(np.uint32),
             ext_states=reference.external.state,
         )
+        held = []
         for words in node_words(self.config, now):
             read = self.device.read(words.region, words.offset)
+            held.append(replace(words, value=read))
             for n in np.flatnonzero(read != words.value)[:1]:
                 signal = f"{words.region.name} word {int(words.offset[n])}"
                 yield Mismatch(self.step, None, signal, int(words.value[n]), int(read[n]))
+        self.digests = digests(held)
+
+    def _differing_records(self) -> Iterator[Mismatch]:
+        """Compare the records in the memory with the spikes."""
+        steps, spikes = zip(*self._spikes, strict=True)
+        counts = [len(sources) for sources in spikes]
+        expected = np.zeros(sum(counts), dtype=RECORD)
+        expected["step"] = np.repeat(steps, counts)
+        expected["source"] = np.concatenate(spikes)
+        memory = self.device.memory(_RECORDER_PAGE << PAGE_BITS, expected.nbytes)
+        found = records(memory, len(expected))
+        for n in np.flatnonzero(expected != found)[:1]:
+            for name in ("step", "source"):
+                values = int(expected[name][n]), int(found[name][n])
+                if values[0] != values[1]:
+                    yield Mismatch(self.step, None, f"{name} of record {n}", *values)
+        if sum(counts) != self.get("recorded"):
+            signal = "register recorded"
+            yield Mismatch(self.step, None, signal, sum(counts), self.get("recorded"))

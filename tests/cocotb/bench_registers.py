@@ -52,7 +52,7 @@ def check(found: Arrays, cover: Coverage) -> None:
         data = inputs["access__write_data"]
         clear = name == "control" and writes and bool(data & CLEAR) and bool(inputs["halted"])
         assert inputs["clear"] == clear, t
-        words["status"] = inputs["status"]
+        words["status"], words["recorded"] = inputs["status"], inputs["recorded"]
         read = words[name] if name is not None else 0
         cover.hit("no register", name is None)
         cover.hit(
@@ -114,6 +114,7 @@ async def drive(
             "halted": np.repeat(rng.random(n // 10) < halted, 10),
             "next_step": rng.random(n) < 0.2,
             "status": rng.integers(0, 1 << len(STATUS_BITS), n),
+            "recorded": rng.integers(0, 2**32, n),
             "errors": np.where(rng.random(n) < errors, 1 << rng.integers(0, len(ERROR_BITS), n), 0),
             **{f"count_{name}": rng.random(n) < 0.5 for name in COUNTERS},
             "rst": resetting,
