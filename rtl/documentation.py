@@ -13,7 +13,8 @@ from csnn.files import atomic_file
 from csnn.hardware import latency
 from csnn.hardware.config import MICROCIRCUIT, SMALL, NodeConfig
 from csnn.hardware.devices import node_memories
-from csnn.hardware.memory_map import OFFSET_BITS, Region
+from csnn.hardware.memory_map import OFFSET_BITS, WINDOW_ADDRESS_BITS, Region
+from csnn.hardware.recorder import BURST_RECORDS, PAGE_BITS, RECORD_BYTES
 from csnn.hardware.registers import CONTROL_BITS, ERROR_BITS, REGISTERS, STATUS_BITS
 from csnn.packets import PACKET_BITS, PAYLOAD_BITS, PAYLOAD_FIELDS, TARGET_BITS, TARGET_FIELDS
 from csnn.packets import Field as PacketField
@@ -36,7 +37,10 @@ def documents() -> dict[str, str]:
 
 def page() -> str:
     """Return the text of docs/rtl.md."""
-    parts = (_node(), _step(), _packets(), _configuration(), _memories(), _latencies())
+    parts = (
+        *(_node(), _step(), _packets(), _configuration()),
+        *(_recorder(), _memories(), _latencies()),
+    )
     return "\n".join(parts)
 
 
@@ -141,7 +145,9 @@ def _configuration() -> str:
     regions = [(r.value, f"`{r.name.lower()}`", f"0x{r << OFFSET_BITS:07x}") for r in Region]
     return f"""## Configuration space
 
-The address of a 32-bit word is region * 2^{OFFSET_BITS} + offset.
+The address of a 32-bit word is region * 2^{OFFSET_BITS} + offset. In the AXI4-Lite window
+(`s_axil`, {WINDOW_ADDRESS_BITS} bits of address), which counts bytes, it is four times as much; only
+whole words can be written, and what is not there, or not now, is answered with SLVERR.
 
 {_table(("region", "name", "first address"), regions)}
 
@@ -150,6 +156,23 @@ The address of a 32-bit word is region * 2^{OFFSET_BITS} + offset.
 {_table(("offset", "register", "access", "meaning"), registers)}
 
 {_table(("register", "bit", "name", "meaning"), bits)}
+"""
+
+
+def _recorder() -> str:
+    return f"""## Spike recorder
+
+The node writes its own spikes to the memory behind its AXI4 master `m_axi`, which has 64 bits of
+data and only writes. A record has {RECORD_BYTES} bytes: the step, then the source, two
+little-endian words. The first one is at `recorder_page` * {1 << PAGE_BITS}, the next ones follow,
+`recorder_size` at most. Bursts have up to {BURST_RECORDS} beats and end at multiples of
+{BURST_RECORDS * RECORD_BYTES} bytes, so that none crosses a boundary of 4 KiB; one is under way at
+a time. A block is written when it is full, the rest at the barrier.
+
+A spike leaves the node when the recorder has taken it: while the memory is slow, the node waits.
+If there is no room for a record, or the memory answers with an error, nothing more is written and
+the node stops with the error `recorder`. `recorded` counts the records that the memory has
+acknowledged. With `recorder_size` = 0 nothing is recorded.
 """
 
 

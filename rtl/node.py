@@ -59,6 +59,8 @@ class Node(wiring.Component):
         fifo_config = PacketFifoConfig(depth=self.config.event_fifo)
         m.submodules.fifo = fifo = PacketFifo(fifo_config)
         m.submodules.decoder = decoder = PacketDecoder()
+        m.submodules.window = window = ConfigWindow()
+        m.submodules.arbiter = arbiter = ConfigArbiter()
         m.submodules.core = core = NodeCore(self.config)
         m.submodules.encoder = encoder = PacketEncoder()
         wiring.connect(m, wiring.flipped(self.input), fifo.input)
@@ -77,9 +79,7 @@ class Node(wiring.Component):
             decoder.clear.eq(core.clear),
         ]
         connect_recorder(m, self, core)
-        m.submodules.window = window = ConfigWindow()
         connect_window(m, self, window)
-        m.submodules.arbiter = arbiter = ConfigArbiter()
         wiring.connect(m, window.request, arbiter.window)
         wiring.connect(m, arbiter.request, core.request)
         m.d.comb += [

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from csnn.errors import InvalidInputError
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import NEURON_BITS
+from csnn.hardware.recorder import FIFO_RECORDS, RECORD_BYTES
 from csnn.packets import PACKET_BITS
 from csnn.rows import WORD_WEIGHT_SHIFT
 from csnn.spec.machine import EXT_FRACTION_BITS, EXT_OUTCOMES, RTR_OUTCOMES, SUM_LIMIT_UNITS
@@ -98,6 +99,7 @@ def node_memories(config: NodeConfig) -> Iterator[NodeMemory]:
     yield NodeMemory("ES buffer", lanes, groups, 20)
     yield NodeMemory("index translation", 1, 1 << NEURON_BITS, 32)
     yield NodeMemory("input schedule", 3, config.epochs, 32)
+    yield NodeMemory("spike recorder", 1, FIFO_RECORDS, 8 * RECORD_BYTES)
     yield NodeMemory("input FIFO", 1, config.event_fifo, PACKET_BITS)
 
 
