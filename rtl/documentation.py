@@ -146,8 +146,8 @@ def _configuration() -> str:
     return f"""## Configuration space
 
 The address of a 32-bit word is region * 2^{OFFSET_BITS} + offset. In the AXI4-Lite window
-(`s_axil`, {WINDOW_ADDRESS_BITS} bits of address), which counts bytes, it is four times as much; only
-whole words can be written, and what is not there, or not now, is answered with SLVERR.
+(`s_axil`, {WINDOW_ADDRESS_BITS} bits of address), which counts bytes, it is four times as much.
+Only whole words can be written; what is not there, or not now, is answered with SLVERR.
 
 {_table(("region", "name", "first address"), regions)}
 
