@@ -16,12 +16,17 @@ from csnn.files import atomic_file
 
 _ZERO_WORD = re.compile(r"^    \S+\[\d+\] = \d+'[hd]0+;\n", re.MULTILINE)
 _EMPTY_BLOCK = re.compile(r"^  initial begin\n  end\n", re.MULTILINE)
+_MODULE = re.compile(r"^(?=module )", re.MULTILINE)
+_INSTANCE = re.compile(r"^  (\\\S+ |\w+) (\S+ *)\($", re.MULTILINE)
+# Yosys numbers these throughout a design.
+_NUMBERED = re.compile(r"(\\\$auto\$[\w.]+:\d+:\w+)\$\d+")
 _SOURCES = ("csnn", "rtl")
 
 
 def to_verilog(component: Component, name: str = "top") -> str:
     """Return a component as Verilog; its ports are those of its signature, `clk` and `rst`.
 
+    Of modules with the same content one is kept: a neuron pipeline, for instance, is there once.
     Memories are not initialised with zeros, word by word: a node's would fill a hundred thousand
     lines, and nothing reads a word before it was written.
 
@@ -33,7 +38,54 @@ def to_verilog(component: Component, name: str = "top") -> str:
     """
     # Source locations would make the text, and what is built from it, depend on where it was made.
     text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
-    return _EMPTY_BLOCK.sub("", _ZERO_WORD.sub("", text))
+    return _share_modules(_EMPTY_BLOCK.sub("", _ZERO_WORD.sub("", text)))
+
+
+def _share_modules(text: str) -> str:
+    """Return a design in which instances of equal modules are instances of the first of them."""
+    head, *modules = _MODULE.split(text)
+    contents: dict[str, str] = {}
+    for module in modules:
+        name, content = module.removeprefix("module ").split("(", 1)
+        contents[name.strip()] = _renumbered(content.rstrip())
+    while True:
+        first: dict[str, str] = {}
+        same = {
+            name: first[content]
+            for name, content in contents.items()
+            if first.setdefault(content, name) != name
+        }
+        if not same:
+            break
+
+        # What contains equal modules may become equal by this.
+        def instance(found: re.Match[str], same: dict[str, str] = same) -> str:
+            name = found.group(1).strip()
+            return f"  {_spelled(same.get(name, name))} {found.group(2)}("
+
+        contents = {
+            name: _INSTANCE.sub(instance, content)
+            for name, content in contents.items()
+            if name not in same
+        }
+    return head + "\n".join(
+        f"module {_spelled(name)}({content}\n" for name, content in contents.items()
+    )
+
+
+def _spelled(name: str) -> str:
+    """Return a name as it stands in a text: a space ends one that is escaped."""
+    return f"{name} " if name.startswith("\\") else name
+
+
+def _renumbered(content: str) -> str:
+    numbers: dict[str, int] = {}
+
+    def renumber(found: re.Match[str]) -> str:
+        number = numbers.setdefault(found.group(0), len(numbers) + 1)
+        return f"{found.group(1)}${number}"
+
+    return _NUMBERED.sub(renumber, content)
 
 
 def cached_verilog(make: Callable[[], Component], key: str, folder: Path, name: str = "top") -> str:

@@ -21,11 +21,14 @@ from rtl.verilator_build import (
 
 _FLAGS = (
     *("--cc", "-O3", "-Wno-fatal", "--x-assign", "fast", "--x-initial", "fast", "--noassert"),
-    *("--vpi", "--no-timing", "--timescale", "1ns/1ps"),
+    *("--vpi", "--timescale", "1ns/1ps"),
 )
 
 
-def build(verilog: str, public: Iterable[str]) -> Path:
+_CLOCK = ("clk",)
+
+
+def build(verilog: str, public: Iterable[str], *, makes_clock: bool = False) -> Path:
     """Return a folder with the simulation `top` of a design, from the cache if it is there.
 
     Only the named signals of module `top` can be reached: that all can be, as cocotb's own build
@@ -36,25 +39,30 @@ def build(verilog: str, public: Iterable[str]) -> Path:
     verilog : str
         Text with a module `top`.
     public : iterable of str
+        Its ports, without the clock.
+    makes_clock : bool
+        Whether it makes its clock itself; else `clk` is a port.
     """
     package = verilator()
     control = "`verilator_config\n" + "".join(
-        f'public_flat_rw -module "top" -var "{name}"\n' for name in ("clk", *public)
+        f'public_flat_rw -module "top" -var "{name}"\n' for name in (*_CLOCK[makes_clock:], *public)
     )
+    flags = (*_FLAGS, "--timing" if makes_clock else "--no-timing")
     main = Path(cocotb_tools.config.share_dir) / "lib" / "verilator" / "verilator.cpp"
     libraries = Path(cocotb_tools.config.libs_dir)
-    name = build_digest(verilog, control, main.read_text(), str(libraries), *_FLAGS)
+    name = build_digest(verilog, control, main.read_text(), str(libraries), *flags)
 
     def make(folder: Path, built: Path) -> None:
         (folder / "top.v").write_text(verilog)
         (folder / "public.vlt").write_text(control)
         environment = {**os.environ, "VERILATOR_ROOT": str(package)}
-        arguments = [package / "bin" / "verilator_bin", *_FLAGS, "--Mdir", folder]
+        arguments = [package / "bin" / "verilator_bin", *flags, "--Mdir", folder]
         files = folder / "public.vlt", folder / "top.v"
         run_tool([*arguments, "--prefix", "Vtop", "--top-module", "top", *files], environment)
         parts = sorted(path.name for path in folder.glob("*.cpp"))
         (folder / "all.cc").write_text("".join(f'#include "{part}"\n' for part in parts))
-        objects = runtime_objects(package, ("-DVM_VPI=1",), ("verilated_vpi",))
+        further = ("verilated_vpi", *(("verilated_timing",) if makes_clock else ()))
+        objects = runtime_objects(package, ("-DVM_VPI=1",), further)
         linked = [f"-Wl,-rpath,{libraries}", "-L", libraries, "-lcocotbvpi_verilator"]
         compile_cpp(["-I", folder, folder / "all.cc", main, *objects, *linked, "-o", built])
 

@@ -13,7 +13,7 @@ from commands import csnn, refused, succeed, unchanged
 
 from csnn.hardware import devices
 from csnn.hardware.config import NodeConfig
-from csnn.hardware.memory_map import node_words
+from csnn.hardware.memory_map import OFFSET_BITS, Region, node_words
 from csnn.image.store import Image
 from csnn.spec.network import AllToAll
 
@@ -74,6 +74,19 @@ def test_memories_are_those_of_the_node(image: Image, emitted: Path) -> None:
         offsets = np.concatenate([words.offset for words in of_region]).tolist()
         values = np.concatenate([words.value for words in of_region]).tolist()
         assert memory == dict(zip(offsets, values, strict=True))
+
+
+def test_digests_are_those_of_the_words(emitted: Path) -> None:
+    """Anyone can compute them from `words.bin`."""
+    words = np.fromfile(emitted / "load" / "words.bin", "<u4").reshape(-1, 2)
+    region, offset = words[:, 0] >> OFFSET_BITS, words[:, 0] & ((1 << OFFSET_BITS) - 1)
+    found = {
+        Region(number).name.lower(): hashlib.sha256(
+            np.stack([offset, words[:, 1]], axis=1)[region == number].astype("<u4").tobytes()
+        ).hexdigest()
+        for number in np.unique(region)
+    }
+    assert found == json.loads((emitted / "manifest.json").read_text())["digests"]
 
 
 def test_a_node_that_does_not_fit_is_refused(

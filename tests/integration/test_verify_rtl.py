@@ -202,6 +202,31 @@ def test_one_wrong_bit_is_found(
     assert found.expected != found.found
 
 
+class Forgetful(NodeSimulation):
+    """Hardware whose memory holds one wrong bit."""
+
+    place = 0
+
+    def memory(self, address: int, size: int) -> bytes:
+        content = bytearray(super().memory(address, size))
+        content[self.place] ^= 1
+        return bytes(content)
+
+
+@pytest.mark.parametrize(("place", "signal"), [(0, "step of record 0"), (12, "source of record 1")])
+def test_one_wrong_bit_of_a_record_is_found(
+    images: dict[str, Image], config: NodeConfig, traffic: Traffic, place: int, signal: str
+) -> None:
+    device = Forgetful(config)
+    device.place = place
+    replayer = Replayer(images["fixed_total_number"], 0, config, device, traffic.state)
+    for sources in traffic.spikes:
+        assert replayer.advance(sources)[0] is None
+    found = replayer.finish()
+    assert found is not None
+    assert found.signal == signal
+
+
 def test_a_mismatch_is_laid_down_and_replayed(
     images: dict[str, Image], traffic: Traffic, tmp_path: Path
 ) -> None:
@@ -236,6 +261,7 @@ def test_command_line(images: dict[str, Image]) -> None:
     assert done.code == 0
     assert done.json["bit_exact"] is True
     assert done.json["steps"] == 40
+    assert {"registers", "seed", "synapses", "delay_buffer"} <= set(done.json["digests"])
     for arguments, message in (
         ((path, "--node", "99"), "verify.node = 99: must be an integer from 0 to 3"),
         ((path, "--steps", "0"), "verify.steps = 0: must be an integer from 1 to 10000000"),

@@ -136,8 +136,17 @@ def test_softfloat_agrees(bench: Verilated, count: int) -> None:
         expected = [_by_softfloat(operation, *pair) for pair in operands]
         latency = UNITS[name].latency
         assert found[name][latency : latency + len(a)].tolist() == expected, name
-    expected = [_word(softfloat.i32_to_f32(_integer(x))) for x in a.tolist()]
-    assert found["itof_3"][3 : 3 + len(a)].tolist() == expected
+
+
+@pytest.mark.parametrize("count", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_softfloat_agrees_on_integers(bench: Verilated, count: int) -> None:
+    words = integers(count, np.random.default_rng(9))
+    edges = np.array([0, 1, 2**31, 2**31 - 1, 2**32 - 1, 2**24 + 1, 2**25 + 2], np.uint32)
+    words = np.concatenate([edges, words])
+    idle = np.zeros(16, dtype=np.uint32)
+    found = bench.run({"a": np.concatenate([words, idle]), "b": np.zeros(len(words) + 16)})
+    expected = [_word(softfloat.i32_to_f32(_integer(x))) for x in words.tolist()]
+    assert found["itof_3"][3 : 3 + len(words)].tolist() == expected
 
 
 # What the vectors reach

@@ -1,0 +1,56 @@
+"""Verilog text: modules that are equal are there once, others stay apart."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.fp.adder import Adder, AdderConfig
+from rtl.verilate import Verilated
+from rtl.verilog import to_verilog
+
+
+class Lanes(wiring.Component):
+    """The same operands in adders side by side."""
+
+    def __init__(self, *configs: AdderConfig) -> None:
+        self.configs = configs
+        results = {f"result_{place}": Out(32) for place in range(len(configs))}
+        super().__init__({"a": In(32), "b": In(32), **results})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        for place, config in enumerate(self.configs):
+            m.submodules[f"adder_{place}"] = adder = Adder(config)
+            m.d.comb += [
+                adder.a.eq(self.a),
+                adder.b.eq(self.b),
+                getattr(self, f"result_{place}").eq(adder.result),
+            ]
+        return m
+
+
+def modules(text: str) -> list[str]:
+    return re.findall(r"^module (\\\S+|\w+)", text, re.MULTILINE)
+
+
+PLUS, MINUS = AdderConfig(latency=2), AdderConfig(latency=2, subtract=True)
+
+
+def test_equal_modules_are_shared() -> None:
+    once = modules(to_verilog(Lanes(PLUS, MINUS)))
+    assert modules(to_verilog(Lanes(PLUS, MINUS, PLUS, PLUS))) == once
+    assert len(set(once)) == len(once) > 2
+
+
+def test_shared_modules_compute_the_same() -> None:
+    bench = Verilated(Lanes(PLUS, MINUS, PLUS))
+    cycles = 9
+    a, b = (np.full(cycles, np.float32(x).view(np.uint32), np.uint64) for x in (1.5, 0.25))
+    found = bench.run({"a": a, "b": b, "rst": np.zeros(cycles, np.uint64)}, {})
+    last = [found[f"result_{place}"][-1] for place in range(3)]
+    assert last == [np.float32(x).view(np.uint32) for x in (1.75, 1.25, 1.75)]
