@@ -53,7 +53,7 @@ BENCH = Bench(
         of_two(binary32.greater_equal),
         lambda n, rng: dict(zip("ab", near_pairs(n, rng), strict=True)),
         lambda: dict(zip("ab", corner_pairs(), strict=True)),
-        4_000,
+        2_000,
         note,
     ),
     bins=(

@@ -54,7 +54,7 @@ def note(found: Arrays, cover: Coverage) -> None:
 BENCH = Bench(
     make=lambda: FromInt(FromIntConfig(latency=LATENCY)),
     scenarios=scenarios(
-        LATENCY, model, lambda n, rng: {"a": integers(n, rng)}, boundaries, 6_000, note
+        LATENCY, model, lambda n, rng: {"a": integers(n, rng)}, boundaries, 3_000, note
     ),
     bins=(
         "zero",

@@ -59,7 +59,7 @@ BENCH = Bench(
         of_two(binary32.mul),
         lambda n, rng: dict(zip("ab", pairs(n, rng), strict=True)),
         lambda: dict(zip("ab", corner_pairs(), strict=True)),
-        8_000,
+        5_000,
         note,
     ),
     bins=(

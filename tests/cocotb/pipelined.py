@@ -70,7 +70,7 @@ def scenarios(
     async def idle(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
         """Operands that stay, and change once in a while."""
         pipeline = Pipelined(dut, latency, model)
-        await pipeline.run(held(vectors(30, rng), 3 * latency))
+        await pipeline.run(held(vectors(20, rng), 3 * latency))
         await pipeline.run(held(vectors(4, rng), [latency + 1, latency, 1, 2 * latency]))
 
     async def back_pressure(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
