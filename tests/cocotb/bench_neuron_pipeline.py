@@ -184,6 +184,19 @@ def odd_neurons(constants: Words, part: np.ndarray, rng: np.random.Generator) ->
     }
 
 
+def carried_neurons(n: int, rng: np.random.Generator) -> Words:
+    """Return neurons whose potential is a sum that rounding carries over a power of two."""
+    V, I_ex = pairs(n, rng, kinds=(9,))
+    constants = dict.fromkeys(LIF.graph.constants, ONE) | {"C_dc": MINUS_ZERO, "theta": NAN}
+    return {
+        **{f"constant_{name}": np.full(n, word) for name, word in constants.items()},
+        **dict.fromkeys(("in_ss_ex", "in_ss_in", "state_refractory"), np.zeros(n, np.uint32)),
+        "state_V": V,
+        "state_I_ex": I_ex,
+        "state_I_in": np.full(n, MINUS_ZERO),
+    }
+
+
 async def drive(
     dut: Dut,
     cover: Coverage,
@@ -252,6 +265,7 @@ async def random(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
     constants, part = odd_constants(220, rng)
     held = {name: np.repeat(words, 64) for name, words in constants.items()}
     await drive(dut, cover, {**held, **odd_neurons(held, np.repeat(part, 64), rng)})
+    await drive(dut, cover, carried_neurons(300, rng))
 
 
 SIGNED = "{ sign_1_q_q_q_q_q_q, 31'h7f800000 }"
