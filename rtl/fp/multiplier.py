@@ -81,16 +81,15 @@ class Multiplier(wiring.Component):
         # The product of two numbers in [1, 2) has its leading one at bit 47 or 46.
         bits = p.get(product)
         top = bits[47]
-        kept = Mux(top, bits[24:48], bits[23:47])
+        kept = p.put(Mux(top, bits[24:48], bits[23:47]), "kept")
         guard = Mux(top, bits[23], bits[22])
         sticky = Mux(top, bits[:23], bits[:22]).any()
-        staged_kept = p.put(kept, "kept")
-        up = p.put(guard & (sticky | kept[0]), "up")
+        up = p.put(guard & (sticky | p.get(kept)[0]), "up")
         # Exponent of the word before a carry of the rounding.
         grown = p.put(p.get(exponent) + top - BIAS, "grown")
         p.step()
 
-        rounded = p.put(p.get(staged_kept) + p.get(up), "rounded")
+        rounded = p.put(p.get(kept) + p.get(up), "rounded")
         final = FinalExponent(p, p.get(grown))
         p.step()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -29,19 +31,29 @@ def corner_pairs() -> tuple[U32, U32]:
     return a.ravel(), b.ravel()
 
 
-def pairs(n: int, rng: np.random.Generator) -> tuple[U32, U32]:
+def pairs(
+    n: int,
+    rng: np.random.Generator,
+    first: U32 | None = None,
+    kinds: Sequence[int] = range(10),
+) -> tuple[U32, U32]:
     """Return `n` pairs of every kind in turn, in random order of kinds.
 
-    Random words; corners with random words; almost opposite numbers; numbers of near exponents;
-    factors whose product lies near 2^-126 or near the overflow; few significant bits (ties);
-    factors whose product lies less than two ulp below a power of two, often one of these limits;
-    sums that rounding carries over such a power.
+    If the first operands are given, one or `n`, they are taken as they are. The kinds, by number:
+
+    0 random words; 1, 2 corners with random words; 3 almost opposite numbers; 4 numbers of near
+    exponents; 5, 6 factors whose product lies near 2^-126, and near the overflow; 7 few significant
+    bits (ties); 8 factors whose product lies less than two ulp below a power of two, often one of
+    these limits; 9 sums that rounding carries over such a power; 10, if asked for, sums
+    that are ties, or would be ties one place lower.
     """
     a, b = (rng.integers(0, 2**32, n, dtype=np.uint32) for _ in range(2))
-    kind = rng.integers(0, 10, n)
+    is_free = first is None
+    a = a if first is None else np.broadcast_to(first, n)
+    kind = np.asarray(kinds)[rng.integers(0, len(kinds), n)]
     corner = rng.choice(CORNERS, n)
     b = np.where(kind == 1, corner, b)
-    a = np.where(kind == 2, corner, a)
+    a = np.where((kind == 2) & is_free, corner, a)
     # Differences of every magnitude, so that every number of leading bits cancels.
     nudge = (rng.integers(-(2**23), 2**23, n) >> rng.integers(0, 24, n)).astype(np.int32)
     nudge = nudge.view(np.uint32)
@@ -51,7 +63,7 @@ def pairs(n: int, rng: np.random.Generator) -> tuple[U32, U32]:
     b = np.where(kind == 5, _with_exponent(b, 127 - _exponent(a) + rng.integers(-2, 3, n)), b)
     b = np.where(kind == 6, _with_exponent(b, 381 - _exponent(a) + rng.integers(-2, 3, n)), b)
     few = np.uint32(0xFFFFFFFF) << rng.integers(8, 24, n).astype(np.uint32)
-    a, b = np.where(kind == 7, a & few, a), np.where(kind == 7, b & few, b)
+    a, b = np.where((kind == 7) & is_free, a & few, a), np.where(kind == 7, b & few, b)
     # Significands whose product is the largest below 2^47, that is below the next exponent.
     significand = (a & np.uint32(0x7FFFFF)).astype(np.int64) + 2**23
     other = np.minimum((2**47 - 1) // significand, 2**24 - 1).astype(np.uint32)
@@ -60,7 +72,18 @@ def pairs(n: int, rng: np.random.Generator) -> tuple[U32, U32]:
     b = np.where(kind == 8, below | b & SIGN, b)
     # A significand of ones and an addend of about half an ulp.
     half = _with_exponent(b, _exponent(a) - rng.integers(22, 27, n)) ^ (a ^ b) & SIGN
-    return np.where(kind == 9, a | np.uint32(0x7FFFFF), a), np.where(kind == 9, half, b)
+    a = np.where((kind == 9) & is_free, a | np.uint32(0x7FFFFF), a)
+    b = np.where(kind == 9, half, b)
+    return a, np.where(kind == 10, _tie(a, rng), b) if 10 in kinds else b
+
+
+def _tie(words: U32, rng: np.random.Generator) -> U32:
+    """Return odd multiples of half, or a quarter, of the last place of each word."""
+    n = len(words)
+    odd = rng.integers(-(2**22), 2**22, n) >> rng.integers(0, 22, n) | 1
+    place = _exponent(words) - 151 - rng.integers(0, 2, n)
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(odd.astype(np.float64), place).astype(np.float32).view(np.uint32)
 
 
 def _exponent(words: U32) -> npt.NDArray[np.int64]:
