@@ -19,6 +19,7 @@ from csnn.errors import ToolFailedError, ToolMissingError
 from csnn.hardware.config import NodeConfig
 from rtl.alias_table import AliasTable
 from rtl.circular_buffer import CircularBuffer
+from rtl.config_window import ConfigWindow
 from rtl.control import Control
 from rtl.external import External
 from rtl.fifo import PacketFifo, PacketFifoConfig
@@ -32,6 +33,7 @@ from rtl.ode_unit import OdeUnit
 from rtl.packet_decoder import PacketDecoder
 from rtl.packet_encoder import PacketEncoder
 from rtl.spike_output import SpikeOutput
+from rtl.spike_recorder import SpikeRecorder
 from rtl.spike_router import SpikeRouter
 from rtl.unroller import weight_table
 from rtl.verilog import to_verilog
@@ -106,6 +108,8 @@ def components(config: NodeConfig) -> dict[str, Callable[[], Component]]:
         "control": lambda: Control(config),
         "EXT": lambda: External(config),
         "spike output": lambda: SpikeOutput(config),
+        "spike recorder": SpikeRecorder,
+        "AXI4-Lite window": ConfigWindow,
         "circular buffer": lambda: CircularBuffer(config),
         "spike router": lambda: SpikeRouter(config),
         "ODE unit": lambda: OdeUnit(config),
