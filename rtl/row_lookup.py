@@ -254,11 +254,12 @@ class RowLookup(wiring.Component):
         # No bit is above the highest one.
         below = p.now(presence.data[:31] & ((Const(1, 32) << bit) - 1)[:31], "below")
         count = sum((below[i] for i in range(1, 31)), below[0])
-        found = p.put(rank.data + count, "found")
+        row_bits = address_bits(self.config.rows)
+        found = p.put((rank.data + count)[:row_bits], "found")
         sparse = p.put(is_sparse, "sparse")
         valid.require(~is_sparse | presence.data.bit_select(bit, 1))
         valid.step(p)
-        return p.put(Mux(p.get(sparse), p.get(found), p.get(offset)), "position")
+        return p.put(Mux(p.get(sparse), p.get(found), p.get(offset)[:row_bits]), "position")
 
     def _stub_start(self, p: Pipeline, valid: Validity, seed: Staged, kind: Staged) -> Staged:
         """Return the generator's seed, for stubs `csnn.rows.row_seed` of the stored word."""

@@ -50,8 +50,6 @@ PORTS = {
 PER_READ = 5
 SPAN = 96
 MAX_LENGTH = 255
-# Stub word 2^32 - 1, the only one whose hash is zero.
-LAST_STUB = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)
@@ -110,13 +108,15 @@ class Directory:
         for entry, sampler in zip(blocks, chosen, strict=True):
             first = 0 if everywhere else int(rng.integers(0, 20))
             count = SPAN if everywhere else int(rng.integers(40, SPAN - 20))
-            is_sparse = not everywhere and rng.random() < 0.5
+            is_sparse = not everywhere and (not seeds or rng.random() < 0.5)
             entry["source_first"], entry["source_count"] = base + first, count
             entry["row_first"] = sum(len(part) for part in seeds)
             entry["selector"], entry["sampler"] = rng.integers(CONFIG.selectors), sampler
             skips = n > 1 and sampler is not Sampler.STUBS and rng.random() < 0.7
             entry["flags"] = layout.SKIP_SELF_FLAG * skips
-            entry["in_degree"] = rng.choice([32, 1 << 24, int(rng.integers(32, 1 << 24))])
+            # Of the largest block of stubs, the last one is the only one whose hash is zero.
+            degrees = [1 << 24] if n == 256 else [32, 1 << 24, int(rng.integers(32, 1 << 24))]
+            entry["in_degree"] = rng.choice(degrees)
             entry["stub_key"] = rng.integers(2**32)
             if is_sparse:
                 bits = rng.random(-(-count // 32) * 32) < 0.6
@@ -135,13 +135,14 @@ class Directory:
                 Sampler.STUBS: int(entry["in_degree"]) * n,
             }.get(sampler, MAX_LENGTH)
             made = lengths(rng, rows, min(MAX_LENGTH, largest), long)
+            made[:4] = 1
             if fixed is not None:
                 made[:] = fixed
             seeds.append(self._seeds(rng, sampler, made, entry, n, len(synapses)))
             row_lengths.append(made)
         self.image = _image(
             n_neurons=n,
-            first_neuron=(base + 8) % (1 << 32),
+            first_neuron=(base + 24) % (1 << 32),
             node_key=int(rng.integers(2**32)),
             blocks=blocks,
             weight_tables=_tables(rng, layout.WEIGHT_TABLE),
@@ -175,10 +176,11 @@ class Directory:
             return rng.integers(0, stored - made + 1)
         if sampler is not Sampler.STUBS:
             return rng.integers(1, 2**32, len(made))
-        # Half of the rows end or begin at the corners of the stubs.
+        # Many rows end or begin at the corners of the stubs.
         stubs = int(entry["in_degree"]) * n
         position = rng.integers(0, stubs - made + 1)
         corner = rng.random(len(made))
+        corner[:4] = 0
         position = np.where(corner < 0.2, stubs - np.maximum(made, 1), position)
         position = np.where(corner > 0.8, np.maximum(position - position % n - 1, 0), position)
         left, right = np.divmod(position, n)
