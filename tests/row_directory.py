@@ -50,6 +50,8 @@ PORTS = {
 PER_READ = 5
 SPAN = 96
 MAX_LENGTH = 255
+# Stub word 2^32 - 1, the only one whose hash is zero.
+LAST_STUB = 0xFFFFFFFF
 
 
 @dataclass(frozen=True)

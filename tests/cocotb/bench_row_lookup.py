@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from bench import Bench, Coverage, Dut, assert_held
 from packet_streams import integers
-from row_directory import CONFIG, SPAN, Directory, Row
+from row_directory import CONFIG, LAST_STUB, SPAN, Directory, Row
 from row_models import LOOKUP_EQUIVALENT, LookupModel, compare, load
 
 from csnn.rows import Sampler
@@ -14,7 +14,6 @@ from rtl.row_lookup import RowLookup, row_layout
 
 PORTS = ("blocks", "presence", "rank", "seed", "length")
 LATENCY = RowLookup.latency(CONFIG)
-LAST_STUB = 0xFFFFFFFF
 FIELDS = [(name, field.offset) for name, field in row_layout(CONFIG)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from bench import Bench, Coverage, Dut
-from row_directory import CONFIG, PORTS, Directory
+from row_directory import CONFIG, LAST_STUB, PORTS, Directory
 from row_models import (
     ALWAYS_ON,
     LOOKUP_EQUIVALENT,
@@ -83,6 +83,8 @@ class Model:
             if row is not None:
                 hit(f"{Sampler(row.fields['sampler']).name} row")
                 hit("row of one synapse", row.length == 1)
+                is_last = row.fields["seed"] == LAST_STUB
+                hit("hash of a stub is zero", is_last and row.fields["sampler"] == Sampler.STUBS)
                 hit("own number stepped over", row.fields["own"] < self.directory.n)
             arriving = None
             if offers and ready[t]:
@@ -147,6 +149,9 @@ async def back_pressure(dut: Dut, rng: np.random.Generator, cover: Coverage) -> 
     directory = make(rng, 256, samplers=(Sampler.DISTINCT,), fixed=255, everywhere=True)
     await model.load(directory)
     await model.send(directory.sources(rng, 12), np.ones(12 * 255 + LATENCY))
+    directory = make(rng, 256, samplers=(Sampler.STUBS,), fixed=1, everywhere=True)
+    await model.load(directory)
+    await model.send(directory.sources(rng, 112), np.ones(112 + LATENCY))
     directory = make(rng, 200)
     await model.load(directory)
     sources = directory.sources(rng, 200)
@@ -188,6 +193,7 @@ BENCH = Bench(
         "row follows without a gap",
         "row of one synapse",
         "own number stepped over",
+        "hash of a stub is zero",
         "spike without a row",
         "spike with rows in several blocks",
         "absent row",
