@@ -85,6 +85,9 @@ class RowLookup(wiring.Component):
         self.config = config
         self.is_sparse = config.presence_words > 0
         self.has_stubs = Sampler.STUBS in config.samplers
+        self.block_words = [
+            name for name in _BLOCK_WORDS if self.has_stubs or name not in _STUB_WORDS
+        ]
         ports = {
             "source": In(stream.Signature(SOURCE_BITS)),
             "row": Out(stream.Signature(row_layout(config))),
@@ -112,10 +115,15 @@ class RowLookup(wiring.Component):
         m = Module()
         go = Signal()
         m.d.comb += go.eq(~self.row.valid | self.row.ready)
-        m.submodules.pipeline = EnableInserter(go)(self._pipeline(go))
+        memories = {**self._block_memories(m), **self._row_memories(m)}
+        for name, memory in memories.items():
+            m.submodules[name] = memory
+            m.d.comb += memory.enable.eq(go)
+        pipeline = self._pipeline(go, self._hits(m), memories)
+        m.submodules.pipeline = EnableInserter(go)(pipeline)
         return m
 
-    def _pipeline(self, go: Signal) -> Module:
+    def _pipeline(self, go: Signal, arriving: Value, memories: dict[str, TableMemory]) -> Module:
         m = Module()
         config = self.config
         hits, source = Signal(config.blocks), Signal(SOURCE_BITS, reset_less=True)
@@ -124,14 +132,18 @@ class RowLookup(wiring.Component):
             rest.eq(hits & (hits - 1)[: config.blocks]),
             self.source.ready.eq(go & (rest == 0)),
         ]
-        arriving = self._hits(m)
         m.d.sync += hits.eq(rest)
         with m.If(self.source.valid & (rest == 0)):
             m.d.sync += [hits.eq(arriving), source.eq(self.source.payload)]
         steps = self.latency(config) - 1
         p = Pipeline(m, steps=steps, latency=steps)
         valid = Validity(m, hits.any())
-        of_block = self._attributes(m, _lowest(m, hits, rest))
+        block = _lowest(m, hits, rest)
+        of_block = {}
+        for name in self.block_words:
+            memory = memories[f"block_{name}"]
+            m.d.comb += memory.address.eq(block)
+            of_block[name] = memory.data
         staged_source = p.put(source, "source")
         for _ in range(2):
             valid.step(p)
@@ -144,15 +156,11 @@ class RowLookup(wiring.Component):
         valid.step(p)
         position = offset
         if self.is_sparse:
-            position = self._sparse(m, p, valid, kind, offset, presence_first)
-        row = p.put((p.get(row_first) + p.get(position))[:32], "row")
+            position = self._sparse(p, valid, memories, kind, offset, presence_first)
+        bits = address_bits(config.rows)
+        row = p.put((p.get(row_first)[:bits] + p.get(position)[:bits])[:bits], "row")
         valid.step(p)
-        memories = {}
-        for name, width in (("seed", 32), ("length", config.length_bits)):
-            memory = TableMemory(depth=config.rows, width=width)
-            m.submodules[name] = memories[name] = memory
-            m.d.comb += [memory.enable.eq(1), memory.address.eq(p.get(row))]
-            wiring.connect(m, wiring.flipped(getattr(self, name)), memory.access)
+        m.d.comb += [memories[name].address.eq(p.get(row)) for name in ("seed", "length")]
         for _ in range(2):
             valid.step(p)
         seed = p.put(memories["seed"].data, "seed")
@@ -192,60 +200,66 @@ class RowLookup(wiring.Component):
             bounds.append(distance < count)
         return Cat(*bounds)
 
-    def _attributes(self, m: Module, block: Value) -> dict[str, Value]:
-        """Return what all rows of the chosen block share, two cycles after the choice."""
+    def _block_memories(self, m: Module) -> dict[str, TableMemory]:
+        """Return memories of what all rows of a block share."""
         access = self.blocks
         low = access.address[:3]
-        words: dict[str, Value] = {}
+        memories: dict[str, TableMemory] = {}
         read = Const(0, 32)
-        for word, name in enumerate(_BLOCK_WORDS):
-            if name in _STUB_WORDS and not self.has_stubs:
-                continue
+        for name in self.block_words:
+            word = _BLOCK_WORDS.index(name)
             memory = TableMemory(depth=self.config.blocks, width=32)
-            m.submodules[f"block_{name}"] = memory
             m.d.comb += [
-                memory.enable.eq(1),
-                memory.address.eq(block),
                 memory.access.select.eq(access.select),
                 memory.access.address.eq(access.address[3:]),
                 memory.access.write.eq(access.write & (low == word)),
                 memory.access.write_data.eq(access.write_data),
             ]
             read = read | Mux(low == word, memory.access.read_data, 0)
-            words[name] = memory.data
+            memories[f"block_{name}"] = memory
         m.d.comb += access.read_data.eq(read)
-        return words
+        return memories
+
+    def _row_memories(self, m: Module) -> dict[str, TableMemory]:
+        """Return memories of rows, and of the presence of rows."""
+        config = self.config
+        shapes = {"seed": (config.rows, 32), "length": (config.rows, config.length_bits)}
+        if self.is_sparse:
+            shapes |= dict.fromkeys(("presence", "rank"), (config.presence_words, 32))
+        memories = {}
+        for name, (depth, width) in shapes.items():
+            memories[name] = TableMemory(depth=depth, width=width)
+            wiring.connect(m, wiring.flipped(getattr(self, name)), memories[name].access)
+        return memories
 
     def _sparse(
         self,
-        m: Module,
         p: Pipeline,
         valid: Validity,
+        memories: dict[str, TableMemory],
         kind: Staged,
         offset: Staged,
         presence_first: Staged,
     ) -> Staged:
         """Return the row's number within its block; rows that are absent lose validity."""
-        word = p.put((p.get(presence_first) + (p.get(offset) >> 5))[:32], "word")
+        bits = address_bits(self.config.presence_words)
+        word = p.put((p.get(presence_first)[:bits] + p.get(offset)[5 : 5 + bits])[:bits], "word")
         valid.step(p)
-        data_of = {}
-        for name in ("presence", "rank"):
-            memory = TableMemory(depth=self.config.presence_words, width=32)
-            m.submodules[name] = memory
-            m.d.comb += [memory.enable.eq(1), memory.address.eq(p.get(word))]
-            wiring.connect(m, wiring.flipped(getattr(self, name)), memory.access)
-            data_of[name] = memory.data
+        presence, rank = memories["presence"], memories["rank"]
+        p.module.d.comb += [memory.address.eq(p.get(word)) for memory in (presence, rank)]
         for _ in range(2):
             valid.step(p)
         bit = p.get(offset)[:5]
         is_sparse = p.now(_flag(p.get(kind), layout.SPARSE_FLAG), "is_sparse")
-        below = p.now(data_of["presence"] & ((Const(1, 32) << bit) - 1)[:32], "below")
-        count = sum((below[i] for i in range(1, 32)), below[0])
-        found = p.put(data_of["rank"] + count, "found")
+        # No bit is above the highest one.
+        below = p.now(presence.data[:31] & ((Const(1, 32) << bit) - 1)[:31], "below")
+        count = sum((below[i] for i in range(1, 31)), below[0])
+        row_bits = address_bits(self.config.rows)
+        found = p.put((rank.data + count)[:row_bits], "found")
         sparse = p.put(is_sparse, "sparse")
-        valid.require(~is_sparse | data_of["presence"].bit_select(bit, 1))
+        valid.require(~is_sparse | presence.data.bit_select(bit, 1))
         valid.step(p)
-        return p.put(Mux(p.get(sparse), p.get(found), p.get(offset)), "position")
+        return p.put(Mux(p.get(sparse), p.get(found), p.get(offset)[:row_bits]), "position")
 
     def _stub_start(self, p: Pipeline, valid: Validity, seed: Staged, kind: Staged) -> Staged:
         """Return the generator's seed, for stubs `csnn.rows.row_seed` of the stored word."""
@@ -303,7 +317,10 @@ def _lowest(m: Module, hits: Signal, rest: Signal) -> Value:
     """Return the position of the lowest bit of `hits`; `rest` is `hits` without it."""
     only = Signal(len(hits))
     m.d.comb += only.eq(hits & ~rest)
-    index = Const(0, address_bits(len(hits)))
-    for position in range(len(hits)):
-        index = index | Mux(only[position], position, 0)
-    return index
+    bits = address_bits(len(hits))
+    lowest = Signal(bits)
+    # Bit k: whether it is one of the positions whose bit k is set.
+    for k in range(bits):
+        places = [only[i] for i in range(len(hits)) if i >> k & 1]
+        m.d.comb += lowest[k].eq(Cat(*places).any())
+    return lowest

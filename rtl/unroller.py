@@ -270,10 +270,10 @@ class Unroller(wiring.Component):
         m.d.sync += after_first.eq(first)
         again = ~first & (p.get(entered) & ~after_first | (value == previous))
         inserted = p.now(Mux(again, p.get(drawn["last"]), value), "inserted")
-        with m.If(valid.value):
-            m.d.sync += [
-                previous.eq(inserted),
-                used.eq(Mux(first, 0, used) | (1 << inserted[:8])[: len(used)]),
-            ]
+        # What stands here between two rows is forgotten at the first draw of the next.
+        m.d.sync += [
+            previous.eq(inserted),
+            used.eq(Mux(first, 0, used) | (1 << inserted[:8])[: len(used)]),
+        ]
         is_distinct = p.get(drawn["sampler"]) == Sampler.DISTINCT
         return p.put(Mux(is_distinct, inserted, value), "distinct")
