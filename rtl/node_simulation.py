@@ -15,7 +15,9 @@ from csnn.errors import ToolFailedError
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import Region, Words
 from csnn.packets import Kind
+from rtl.gated_clock import gate_clock
 from rtl.node import Node
+from rtl.ode_unit import PIPELINE_ENABLE
 from rtl.verilator_build import build_library, cache_folder
 from rtl.verilog import cached_verilog
 
@@ -262,6 +264,7 @@ class NodeSimulation:
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
         verilog = change(cached_verilog(lambda: Node(config), f"node {config!r}", folder))
+        verilog = gate_clock(verilog, PIPELINE_ENABLE)
         library = build_library(verilog, _harness(config), waveform=waveforms)
         self._library = ctypes.CDLL(str(library))
         self._library.create.restype = ctypes.c_void_p

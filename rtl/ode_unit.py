@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,9 @@ from rtl.memory_access import MemoryAccess, StateMemory, address_bits, connect_p
 from rtl.neuron_pipeline import NeuronPipeline, NeuronPipelineConfig
 
 DIRECT_CURRENT = "C_dc"
+
+# Name of the signal that lets the pipelines go on, in the Verilog as well.
+PIPELINE_ENABLE = "pipeline_enable"
 
 
 class OdeUnit(wiring.Component):
@@ -90,6 +93,7 @@ class OdeUnit(wiring.Component):
         """Address the groups in turn; what leaves a pipeline goes back where it came from."""
         m = Module()
         config = self.config
+        moves = Signal(name=PIPELINE_ENABLE)
         active, group = Signal(), Signal(config.group_bits, reset_less=True)
         with m.If(self.start):
             m.d.sync += [active.eq(1), group.eq(0)]
@@ -105,14 +109,18 @@ class OdeUnit(wiring.Component):
             groups.append(number)
         m.d.comb += [
             self.group.eq(group),
-            self.computing.eq(Cat(*valids).any()),
+            self.computing.eq(moves),
             self.valid.eq(valids[-1]),
             self.spiking_group.eq(groups[-1]),
         ]
+        # `computing` as a register: whatever is valid comes from `start` or from what was valid.
+        m.d.sync += moves.eq(self.start | Cat(*valids[:-1]).any())
         constants = self._constants(m)
         memories = []
         for lane in range(config.pipelines):
-            m.submodules[f"pipeline_{lane}"] = pipeline = self._pipeline(m, lane, constants)
+            pipeline = self._pipeline(m, lane, constants)
+            # They hold most of the node's registers, which rest while there is nothing to do.
+            m.submodules[f"pipeline_{lane}"] = EnableInserter(moves)(pipeline)
             for name in config.state_words:
                 memory = StateMemory(depth=1 << config.group_bits, width=32)
                 m.submodules[f"{name}_{lane}"] = memory

@@ -31,7 +31,9 @@ from csnn.simulator.plain import Node as ReferenceNode
 from csnn.spec.machine import SUM_LIMIT_UNITS
 from csnn.validation.replay import with_state
 from csnn.verify import Traffic, record_traffic
+from rtl.gated_clock import gate_clock
 from rtl.node import Node
+from rtl.ode_unit import PIPELINE_ENABLE
 from rtl.verilator_build import cache_folder
 from rtl.verilog import cached_verilog
 
@@ -156,7 +158,7 @@ def build(config: NodeConfig) -> Path:
     """Return the simulation of a node in its bench."""
     bench = (Path(__file__).parent / "replay_bench.v").read_text()
     node = cached_verilog(lambda: Node(config), f"node {config!r}", cache_folder(), "csnn_node")
-    return simulator.build(node + bench, PORTS, makes_clock=True)
+    return simulator.build(gate_clock(node, PIPELINE_ENABLE) + bench, PORTS, makes_clock=True)
 
 
 def replay(
