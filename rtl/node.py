@@ -99,14 +99,14 @@ class Node(wiring.Component):
         encoder: PacketEncoder,
     ) -> None:
         """Pass on one request of a packet at a time; reads are answered by a packet."""
-        address, is_read, waits, answers = Signal(32), Signal(), Signal(), Signal()
+        address, is_read, answers = Signal(32), Signal(), Signal()
         word = Signal(32)
         request = decoder.config
-        free = ~waits & ~answers
+        # The arbiter waits for the request under way, but not until its answer has left.
         m.d.comb += [
             arbiter.packet.payload.eq(request.payload),
-            arbiter.packet.valid.eq(request.valid & free),
-            request.ready.eq(arbiter.packet.ready & free),
+            arbiter.packet.valid.eq(request.valid & ~answers),
+            request.ready.eq(arbiter.packet.ready & ~answers),
             encoder.monitor.valid.eq(answers),
             encoder.monitor.payload.address.eq(address),
             encoder.monitor.payload.data.eq(word),
@@ -114,11 +114,10 @@ class Node(wiring.Component):
         ]
         with m.If(request.valid & request.ready):
             m.d.sync += [
-                waits.eq(1),
                 address.eq(request.payload.word.address),
                 is_read.eq(~request.payload.is_write),
             ]
         with m.If(arbiter.packet_answered):
-            m.d.sync += [waits.eq(0), answers.eq(is_read), word.eq(core.answer.data)]
+            m.d.sync += [answers.eq(is_read), word.eq(core.answer.data)]
         with m.If(encoder.monitor.valid & encoder.monitor.ready):
             m.d.sync += answers.eq(0)

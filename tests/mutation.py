@@ -39,6 +39,12 @@ _REGISTER = re.compile(r"^    (?P<left>\S+ ?(\[.+\])?) <= (?P<right>.+);$")
 _PART = re.compile(r"\[(?P<high>\d+):(?P<low>\d+)\]")
 _NAMELESS = re.compile(r"\\\$\d+")
 _JOINED = re.compile(r"\{ (?P<first>[^{},]+), (?P<second>[^{},]+) \}")
+_MODULE = re.compile(r"^module (?P<name>\S+) *\(")
+_INSTANCE = re.compile(r"^  (?P<module>\\\S+|\w+) +(?P<name>\S+) *\($")
+_CONNECTION = re.compile(r"^    \.(?P<port>\S+) ?\((?P<value>.+)\),?$")
+_INPUT = re.compile(r"^  input (\[.+\] )?(?P<name>\S+) ?;$")
+# Nobody connects these by hand.
+_IMPLIED = {"clk", "rst"}
 MUTANT = "top.mutant"
 
 
@@ -57,21 +63,27 @@ class Mutant:
     key: str = ""
 
 
-def mutate(verilog: str, count: int, seed: int = 1) -> tuple[str, list[Mutant]]:
+def mutate(
+    verilog: str, count: int, seed: int = 1, *, module: str | None = None
+) -> tuple[str, list[Mutant]]:
     """Return the text with up to `count` mutants, chosen at random, and what they are.
 
-    Mutant k, from 1, is in force while the input `mutant` is k.
+    Mutant k, from 1, is in force while the input `mutant` is k. With a `module` they are in this
+    one only, and in what it connects to the inputs of its instances as well.
     """
     lines = verilog.splitlines()
     found = []
     definitions: dict[str, str] = {}
+    current = ""
     for number, line in enumerate(lines):
-        if line.startswith("module "):
-            definitions = _nameless(lines, number)
-        if _is_used(lines, number):
+        if start := _MODULE.match(line):
+            definitions, current = _nameless(lines, number), start["name"]
+        if module in (None, current) and _is_used(lines, number):
             found += [
                 replace(mutant, key=_key(mutant, definitions)) for mutant in _mutants(lines, number)
             ]
+    if module is not None:
+        found += _connections(lines, module)
     rng = np.random.default_rng(seed)
     chosen = sorted(rng.permutation(len(found))[:count].tolist())
     mutants = [found[place] for place in chosen]
@@ -81,6 +93,27 @@ def mutate(verilog: str, count: int, seed: int = 1) -> tuple[str, list[Mutant]]:
     # The list of ports may fill several lines.
     ports = re.compile(r"module top\((.*?)\);", re.DOTALL)
     return ports.sub(r"module top(\1, mutant);\n  input [15:0] mutant;", text), mutants
+
+
+def _connections(lines: list[str], module: str) -> Iterator[Mutant]:
+    """Yield, for each input of an instance in a module, zero in place of what it is given."""
+    inputs: dict[str, set[str]] = {}
+    for line in lines:
+        if start := _MODULE.match(line):
+            inputs[current := start["name"]] = set()
+        elif port := _INPUT.match(line):
+            inputs[current].add(port["name"])
+    current = instance = kind = ""
+    for number, line in enumerate(lines):
+        if start := _MODULE.match(line):
+            current = start["name"]
+        elif start := _INSTANCE.match(line):
+            instance, kind = start["name"], start["module"]
+        elif current == module and (given := _CONNECTION.match(line)):
+            port, value = given["port"], given["value"]
+            if port in inputs[kind] - _IMPLIED:
+                mutant = Mutant(number, f"{instance}.{port}", value, f"{value} ^ {value}")
+                yield replace(mutant, key=_key(mutant, {}))
 
 
 def _nameless(lines: list[str], module: int) -> dict[str, str]:

@@ -88,12 +88,17 @@ class Bench:
         What the scenarios together must have met.
     equivalent : dict of str to str
         Mutants that no stimulus can tell from the component, by `Mutant.key`, and why.
+    mutated : str, optional
+        Module of the Verilog that the mutants are in, and the connections of its parts; otherwise
+        they are in all modules, and in no connection. For what puts together units that have
+        benches of their own: how it connects them is what can be wrong there.
     """
 
     make: Callable[[], Component]
     scenarios: tuple[Scenario, ...]
     bins: tuple[str, ...]
     equivalent: Mapping[str, str] = field(default_factory=dict)
+    mutated: str | None = None
 
     def __post_init__(self) -> None:
         missing = set(SCENARIOS) - {scenario.__name__ for scenario in self.scenarios}
