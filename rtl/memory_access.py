@@ -170,19 +170,15 @@ def connect_parts(
         Bits of a part's own address.
     """
     which: Value = access.address[low:] if len(access.address) > low else Const(0, 1)
-    words = []
-    for k, part in enumerate(parts):
-        m.d.comb += [
-            part.select.eq(access.select),
-            part.address.eq(access.address[:low]),
-            part.write.eq(access.write & (which == k)),
-            part.write_data.eq(access.write_data),
-        ]
-        words.append(Mux(which == k, part.read_data, 0))
-    joined = words[0]
-    for word in words[1:]:
-        joined = joined | word
-    m.d.comb += access.read_data.eq(joined)
+    with m.Switch(which):
+        for k, part in enumerate(parts):
+            m.d.comb += [
+                part.select.eq(access.select),
+                part.address.eq(access.address[:low]),
+                part.write_data.eq(access.write_data),
+            ]
+            with m.Case(k):
+                m.d.comb += [part.write.eq(access.write), access.read_data.eq(part.read_data)]
 
 
 def readdressed(m: Module, access: wiring.PureInterface, *fields: Value) -> wiring.PureInterface:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, EnableInserter, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, EnableInserter, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -155,15 +155,15 @@ class OdeUnit(wiring.Component):
 
     def _constants(self, m: Module) -> dict[str, Value]:
         """Return the constants; the direct current is that of the epoch, not that of the image."""
-        access, constants, read = self.constants, {}, Const(0, 32)
-        for offset, name in enumerate(self.constant_names):
-            mine = access.address == offset
-            register = Signal(32, name=f"constant_{name}")
-            with m.If(access.write & mine):
-                m.d.sync += register.eq(access.write_data)
-            read = read | Mux(mine, register, 0)
-            constants[name] = self.dc if name == DIRECT_CURRENT else register
-        m.d.comb += access.read_data.eq(read)
+        access, constants = self.constants, {}
+        with m.Switch(access.address):
+            for offset, name in enumerate(self.constant_names):
+                register = Signal(32, name=f"constant_{name}")
+                constants[name] = self.dc if name == DIRECT_CURRENT else register
+                with m.Case(offset):
+                    m.d.comb += access.read_data.eq(register)
+                    with m.If(access.write):
+                        m.d.sync += register.eq(access.write_data)
         return constants
 
     def _connect_states(self, m: Module, memories: list[tuple[str, StateMemory]]) -> None:

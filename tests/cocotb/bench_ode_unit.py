@@ -35,7 +35,7 @@ BENCH = ode_bench(
         f"$: ! {WORD} => ! {SWAPPED}": SAME_BITS,
         "$: { spiking_group, 1'h0 } < n_neurons => { 1'h0, spiking_group } < n_neurons": "the "
         "first neuron of a group exists",
-        "$: (! state_refractory) | state_refractory[31] => $ ^ state_refractory[31]": "a negative "
-        "number is not zero",
+        "$: start | (| { valid_7, valid_6, valid_5, valid_4, valid_3, valid_2, valid_1, $signal })"
+        " => start ^ $": "a step begins while none is under way",
     },
 )
