@@ -50,10 +50,11 @@ class AxiNode:
         for side in (self.host.write_if, self.host.read_if, self.memory):
             for name in ("aw_channel", "w_channel", "b_channel", "ar_channel", "r_channel"):
                 if hasattr(side, name):
-                    getattr(side, name).set_pause_generator(self._pauses())
+                    getattr(side, name).set_pause_generator(self.pauses(pause))
 
-    def _pauses(self) -> Iterator[bool]:
-        return (bool(self._rng.random() < self._pause) for _ in itertools.count())
+    def pauses(self, share: float) -> Iterator[bool]:
+        """Yield without end whether to pause, true for the given share of cycles."""
+        return (bool(self._rng.random() < share) for _ in itertools.count())
 
     async def reset(self) -> None:
         """Reset the node; nothing is offered."""

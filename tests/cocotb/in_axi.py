@@ -124,9 +124,7 @@ async def a_slow_memory_stalls_the_node(handle: Any) -> None:
     node = await started(handle, 0.1, seed=3)
     cycles = []
     for pause in (0.0, 0.97):
-        node.memory.w_channel.set_pause_generator(
-            bool(node._rng.random() < pause) for _ in iter(int, 1)
-        )
+        node.memory.w_channel.set_pause_generator(node.pauses(pause))
         await run(node, what, 10_000)
         await node.halt()
         cycles.append(await node.get("cycles"))
