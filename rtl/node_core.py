@@ -186,7 +186,8 @@ class NodeCore(wiring.Component):
 
         # Registers.
         halted = Signal()
-        m.d.comb += halted.eq(control.halted & ~recorder.busy)
+        # Nothing uses a memory or a setting any more, and every record is written or given up.
+        m.d.comb += halted.eq(control.halted & ~control.router_busy & ~recorder.busy)
         status = {
             "halted": halted,
             "waiting": control.waiting,

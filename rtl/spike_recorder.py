@@ -38,8 +38,8 @@ class SpikeRecorder(wiring.Component):
     busy : 1 bit, out
         A record waits or is under way.
     error : 1 bit, out
-        There was no room for a record, or the memory answered with an error. Until `clear`
-        nothing more is written.
+        There was no room for a record: those before it are still written. Or the memory answered
+        with an error: nothing more is. No record is taken until `clear`.
     burst, beat : streams of `BURST`, `BEAT`, out
         Write address and write data of AXI4; `length` is the number of beats less one.
     response : stream of 2 bits, in
@@ -76,10 +76,10 @@ class SpikeRecorder(wiring.Component):
         """FIFO of records; one burst after the other."""
         m = Module()
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=RECORD.size, depth=FIFO_RECORDS)
-        taken = Signal(32)
+        taken, gives_up = Signal(32), Signal()
         stores, is_full = Signal(), Signal()
         m.d.comb += [
-            is_full.eq(taken == self.size),
+            is_full.eq(taken >= self.size),
             stores.eq(~is_full & ~self.error),
             self.record.ready.eq(~stores | fifo.w_rdy),
             fifo.w_data.eq(self.record.payload),
@@ -110,7 +110,7 @@ class SpikeRecorder(wiring.Component):
             with m.State("IDLE"):
                 m.d.comb += is_idle.eq(1)
                 m.d.sync += length.eq(Mux(completes, block, present[:_BLOCK_BITS]))
-                with m.If(self.error):
+                with m.If(gives_up):
                     m.d.comb += fifo.r_en.eq(1)
                 with m.Elif(begins):
                     m.next = "ADDRESS"
@@ -139,6 +139,8 @@ class SpikeRecorder(wiring.Component):
         ]
         with m.If(lost | refused):
             m.d.sync += self.error.eq(1)
+        with m.If(refused):
+            m.d.sync += gives_up.eq(1)
         with m.If(self.clear):
-            m.d.sync += [taken.eq(0), self.recorded.eq(0), self.error.eq(0)]
+            m.d.sync += [taken.eq(0), self.recorded.eq(0), self.error.eq(0), gives_up.eq(0)]
         return m

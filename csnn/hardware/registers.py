@@ -72,7 +72,7 @@ CONTROL_BITS = (
     Bit("clear", 1, "write 1, while halted: errors, counters and sums begin anew"),
 )
 STATUS_BITS = (
-    Bit("halted", 0, "memories and settings can be written, all spikes are recorded"),
+    Bit("halted", 0, "nothing is under way: memories and settings can be read and written"),
     Bit("waiting", 1, "at the barrier"),
     Bit("router_idle", 2, "no spike is being unrolled"),
     Bit("saturated", 3, "a word of the circular buffer reached the limit; sticky"),

@@ -25,6 +25,7 @@ class Model:
     taken: int = 0
     recorded: int = 0
     failed: bool = False
+    gives_up: bool = False
     beats: int = 0
     sent: int = 0
 
@@ -40,7 +41,7 @@ def check(found: Arrays, cover: Coverage) -> None:
         i = {name: int(column[t]) for name, column in found.items() if column.ndim == 1}
         beat = found["beat__payload"][t]
         has_room = len(s.inner) < FIFO_RECORDS - 1
-        is_full = s.taken == i["size"]
+        is_full = s.taken >= i["size"]
         stores = not is_full and not s.failed
         outputs = {
             "record__ready": not stores or has_room,
@@ -73,6 +74,8 @@ def check(found: Arrays, cover: Coverage) -> None:
             s.state == "RESPONSE" and i["response__valid"] and i["response__payload"],
         )
         cover.hit("dropped after an error", i["record__valid"] and s.failed)
+        cover.hit("written after there was no room", s.failed and outputs["beat__valid"])
+        cover.hit("more taken than the size", s.taken > i["size"] > 0)
         advance(s, i, stores and has_room, is_full)
         if i["rst"]:
             cover.hit("reset in a burst", s.state == "DATA")
@@ -89,8 +92,8 @@ def advance(s: Model, i: dict[str, int], accepts: bool, is_full: bool) -> None:
     error |= bool(i["record__valid"] and is_full and i["size"])
     if s.state == "IDLE":
         s.beats = min(level, whole)
-        pops = s.failed
-        if not s.failed and (level >= whole or (i["flush"] and level)):
+        pops = s.gives_up
+        if not s.gives_up and (level >= whole or (i["flush"] and level)):
             s.state, s.sent = "ADDRESS", 0
     elif s.state == "ADDRESS":
         if i["burst__ready"]:
@@ -106,7 +109,7 @@ def advance(s: Model, i: dict[str, int], accepts: bool, is_full: bool) -> None:
         if i["response__payload"] == 0:
             recorded += s.beats
         else:
-            error = True
+            error = s.gives_up = True
     moves = bool(s.inner) and (s.offered is None or pops)
     if moves:
         s.offered = s.inner.popleft()
@@ -117,7 +120,7 @@ def advance(s: Model, i: dict[str, int], accepts: bool, is_full: bool) -> None:
         s.taken += 1
     s.recorded, s.failed = recorded, error
     if i["clear"]:
-        s.taken, s.recorded, s.failed = 0, 0, False
+        s.taken, s.recorded, s.failed, s.gives_up = 0, 0, False, False
 
 
 async def drive(
@@ -146,7 +149,8 @@ async def drive(
             "record__valid": records,
             "record__payload": rng.integers(0, 2**63, cycles),
             "page": int(rng.integers(2**31, 2**32)),
-            "size": size,
+            # A region made smaller is not written beyond.
+            "size": np.where(np.arange(cycles) < cycles // 4, size, size * 3 // 4),
             "flush": flushes,
             "clear": clear,
             "burst__ready": ready[0],
@@ -203,6 +207,8 @@ BENCH = Bench(
         "recording is off",
         "memory refuses",
         "dropped after an error",
+        "written after there was no room",
+        "more taken than the size",
         "reset in a burst",
     ),
     equivalent={
