@@ -12,11 +12,6 @@ BENCH = node_bench(
     CoreLink,
     {
         "flush: waiting | halted => waiting ^ halted": "the control is in one state",
-        "$: ! access__address$ [8] => | access__address$ [8]": (
-            "decides about writes, and the words of synaptic input are never written"
-        ),
-        "synaptic__read_data: (access__address$ [8] ? 32'd0: { 8'h00, $ }) | "
-        "($ ? { 8'h00, $ }: 32'd0) => $ ^ $": "one of them is zero",
         "$: { 1'h0, (setting_n_neurons[8:0] - 1'h1) [7:1] } => { 1'd1, $ [7:1] }": (
             "the bit is none of those of a group"
         ),

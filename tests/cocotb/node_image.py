@@ -17,7 +17,7 @@ CONFIG = TinyConfig(
     delay_slots=4,
     samplers=(Sampler.INDEPENDENT, Sampler.STORED),
     blocks=2,
-    selectors=2,
+    selectors=1,
     ext_tables=2,
     epochs=3,
     rows=64,
@@ -37,8 +37,7 @@ def image(rng: np.random.Generator, n: int, start: int) -> NodeImage:
     for k, sampler in enumerate(CONFIG.samplers):
         blocks[k]["source_first"], blocks[k]["source_count"] = first + 4 * k, SOURCES - 4
         blocks[k]["row_first"], blocks[k]["row_count"] = k * SOURCES, SOURCES - 4
-        blocks[k]["sampler"], blocks[k]["selector"] = sampler, rng.integers(2)
-        blocks[k]["in_degree"], blocks[k]["stub_key"] = 0, 0
+        blocks[k]["sampler"] = sampler
     blocks[0]["flags"] = layout.SKIP_SELF_FLAG
     length = rng.integers(0, 7, 2 * SOURCES).astype(np.uint8)
     seed = rng.integers(1, 2**32, 2 * SOURCES).astype(np.uint32)
@@ -74,8 +73,8 @@ def image(rng: np.random.Generator, n: int, start: int) -> NodeImage:
         dt_ms=0.1,
         model="lif",
         blocks=blocks,
-        weight_tables=table(layout.WEIGHT_TABLE, (2, 64), 1 << 16),
-        delay_tables=table(layout.DELAY_TABLE, (2, 64), CONFIG.delay_slots),
+        weight_tables=table(layout.WEIGHT_TABLE, (1, 64), 1 << 16),
+        delay_tables=table(layout.DELAY_TABLE, (1, 64), CONFIG.delay_slots),
         ext_tables=table(layout.EXT_TABLE, (2, 32), 32),
         ext_states=rng.integers(0, 2**32, (CONFIG.pipelines, 4)).astype(np.uint32),
         schedule=schedule,

@@ -13,7 +13,7 @@ from packet_streams import integers, moved, packet_words
 from recorded_memory import RecordedMemory
 
 from csnn.hardware.latency import FIFO, PACKET_DECODER, PACKET_ENCODER
-from csnn.hardware.memory_map import register_address
+from csnn.hardware.memory_map import OFFSET_BITS, Region, register_address
 from csnn.hardware.recorder import PAGE_BITS
 from csnn.packets import Kind, decode, encode
 from rtl.verilate import to_words
@@ -27,13 +27,13 @@ CLEAR = 2
 # Cycles for a write, for a read, and until the last of them is answered.
 PER_WRITE, PER_READ, REST = 3, 8, 20
 # As much through packets.
-PACKET_WRITE, PACKET_READ, PACKET_REST = 6, 14, 50
+PACKET_WRITE, PACKET_READ, PACKET_REST = 5, 12, 50
 # An access of the window is begun so many cycles after the one before.
 SLOT = 32
 STALL = 20
 # Every so many words the window takes one.
-SHARE = 4
-MISSING = 0x7FF << 20
+SHARE = 8
+MISSING = len(Region) << OFFSET_BITS
 UNKNOWN_KIND = 0x41
 OKAY, SLVERR = 0, 2
 
