@@ -25,17 +25,21 @@ def gate_clock(verilog: str, enable: str) -> str:
     Raises
     ------
     ValueError
-        If a register of such a module changes without the enable.
+        If a register of such a module changes without the enable, or there is no such module.
     """
-    return "".join(
-        _gated(module, enable)
-        if re.search(rf"^  input {enable} ?;", module, re.MULTILINE)
-        else module
-        for module in _MODULE.split(verilog)
-    )
+    modules = _MODULE.split(verilog)
+    gated = [_gated(module, enable) for module in modules]
+    if gated == modules:
+        raise ValueError(f"no module waits for {enable}")
+    return "".join(gated)
 
 
 def _gated(module: str, enable: str) -> str:
+    if not re.search(rf"^  input {enable} ?;", module, re.MULTILINE):
+        return module
+    if len(_REGISTER.findall(module)) != module.count("posedge"):
+        raise ValueError(f"not every edge is one of a register that could wait for {enable}")
+
     def edge(found: re.Match[str]) -> str:
         register, following = found.groups()
         waits = re.compile(

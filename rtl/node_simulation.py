@@ -358,6 +358,8 @@ class NodeSimulation:
             packets, until=(Kind.MONITOR, len(packets)), max_cycles=1000 + 32 * len(packets)
         )
         answers = done.of_kind(Kind.MONITOR)
+        if len(answers) != len(done.packets):
+            raise ToolFailedError("the node sent packets that nobody waited for")
         if not np.array_equal(answers[:, 1], words.address):
             raise ToolFailedError("the node answered another request")
         return answers[:, 2]

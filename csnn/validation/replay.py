@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from csnn.errors import ToolFailedError
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import Region, Words, digests, node_words
 from csnn.hardware.recorder import PAGE_BITS, RECORD, records
@@ -22,11 +23,13 @@ from csnn.simulator.state import MachineState
 from csnn.spec.machine import SUM_LIMIT_UNITS
 
 U32 = npt.NDArray[np.uint32]
-_HALTED, _ROUTER_IDLE = (
-    1 << bit.position for bit in STATUS_BITS if bit.name in ("halted", "router_idle")
-)
+_HALTED = next(1 << bit.position for bit in STATUS_BITS if bit.name == "halted")
 # Where the device records its spikes.
 _RECORDER_PAGE, _RECORDER_SIZE = 0x12345, 1 << 31
+# Where the device's packets go: X, Y, Z of the master node.
+_MASTER = 0x070503
+# Polls of the status until the device must have halted.
+_LONGEST_HALT = 100_000
 
 
 class Exchanged(Protocol):
@@ -169,6 +172,7 @@ class Replayer:
             device.write(words)
         self._set("recorder_page", _RECORDER_PAGE)
         self._set("recorder_size", _RECORDER_SIZE)
+        self._set("master", _MASTER)
         self._set("step", state.step)
         self._set("control", 3)
 
@@ -187,7 +191,7 @@ class Replayer:
         -------
         Mismatch or None
         int
-            Cycles from the sync message to the barrier message.
+            Cycles from the sync message to the barrier message; 0 if none came.
         """
         before = self._broadcast
         sync = encode(
@@ -200,15 +204,26 @@ class Replayer:
         gaps: npt.ArrayLike = 0
         if self._gaps is not None:
             gaps = self._gaps.geometric(1 / 32, len(packets)) - 1
-        done = self.device.exchange(
-            packets, gaps=gaps, until=(Kind.BARRIER, 1), stall_rate=self._stall_rate
-        )
+        try:
+            done = self.device.exchange(
+                packets, gaps=gaps, until=(Kind.BARRIER, 1), stall_rate=self._stall_rate
+            )
+        except ToolFailedError:
+            # A node that sees something wrong stops.
+            return self._stopped("no barrier message"), 0
         self._broadcast = sources
         spikes = self._reference.compute(self.step)
         self._spikes.append((self.step, spikes))
         mismatch = next(self._differences(spikes, done), None)
         self._reference.receive(sources, self.step)
         return mismatch, int(done.cycles[-1] - done.taken[0])
+
+    def _stopped(self, what: str) -> Mismatch:
+        """Return what tells of a device that does not go on."""
+        errors = self.get("errors")
+        if errors:
+            return Mismatch(self.step, None, f"register errors; {what}", 0, errors)
+        return Mismatch(self.step, None, f"register status; {what}", _HALTED, self.get("status"))
 
     def _differences(self, spikes: U32, done: Exchanged) -> Iterator[Mismatch]:
         step = self.step
@@ -240,6 +255,8 @@ class Replayer:
                 yield Mismatch(step, None, f"spike {n} of the step (-1: none)", expected, got)
             elif sent[n, 2] != step:
                 yield Mismatch(step, expected, "step in the packet", step, int(sent[n, 2]))
+            elif sent[n, 0] != (target := Kind.AER << 24 | _MASTER):
+                yield Mismatch(step, expected, "target of the packet", target, int(sent[n, 0]))
         barrier = encode(
             Kind.BARRIER,
             count=len(spikes),
@@ -247,19 +264,25 @@ class Replayer:
             step=step & 63,
             sum=spike_sum(spikes, step),
         )
-        for word, name in ((1, "count, node and step of the barrier"), (2, "sum of the barrier")):
+        barrier |= _MASTER
+        for word, name in (
+            (0, "target of the barrier"),
+            (1, "count, node and step of the barrier"),
+            (2, "sum of the barrier"),
+        ):
             expected, got = barrier >> 32 * word & 0xFFFFFFFF, int(done.packets[-1, word])
             if expected != got:
                 yield Mismatch(step, None, name, expected, got)
-        if kinds[-1] != Kind.BARRIER:
-            yield Mismatch(step, None, "kind of the last packet", Kind.BARRIER, int(kinds[-1]))
+        for kind in kinds[:-1][kinds[:-1] != Kind.AER]:
+            yield Mismatch(step, None, "kind of a packet before the barrier", Kind.AER, int(kind))
 
     def finish(self) -> Mismatch | None:
         """Halt the device and compare what is left: memories, counters, recorded spikes."""
         self._set("control", 0)
-        while self.get("status") & (_HALTED | _ROUTER_IDLE) != _HALTED | _ROUTER_IDLE:
-            pass
-        return next(self._remainders(), None)
+        for _ in range(_LONGEST_HALT):
+            if self.get("status") & _HALTED:
+                return next(self._remainders(), None)
+        return self._stopped("it does not halt")
 
     def _remainders(self) -> Iterator[Mismatch]:
         reference = self._reference

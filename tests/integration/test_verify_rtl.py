@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import networks
 import numpy as np
+import numpy.typing as npt
 import pytest
 from commands import csnn
 
 from csnn.errors import InvalidInputError
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import Region, Words
+from csnn.hardware.registers import STATUS_BITS
 from csnn.image.store import Image
+from csnn.packets import Kind
 from csnn.rows import Sampler
 from csnn.simulator.state import initial_state
 from csnn.spec.network import AllToAll, FixedIndegree
 from csnn.validation.replay import Replayer
 from csnn.verify import STALL_RATE, Traffic, open_replay, record_traffic, verify_node
-from rtl.node_simulation import NodeSimulation
+from rtl.node_simulation import Exchange, NodeSimulation
 
+U32 = npt.NDArray[np.uint32]
 LANES, SLOTS = 2, 16
 STEPS = 100
+ROUTER_IDLE = next(1 << bit.position for bit in STATUS_BITS if bit.name == "router_idle")
 
 
 def image_of(name: str, folder: Path) -> Image:
@@ -148,6 +154,24 @@ def test_saturation_sticks(images: dict[str, Image], config: NodeConfig) -> None
     assert replayer.get("status") >> 3 & 1
 
 
+def test_a_halted_node_is_at_rest(
+    images: dict[str, Image], config: NodeConfig, device: NodeSimulation
+) -> None:
+    """Halted amid many spikes it says so when their synapses are in the buffer, not before."""
+    image = images["all_to_all"]
+    replayer = Replayer(image, 0, config, device, initial_state(image))
+    nobody = np.empty(0, np.uint32)
+    assert replayer.advance(nobody)[0] is None
+    every = np.arange(image.n_neurons, dtype=np.uint32)
+    packets = np.zeros((len(every), 3), dtype=np.uint32)
+    packets[:, 0], packets[:, 1], packets[:, 2] = Kind.SPIKE << 24, every, replayer.step
+    device.exchange(packets)
+    replayer._reference.receive(every, replayer.step)
+    assert replayer.get("status") & ROUTER_IDLE == 0
+    # Reads all memories as soon as the node says that it is halted.
+    assert replayer.finish() is None
+
+
 class Faulty(NodeSimulation):
     """Hardware that keeps one wrong bit in the first word of a region that is written."""
 
@@ -200,6 +224,34 @@ def test_one_wrong_bit_is_found(
     assert found is not None
     assert found.signal.startswith(signal) or region.name in found.signal
     assert found.expected != found.found
+
+
+class Losing(NodeSimulation):
+    """Hardware that a spike does not reach."""
+
+    steps = 0
+
+    def exchange(self, packets: U32, **options: Any) -> Exchange:
+        spikes = np.flatnonzero(packets[:, 0] >> np.uint32(24) == Kind.SPIKE)
+        self.steps += bool(len(spikes))
+        if len(spikes) and self.steps == 3:
+            packets = np.delete(packets, spikes[0], axis=0)
+            options["gaps"] = np.delete(options["gaps"], spikes[0])
+        return super().exchange(packets, **options)
+
+
+def test_a_node_that_stops_is_laid_down(
+    images: dict[str, Image], traffic: Traffic, tmp_path: Path
+) -> None:
+    def make(config: NodeConfig, waveforms: bool) -> NodeSimulation:
+        return Losing(config, waveforms=waveforms)
+
+    result = verify_node(images["fixed_total_number"], 0, traffic, make, out=tmp_path / "out")
+    assert result.mismatch is not None
+    assert result.mismatch.signal == "register errors; no barrier message"
+    # Both the count and the sum of the sync message tell of it.
+    assert result.mismatch.found == 0b11
+    assert (tmp_path / "out" / "waveform.vcd").stat().st_size > 0
 
 
 class Forgetful(NodeSimulation):
