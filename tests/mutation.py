@@ -53,7 +53,7 @@ class Mutant:
     """One change: the line of the text, the expression in it, and what stands in its place.
 
     `key` names it without the numbers that Yosys gives to nameless wires: what such a wire is
-    stands in its place, so that one key does not speak of many places.
+    stands in its place, so that one key speaks of few places. It does not name the module.
     """
 
     line: int

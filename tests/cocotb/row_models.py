@@ -17,10 +17,6 @@ LOOKUP_EQUIVALENT = {
     "$: ($ | $) | ($ ? access__read_data$: 32'd0) => $ ^ $": READ_ONE,
     "blocks__read_data: ($ | $) | ($ ? access__read_data$: 32'd0) => $ ^ $": READ_ONE,
     "$: | { only[3], only[1] } => | { only[1], only[3] }": "whether any bit is set",
-    "if: go => 1'h1": READ_BACK,
-    "go: enable | access__select => enable & access__select": READ_BACK,
-    "go: enable | access__select => enable ^ access__select": READ_BACK,
-    "$signature__addr: access__select ? access__address: address => access__address": READ_BACK,
 }
 UNROLLER_EQUIVALENT = {
     "if: go => 1'h1": ALWAYS_ON,
