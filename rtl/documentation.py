@@ -170,9 +170,9 @@ little-endian words. The first one is at `recorder_page` * {1 << PAGE_BITS}, the
 a time. A block is written when it is full, the rest at the barrier.
 
 A spike leaves the node when the recorder has taken it: while the memory is slow, the node waits.
-If there is no room for a record, or the memory answers with an error, nothing more is written and
-the node stops with the error `recorder`. `recorded` counts the records that the memory has
-acknowledged. With `recorder_size` = 0 nothing is recorded.
+If there is no room for a record, the node stops with the error `recorder` once those before it are
+written; if the memory answers with an error, it stops and nothing more is written. `recorded`
+counts the records that the memory has acknowledged. With `recorder_size` = 0 nothing is recorded.
 """
 
 

@@ -27,7 +27,7 @@ _HALTED = next(1 << bit.position for bit in STATUS_BITS if bit.name == "halted")
 # Where the device records its spikes.
 _RECORDER_PAGE, _RECORDER_SIZE = 0x12345, 1 << 31
 # Where the device's packets go: X, Y, Z of the master node.
-_MASTER = 0x070503
+_MASTER = (3, 5, 7)
 # Polls of the status until the device must have halted.
 _LONGEST_HALT = 100_000
 
@@ -172,7 +172,7 @@ class Replayer:
             device.write(words)
         self._set("recorder_page", _RECORDER_PAGE)
         self._set("recorder_size", _RECORDER_SIZE)
-        self._set("master", _MASTER)
+        self._set("master", int.from_bytes(_MASTER, "little"))
         self._set("step", state.step)
         self._set("control", 3)
 
@@ -248,6 +248,7 @@ class Replayer:
         step = self.step
         kinds = done.packets[:, 0] >> np.uint32(24)
         sent = done.packets[kinds == Kind.AER]
+        target = encode(Kind.AER, _MASTER, source=0, step=0) & 0xFFFFFFFF
         for n in range(max(len(spikes), len(sent))):
             expected = int(spikes[n]) if n < len(spikes) else -1
             got = int(sent[n, 1]) if n < len(sent) else -1
@@ -255,16 +256,16 @@ class Replayer:
                 yield Mismatch(step, None, f"spike {n} of the step (-1: none)", expected, got)
             elif sent[n, 2] != step:
                 yield Mismatch(step, expected, "step in the packet", step, int(sent[n, 2]))
-            elif sent[n, 0] != (target := Kind.AER << 24 | _MASTER):
+            elif sent[n, 0] != target:
                 yield Mismatch(step, expected, "target of the packet", target, int(sent[n, 0]))
         barrier = encode(
             Kind.BARRIER,
+            _MASTER,
             count=len(spikes),
             node=self.node.node,
             step=step & 63,
             sum=spike_sum(spikes, step),
         )
-        barrier |= _MASTER
         for word, name in (
             (0, "target of the barrier"),
             (1, "count, node and step of the barrier"),
