@@ -13,6 +13,9 @@ DEV := $(VENV)/.installed-dev
 PYTHON ?=
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore
 
+# Two tests at a time: most take one core, and what they build takes memory.
+PARALLEL := --numprocesses 2 --dist worksteal
+
 # Settings of the caller's Python must not leak in; caches stay inside the tree.
 unexport PYTHONPATH PYTHONHOME
 export PYTHONNOUSERSITE := 1
@@ -32,7 +35,7 @@ run: $(BASE) ## full-scale PD14: generate, simulate 1 s, validate, report (path 
 	@$(BIN)/csnn run pd14 --scale 1.0 --time-ms 1000 --warmup-ms 500 --seed 1 --threads 2 --out out/pd14
 
 test: $(DEV) ## quick tests
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 test-full: $(DEV) ## all tests, with NEST and full scale (long)
 	@$(BIN)/python -m pytest

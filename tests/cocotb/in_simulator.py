@@ -8,23 +8,21 @@ from typing import Any
 
 import cocotb
 import numpy as np
+from amaranth.lib.wiring import Component
 from bench import Arrays, Coverage, columns, ports
 from catalogue import BENCH_VARIABLE, BENCHES, FAULT_VARIABLE
 from cocotb.triggers import Timer
-from top import port_name
 
 
 class CocotbDut:
-    """A component in the combined simulation."""
+    """A component as the top of a simulation."""
 
-    def __init__(self, handle: Any, name: str) -> None:
+    def __init__(self, handle: Any, component: Component) -> None:
         self._clock = handle.clk
-        inputs, outputs = ports(BENCHES[name].make())
+        inputs, outputs = ports(component)
         self._widths = {**inputs, "rst": 1}
         self._outputs = outputs
-        self._ports = {
-            port: getattr(handle, port_name(name, port)) for port in (*self._widths, *outputs)
-        }
+        self._ports = {port: getattr(handle, port) for port in (*self._widths, *outputs)}
         self._faulty = os.environ.get(FAULT_VARIABLE)
         self._driven: dict[str, int] = {}
         self._streams = [
@@ -97,7 +95,7 @@ def _tests(name: str) -> dict[str, Any]:
     for place, scenario in enumerate(bench.scenarios):
 
         async def run(handle: Any, scenario: Any = scenario, place: int = place) -> None:
-            dut = CocotbDut(handle, name)
+            dut = CocotbDut(handle, bench.make())
             await dut.run({"rst": [1]})
             await scenario(dut, np.random.default_rng(place), cover)
 
