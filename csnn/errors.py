@@ -37,7 +37,7 @@ def reject(field: str, value: Any, rule: str) -> InvalidInputError:
     field : str
         Dotted name of the field as a user would write it.
     value : object
-        The offending value; shown with `repr`, cut at 80 characters.
+        The offending value; shown with `repr`; of more than 80 characters only both ends.
     rule : str
         The rule, phrased so that "field = value: rule" reads as a sentence.
 
@@ -48,7 +48,7 @@ def reject(field: str, value: Any, rule: str) -> InvalidInputError:
     """
     shown = repr(value)
     if len(shown) > 80:
-        shown = shown[:77] + "..."
+        shown = f"{shown[:38]}...{shown[-38:]}"  # the end of a path tells more than its start
     return InvalidInputError(f"{field} = {shown}: {rule}")
 
 

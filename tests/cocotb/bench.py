@@ -5,7 +5,7 @@ A bench is a module `bench_<component>.py` with an object `BENCH`. Its scenarios
     async def scenario(dut: Dut, rng: numpy.random.Generator, cover: Coverage) -> None
 
 that drive the component through `dut.run` and raise AssertionError where it differs from its model.
-`test_cocotb.py` runs every scenario in cocotb, in one simulation of all components (`top.py`), and
+`test_cocotb.py` runs every scenario in cocotb, in a simulation of the component alone, and
 demands that every bin of the bench is hit; `test_bench_mutants.py` runs the same scenarios in a
 compiled harness against automatic mutants of the component. A scenario starts after a cycle of
 reset with all inputs at zero; memories hold anything, so it writes what it reads.

@@ -22,6 +22,7 @@ import simulator
 
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import Region, Words, node_words
+from csnn.hardware.recorder import RECORD
 from csnn.hardware.registers import OFFSETS
 from csnn.image.node import NodeImage
 from csnn.image.store import Image, open_image
@@ -38,9 +39,11 @@ from rtl.verilator_build import cache_folder
 from rtl.verilog import cached_verilog
 
 U32 = npt.NDArray[np.uint32]
-PORTS = ("rst", "entries", "expected", "fault_cycle", "done", "cycles", "sent")
+PORTS = ("rst", "entries", "expected", "fault_cycle", "done", "cycles", "sent", "recorded")
 RESULT = "result.json"
 NEVER = 2**32 - 1
+# As many packets and records as the bench has room for.
+_ROOM = 1 << 19
 # Long enough for the router to finish the spikes of the last step.
 _SETTLING = 60_000
 
@@ -57,12 +60,15 @@ class Script:
         Idle cycles before the packet.
     packets : ndarray of uint32, shape (n, 3)
     answers : ndarray of uint32, shape (m, 3)
+    records : ndarray of `RECORD`, shape (r,)
+        What the node must record.
     """
 
     waits: npt.NDArray[np.bool_]
     gaps: U32
     packets: U32
     answers: U32
+    records: npt.NDArray[np.void]
 
 
 def script(
@@ -78,8 +84,10 @@ def script(
     )
     entries = [(False, 0, words) for words in map(_written, node_words(config, start))]
     step = traffic.state.step
-    entries += [(False, 0, _register("step", step)), (False, 0, _register("control", 3))]
+    settings = {"recorder_page": 0, "recorder_size": _ROOM, "step": step, "control": 3}
+    entries += [(False, 0, _register(name, value)) for name, value in settings.items()]
     answers: list[U32] = []
+    records: list[tuple[int, int]] = []
     before = np.empty(0, np.uint32)
     for sources in traffic.spikes:
         sync = {"count": len(before), "step": step & 63, "sum": spike_sum(before, step)}
@@ -95,10 +103,16 @@ def script(
             _packets(Kind.AER, spikes, step),
             packet_words(encode(Kind.BARRIER, node=start.node, **barrier))[np.newaxis],
         ]
+        records += [(step, source) for source in spikes.tolist()]
         before = sources
     entries.append((True, _SETTLING, _register("control", 0)))
-    settings = {"errors": 0, "step": step, "synapses": reference.router.events}
-    for name, value in settings.items():
+    found = {
+        "errors": 0,
+        "step": step,
+        "synapses": reference.router.events,
+        "recorded": len(records),
+    }
+    for name, value in found.items():
         word = Words(Region.REGISTERS, _u32(OFFSETS[name]), _u32(value))
         entries.append((False, _SETTLING if name == "errors" else 0, _asked(word)))
         answers.append(_answered(word))
@@ -108,7 +122,13 @@ def script(
     packets = [packets for _, _, packets in entries]
     waits = np.concatenate([np.arange(len(packets)) < int(waits) for waits, _, packets in entries])
     gaps = np.concatenate([_gaps(rng, gap, len(packets)) for _, gap, packets in entries])
-    return Script(waits, gaps, np.concatenate(packets), np.concatenate(answers))
+    return Script(
+        waits,
+        gaps,
+        np.concatenate(packets),
+        np.concatenate(answers),
+        np.array(records, dtype=RECORD),
+    )
 
 
 def _gaps(rng: np.random.Generator, gap: int, count: int) -> U32:
@@ -164,7 +184,7 @@ def build(config: NodeConfig) -> Path:
 def replay(
     folder: Path, simulation: Path, script: Script, *, fault_cycle: int = NEVER
 ) -> dict[str, Any]:
-    """Run a script; return the answers, and cycles and seconds of the simulation.
+    """Run a script; return answers, records, and cycles and seconds of the simulation.
 
     Parameters
     ----------
@@ -193,22 +213,32 @@ def replay(
             }
         )
     }
-    plusargs = (f"+{name}={folder / name}.hex" for name in ("traffic", "answers"))
+    plusargs = (f"+{name}={folder / name}.hex" for name in ("traffic", "answers", "records"))
     tests, failed = simulator.run(
         simulation, "in_replay", folder, environment=environment, plusargs=plusargs
     )
     if failed or not tests:
         raise RuntimeError((folder / "simulation.log").read_text())
     result = json.loads((folder / RESULT).read_text())
-    result["answers"] = np.array([*_hex_packets(folder / "answers.hex")], dtype=np.uint32)
+    result["answers"] = np.array([*_hex_words(folder / "answers.hex")], dtype=np.uint32)
+    records = [tuple(words) for words in _hex_words(folder / "records.hex")]
+    result["records"] = np.array(records, dtype=RECORD)
     return result
 
 
-def _hex_packets(path: Path) -> Iterator[list[int]]:
-    for line in path.read_text().splitlines():
-        word = line.split("//")[0].strip()
-        if word and not word.startswith("@"):
-            yield [int(word[16:24], 16), int(word[8:16], 16), int(word[:8], 16)]
+def equal(result: dict[str, Any], script: Script) -> bool:
+    """Return whether a replay gave every answer and every record of its script, and no other."""
+    return all(
+        np.array_equal(result[name], getattr(script, name)) for name in ("answers", "records")
+    )
+
+
+def _hex_words(path: Path) -> Iterator[list[int]]:
+    """Yield the 32-bit words of each entry of a memory, least significant first."""
+    for line in path.read_text().splitlines() if path.exists() else ():
+        entry = line.split("//")[0].strip()
+        if entry and not entry.startswith("@"):
+            yield [int(entry[end - 8 : end], 16) for end in range(len(entry), 0, -8)]
 
 
 def main() -> int:
@@ -226,10 +256,12 @@ def main() -> int:
     simulation = build(config)
     with tempfile.TemporaryDirectory() as folder:
         result = replay(Path(folder), simulation, played)
-    equal = np.array_equal(result.pop("answers"), played.answers)
-    result |= {"cycles_per_s": round(result["cycles"] / result["seconds"]), "bit_exact": equal}
+    is_exact = equal(result, played)
+    del result["answers"]
+    result["records"] = len(result["records"])
+    result |= {"cycles_per_s": round(result["cycles"] / result["seconds"]), "bit_exact": is_exact}
     print(json.dumps(result))
-    return 0 if equal else 1
+    return 0 if is_exact else 1
 
 
 if __name__ == "__main__":

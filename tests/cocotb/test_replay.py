@@ -8,7 +8,7 @@ from pathlib import Path
 import networks
 import numpy as np
 import pytest
-from replay import Script, build, replay, script
+from replay import Script, build, equal, replay, script
 
 from csnn.hardware.config import NodeConfig
 from csnn.packets import Kind
@@ -36,9 +36,13 @@ def test_bit_exact(played: tuple[Script, Path], tmp_path: Path) -> None:
     assert (kinds == Kind.BARRIER).sum() == STEPS
     found = replay(tmp_path, simulation, expected)
     np.testing.assert_array_equal(found["answers"], expected.answers)
+    np.testing.assert_array_equal(found["records"], expected.records)
+    assert len(expected.records) > 20
+    assert equal(found, expected)
+    assert not equal(found, replace(expected, records=expected.records[:-1]))
 
 
 def test_a_wrong_bit_is_seen(played: tuple[Script, Path], tmp_path: Path) -> None:
     expected, simulation = played
     found = replay(tmp_path, simulation, expected, fault_cycle=LOADING_CYCLE)
-    assert not np.array_equal(found["answers"], expected.answers)
+    assert not equal(found, expected)
