@@ -264,7 +264,8 @@ class NodeSimulation:
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
         verilog = change(cached_verilog(lambda: Node(config), f"node {config!r}", folder))
-        verilog = gate_clock(verilog, PIPELINE_ENABLE)
+        if config.operators.clock_enable:
+            verilog = gate_clock(verilog, PIPELINE_ENABLE)
         library = build_library(verilog, _harness(config), waveform=waveforms)
         self._library = ctypes.CDLL(str(library))
         self._library.create.restype = ctypes.c_void_p

@@ -119,8 +119,9 @@ class OdeUnit(wiring.Component):
         memories = []
         for lane in range(config.pipelines):
             pipeline = self._pipeline(m, lane, constants)
-            # They hold most of the node's registers, which rest while there is nothing to do.
-            m.submodules[f"pipeline_{lane}"] = EnableInserter(moves)(pipeline)
+            # They hold most of the node's registers, which may rest while there is nothing to do.
+            rests = EnableInserter(moves) if config.operators.clock_enable else lambda unit: unit
+            m.submodules[f"pipeline_{lane}"] = rests(pipeline)
             for name in config.state_words:
                 memory = StateMemory(depth=1 << config.group_bits, width=32)
                 m.submodules[f"{name}_{lane}"] = memory

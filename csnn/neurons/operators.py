@@ -28,6 +28,9 @@ class Operators:
         register.
     narrow_multipliers : bool
         Whether the device multiplies 18 by 18 bits (ECP5) rather than 25 by 18 (Xilinx).
+    clock_enable : bool
+        Whether the registers of the pipelines rest while no neuron is under way. It takes a net to
+        every one of them, which is what limits the clock of an ECP5.
     """
 
     fadd: int = 7
@@ -38,13 +41,15 @@ class Operators:
     integer: int = 1
     logic: int = 0
     narrow_multipliers: bool = False
+    clock_enable: bool = True
 
     def __post_init__(self) -> None:
-        checks.boolean("operators", "narrow_multipliers", self.narrow_multipliers)
         for field in fields(self):
-            if field.name == "narrow_multipliers":
-                continue
-            checks.integer("operators", field.name, getattr(self, field.name), 0, 64)
+            value = getattr(self, field.name)
+            if field.name in ("narrow_multipliers", "clock_enable"):
+                checks.boolean("operators", field.name, value)
+            else:
+                checks.integer("operators", field.name, value, 0, 64)
 
     def latencies(self) -> dict[Op, int]:
         """Return the latency in cycles of each operation of a graph."""
@@ -65,4 +70,4 @@ class Operators:
 
 
 # Latencies with which a pipeline closes at 150 MHz on an ECP5 of speed grade 8.
-ECP5_OPERATORS = Operators(fadd=10, fmul=8, itof=5, narrow_multipliers=True)
+ECP5_OPERATORS = Operators(fadd=10, fmul=8, itof=5, narrow_multipliers=True, clock_enable=False)

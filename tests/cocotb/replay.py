@@ -178,7 +178,9 @@ def build(config: NodeConfig) -> Path:
     """Return the simulation of a node in its bench."""
     bench = (Path(__file__).parent / "replay_bench.v").read_text()
     node = cached_verilog(lambda: Node(config), f"node {config!r}", cache_folder(), "csnn_node")
-    return simulator.build(gate_clock(node, PIPELINE_ENABLE) + bench, PORTS, makes_clock=True)
+    if config.operators.clock_enable:
+        node = gate_clock(node, PIPELINE_ENABLE)
+    return simulator.build(node + bench, PORTS, makes_clock=True)
 
 
 def replay(
