@@ -169,6 +169,8 @@ def _verify_parser(commands: Any, actions: Mapping[str, Any]) -> None:
     rtl.add_argument("--steps", type=int, metavar="N", help="steps to compare (default 2000)")
     rtl.add_argument("--warmup-ms", type=float, metavar="MS",
                      help="model time simulated before (default 500)")  # fmt: skip
+    rtl.add_argument("--device", choices=tuple(DEVICES),
+                     help="what the node is built for (default xc7z045)")  # fmt: skip
     _seed_and_threads(rtl)
     rtl.add_argument("--out", metavar="DIR", help="where a mismatch is laid down, with a "
                      "waveform (default: csnn-mismatch)")  # fmt: skip

@@ -499,20 +499,21 @@ def _export_edges(options: argparse.Namespace) -> int:
 
 
 def _verify_rtl(options: argparse.Namespace) -> int:
+    from csnn.hardware.devices import DEVICES
     from csnn.image.store import open_image
     from csnn.verify import open_replay, record_traffic, summary, verify_node
     from rtl.node_simulation import NodeSimulation
 
     given = [
         name
-        for name in ("image", "node", "steps", "warmup_ms", "seed", "threads", "out")
+        for name in ("image", "node", "steps", "warmup_ms", "seed", "threads", "device", "out")
         if getattr(options, name) is not None
     ]
     if options.replay is not None:
         if given:
             raise reject("--replay", options.replay, f"excludes {given[0]}")
         out = Path(options.replay)
-        image, node, seed, traffic = open_replay(out)
+        image, node, seed, traffic, target = open_replay(out)
     else:
         if options.image is None:
             raise InvalidInputError("verify rtl: needs IMAGE or --replay DIR")
@@ -521,6 +522,7 @@ def _verify_rtl(options: argparse.Namespace) -> int:
         steps = 2000 if options.steps is None else options.steps
         seed = 1 if options.seed is None else options.seed
         warmup_ms = 500.0 if options.warmup_ms is None else options.warmup_ms
+        target = DEVICES[options.device or "xc7z045"]
         out = Path("csnn-mismatch" if options.out is None else options.out)
         checks.integer("verify", "node", node, 0, image.n_nodes - 1)
         checks.integer("verify", "steps", steps, 1, 10**7)
@@ -532,10 +534,11 @@ def _verify_rtl(options: argparse.Namespace) -> int:
     def make_device(config: NodeConfig, waveforms: bool) -> NodeSimulation:
         return NodeSimulation(config, waveforms=waveforms)
 
-    result = verify_node(image, node, traffic, make_device, seed=seed, out=out)
+    result = verify_node(image, node, traffic, make_device, seed=seed, out=out, target=target)
     content = {
         "bit_exact": result.mismatch is None,
         "node": node,
+        "device": target.name,
         "steps": result.steps,
         "spikes": result.spikes,
         "synapses": result.synapses,
@@ -545,7 +548,7 @@ def _verify_rtl(options: argparse.Namespace) -> int:
         "mismatch": None if result.mismatch is None else dataclasses.asdict(result.mismatch),
         "out": None if result.mismatch is None else str(out),
     }
-    lines = [f"node {node} of {image.path}", *summary(result, image.dt_ms)]
+    lines = [f"node {node} of {image.path}, for {target.name}", *summary(result, image.dt_ms)]
     if result.mismatch is not None:
         lines.append(f"laid down with a waveform in {out}; again: csnn verify rtl --replay {out}")
     _emit(options, content, lines)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from csnn.errors import InvalidInputError, reject
 from csnn.files import atomic_file
+from csnn.hardware import devices
 from csnn.hardware.config import NodeConfig
 from csnn.image.store import Image, open_image
 from csnn.progress import progress
@@ -84,6 +85,7 @@ def verify_node(
     *,
     seed: int = 1,
     out: Path | None = None,
+    target: devices.Device = devices.DEVICES["xc7z045"],
 ) -> Replay:
     """Replay traffic in a node's hardware and compare every bit.
 
@@ -99,6 +101,8 @@ def verify_node(
         Of the idle cycles between packets and of back-pressure.
     out : Path, optional
         Where a mismatch is laid down, with a waveform.
+    target : devices.Device
+        What the node is built for: its operators are.
 
     Raises
     ------
@@ -107,12 +111,12 @@ def verify_node(
     """
     if not 0 <= node < image.n_nodes:
         raise reject("--node", node, f"must be from 0 to {image.n_nodes - 1}")
-    config = NodeConfig.for_nodes(image.nodes)
+    config = NodeConfig.for_nodes(image.nodes, target.operators)
     with progress(None, "build the hardware"):
         device = make_device(config, False)
     result = _replay(image, node, config, device, traffic, seed, len(traffic.spikes))
     if result.mismatch is not None and out is not None:
-        _lay_down(out, image, node, traffic, seed, result.mismatch)
+        _lay_down(out, image, node, traffic, seed, target, result.mismatch)
         with progress(None, "build the hardware for the waveform"):
             device = make_device(config, True)
         steps = result.steps
@@ -154,14 +158,20 @@ def _replay(
         mismatch,
         len(cycles),
         np.array(cycles, dtype=np.int64),
-        replayer.get("spikes_sent"),
-        replayer.get("synapses"),
+        replayer.spikes,
+        replayer.synapses,
         replayer.digests,
     )
 
 
 def _lay_down(
-    out: Path, image: Image, node: int, traffic: Traffic, seed: int, mismatch: Mismatch
+    out: Path,
+    image: Image,
+    node: int,
+    traffic: Traffic,
+    seed: int,
+    target: devices.Device,
+    mismatch: Mismatch,
 ) -> None:
     """Write what is needed to replay a mismatch."""
     out.mkdir(parents=True, exist_ok=True)
@@ -176,14 +186,15 @@ def _lay_down(
         "image_digest": image.digest,
         "node": node,
         "seed": seed,
+        "device": target.name,
         "mismatch": str(mismatch),
         "step": mismatch.step,
     }
     (out / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def open_replay(folder: Path) -> tuple[Image, int, int, Traffic]:
-    """Return image, node, seed and traffic of a replay that was laid down.
+def open_replay(folder: Path) -> tuple[Image, int, int, Traffic, devices.Device]:
+    """Return image, node, seed, traffic and device of a replay that was laid down.
 
     Raises
     ------
@@ -195,6 +206,7 @@ def open_replay(folder: Path) -> tuple[Image, int, int, Traffic]:
         if record["schema"] != SCHEMA or record["version"] != VERSION:
             raise ValueError("schema or version")
         image_path, node, seed = str(record["image"]), int(record["node"]), int(record["seed"])
+        target = devices.DEVICES[record["device"]]
         with np.load(folder / TRAFFIC, allow_pickle=False) as data:
             counts, sources = np.asarray(data["counts"]), np.asarray(data["sources"])
         if counts.ndim != 1 or counts.sum() != len(sources) or sources.dtype != np.uint32:
@@ -206,7 +218,7 @@ def open_replay(folder: Path) -> tuple[Image, int, int, Traffic]:
         raise InvalidInputError(f"{folder}: belongs to another image than {image_path}")
     state = load_checkpoint(folder / CHECKPOINT, image)
     spikes = tuple(np.split(sources, np.cumsum(counts)[:-1]))
-    return image, node, seed, Traffic(state=state, spikes=spikes)
+    return image, node, seed, Traffic(state=state, spikes=spikes), target
 
 
 def summary(result: Replay, dt_ms: float) -> Iterator[str]:
@@ -217,10 +229,8 @@ def summary(result: Replay, dt_ms: float) -> Iterator[str]:
         f"{result.steps:,} steps ({result.steps * dt_ms:g} ms), {result.spikes:,} spikes, "
         f"{result.synapses:,} synapses" + ("" if result.mismatch else ": bit-exact")
     )
-    if len(result.cycles):
-        yield (
-            f"cycles from sync to barrier: mean {result.cycles.mean():.1f}, "
-            f"largest {result.cycles.max()}"
-        )
+    answered = result.cycles[result.cycles > 0]
+    if len(answered):
+        yield f"cycles from sync to barrier: mean {answered.mean():.1f}, largest {answered.max()}"
     if result.digests:
         yield f"read back: {len(result.digests)} memories; recorded: all {result.spikes:,} spikes"

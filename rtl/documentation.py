@@ -147,7 +147,11 @@ def _configuration() -> str:
 
 The address of a 32-bit word is region * 2^{OFFSET_BITS} + offset. In the AXI4-Lite window
 (`s_axil`, {WINDOW_ADDRESS_BITS} bits of address), which counts bytes, it is four times as much.
-Only whole words can be written; what is not there, or not now, is answered with SLVERR.
+Only whole words can be written. An address outside a region's address bits, a memory while the node
+runs, and a write of a memory that can only be read are answered with SLVERR, by packet with the
+error `address`. What else has no effect is answered like any other request: writing a register that
+is read-only or not there, or a setting (all but `control`) while the node runs; words beyond the
+depth of a memory, within its address bits, are lost.
 
 {_table(("region", "name", "first address"), regions)}
 
@@ -170,9 +174,10 @@ little-endian words. The first one is at `recorder_page` * {1 << PAGE_BITS}, the
 a time. A block is written when it is full, the rest at the barrier.
 
 A spike leaves the node when the recorder has taken it: while the memory is slow, the node waits.
-If there is no room for a record, the node stops with the error `recorder` once those before it are
-written; if the memory answers with an error, it stops and nothing more is written. `recorded`
-counts the records that the memory has acknowledged. With `recorder_size` = 0 nothing is recorded.
+If there is no room for a record, the spikes of the step still leave, without being recorded, and
+the node stops with the error `recorder` once the records before are written; if the memory answers
+with an error, it stops and nothing more is written. `recorded` counts the records that the memory
+has acknowledged. With `recorder_size` = 0 nothing is recorded.
 """
 
 

@@ -25,6 +25,7 @@ from rtl.ode_unit import OdeUnit
 from rtl.packet_decoder import PacketDecoder
 from rtl.packet_encoder import PacketEncoder
 from rtl.spike_router import SpikeRouter
+from rtl.synthesis import flattening
 from rtl.verilog import to_verilog
 
 SCHEMA = "csnn.rtl"
@@ -56,7 +57,7 @@ def emit(image: Image, node: int, device: Device, out: Path) -> dict[str, Any]:
     InvalidInputError
         If the node does not fit, or `out` cannot be replaced.
     """
-    config = NodeConfig.for_nodes(image.nodes)
+    config = NodeConfig.for_nodes(image.nodes, device.operators)
     blocks = require_fit(config, device)
     words = list(node_words(config, image.nodes[node]))
     component = Node(config)
@@ -140,8 +141,15 @@ def latencies(config: NodeConfig) -> dict[str, int]:
         "circular buffer, take to first group": CircularBuffer.TAKE_LATENCY,
         "EXT, start to first group": External.LATENCY,
         "ODE unit, IL (one more per group)": OdeUnit.latency(config),
-        "read of a configuration word, by packet": 3 + READ_LATENCY,
+        "read of a configuration word, from packet to answer": packet_read(),
     }
+
+
+def packet_read() -> int:
+    """Return the cycles from a request for a word to its answer in an idle node."""
+    units = PacketFifo.LATENCY + PacketDecoder.LATENCY + PacketEncoder.LATENCY
+    # The control hands the request on, the configuration space asks the memory, and answers.
+    return units + 3 + READ_LATENCY
 
 
 def register_map(config: NodeConfig) -> str:
@@ -217,9 +225,8 @@ def _write_memories(folder: Path, parts: list[Words]) -> None:
 
 def _xdc() -> str:
     return (
-        f"# Clock and reset of {MODULE}; the reset is synchronous and may come from anywhere.\n"
+        f"# Clock of {MODULE}. The reset is synchronous: a register of this clock must drive it.\n"
         f"create_clock -period {1000 / CLOCK_MHZ:.3f} -name clk [get_ports clk]\n"
-        "set_false_path -from [get_ports rst]\n"
     )
 
 
@@ -241,13 +248,15 @@ write_checkpoint -force {MODULE}.dcp
 
 
 def _ecp5() -> str:
+    flatten = "; ".join(flattening(MODULE))
     return f"""#!/bin/sh
 # Synthesis, placement and routing for an ECP5-85k of speed 8 with the open tools.
 set -eu
 cd "$(dirname "$0")"
-${{YOSYS:-yosys}} -p "read_verilog {MODULE}.v; synth_ecp5 -top {MODULE} -json {MODULE}.json"
+${{YOSYS:-yosys}} -p "read_verilog {MODULE}.v; {flatten}; \
+  synth_ecp5 -top {MODULE} -json {MODULE}.json"
 ${{NEXTPNR:-nextpnr-ecp5}} --85k --speed 8 --package CABGA756 --out-of-context \\
-  --json {MODULE}.json --freq {CLOCK_MHZ:g} --report {MODULE}.report.json
+  --json {MODULE}.json --lpf {MODULE}.lpf --freq {CLOCK_MHZ:g} --report {MODULE}.report.json
 """
 
 
@@ -296,6 +305,10 @@ halted, as it is after reset. There are two ways:
 
 The words read back have the SHA-256 that `digests` in `manifest.json` gives for every region: over
 pairs of offset and value, little-endian, in the order of `words.bin`.
+
+`words.bin` leaves out what the machine around the node decides: the registers `master` and `host`
+(mesh coordinates of the node that gets spikes and barrier messages, and of the one that gets
+answers) and `step` (0 after reset; the step that was computed last) must be set as well.
 
 To record the node's spikes, give `recorder_page` (byte address / 4096) and `recorder_size` (records
 of 8 bytes) a region of the memory behind the AXI4 master `m_axi`. A record is the step, then the

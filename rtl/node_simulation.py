@@ -261,6 +261,8 @@ class NodeSimulation:
         change: Callable[[str], str] = lambda verilog: verilog,
     ) -> None:
         self.config = config
+        # Before a request there may be an input FIFO full of spikes, each with the longest row.
+        self._longest_wait = 1000 + (config.event_fifo << config.length_bits)
         folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
         verilog = change(cached_verilog(lambda: Node(config), f"node {config!r}", folder))
@@ -347,7 +349,7 @@ class NodeSimulation:
         packets = np.zeros((len(words.offset), WORDS), dtype=np.uint32)
         packets[:, 0] = Kind.CONFIG << 24
         packets[:, 1], packets[:, 2] = words.address, words.value
-        self.exchange(packets, max_cycles=1000 + 16 * len(packets))
+        self.exchange(packets, max_cycles=self._longest_wait + 16 * len(packets))
 
     def read(self, region: Region, offset: npt.ArrayLike) -> U32:
         """Return words asked for by monitoring packets, in the order of `offset`."""
@@ -356,7 +358,9 @@ class NodeSimulation:
         packets = np.zeros((len(offsets), WORDS), dtype=np.uint32)
         packets[:, 0], packets[:, 1] = Kind.MONITOR << 24, words.address
         done = self.exchange(
-            packets, until=(Kind.MONITOR, len(packets)), max_cycles=1000 + 32 * len(packets)
+            packets,
+            until=(Kind.MONITOR, len(packets)),
+            max_cycles=self._longest_wait + 32 * len(packets),
         )
         answers = done.of_kind(Kind.MONITOR)
         if len(answers) != len(done.packets):

@@ -73,8 +73,6 @@ SYNTHESIS = {
     "ecp5": "synth_ecp5",
 }
 _LONGEST_ROUTING_S = 3 * 3600
-# ABC9's netlist comes back under names that those of a design may collide with.
-_FLATTEN = ("hierarchy -top top", "proc", "flatten -noscopeinfo", "rename -hide w:*")
 
 
 @dataclass(frozen=True)
@@ -117,6 +115,14 @@ def components(config: NodeConfig) -> dict[str, Callable[[], Component]]:
     }
 
 
+def flattening(top: str) -> tuple[str, ...]:
+    """Return the commands of Yosys that flatten a design.
+
+    Names are hidden: ABC9's netlist comes back under names that those of a design may collide with.
+    """
+    return (f"hierarchy -top {top}", "proc", "flatten -noscopeinfo", "rename -hide w:*")
+
+
 def synthesise(component: Component, family: str, netlist: Path | None = None) -> Resources:
     """Return the resources of a component after synthesis, flattened.
 
@@ -139,7 +145,8 @@ def synthesise(component: Component, family: str, netlist: Path | None = None) -
         command = f"{SYNTHESIS[family]} -top top"
         if netlist is not None:
             command += f" -json {netlist.resolve()}"
-        run_yosys(folder, ["read_verilog top.v", *_FLATTEN, command, "tee -o stat.json stat -json"])
+        commands = ["read_verilog top.v", *flattening("top"), command]
+        run_yosys(folder, [*commands, "tee -o stat.json stat -json"])
         counts = json.loads((folder / "stat.json").read_text())["design"]["num_cells_by_type"]
     return count(counts)
 

@@ -9,6 +9,7 @@ from csnn.errors import InvalidInputError
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import NEURON_BITS
 from csnn.hardware.recorder import FIFO_RECORDS, RECORD_BYTES
+from csnn.neurons.operators import ECP5_OPERATORS, Operators
 from csnn.packets import PACKET_BITS
 from csnn.rows import WORD_WEIGHT_SHIFT
 from csnn.spec.machine import EXT_FRACTION_BITS, EXT_OUTCOMES, RTR_OUTCOMES, SUM_LIMIT_UNITS
@@ -37,6 +38,11 @@ class Device:
     dsps: int
     blocks: int
     shapes: tuple[tuple[int, int], ...]
+
+    @property
+    def operators(self) -> Operators:
+        """How operators are built on it."""
+        return ECP5_OPERATORS if self.family == "ecp5" else Operators()
 
 
 _RAMB36 = ((1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2), (32768, 1))

@@ -30,7 +30,7 @@ _READ_ONLY = (
 )
 _SETTINGS = (
     Register("control", True, "see the bits of `control`"),
-    Register("step", True, "the step that was computed last; writable while halted"),
+    Register("step", True, "the step that was computed last"),
     Register("node", True, "number of the node, 16 bits"),
     Register("n_neurons", True, "neurons of the node"),
     Register("first_neuron", True, "global number of neuron 0"),
@@ -83,6 +83,8 @@ ERROR_BITS = (
     Bit("sync_step", 2, "a sync message of another step"),
     Bit("spike_step", 3, "a spike of another step"),
     Bit("packet", 4, "a packet of a kind that a node does not take"),
-    Bit("address", 5, "a configuration packet to a word that is not there, or not now"),
+    Bit(
+        "address", 5, "a configuration packet to an address outside the memories, or while running"
+    ),
     Bit("recorder", 6, "a spike was not recorded: no room, or the memory refused it"),
 )

@@ -30,6 +30,8 @@ _RECORDER_PAGE, _RECORDER_SIZE = 0x12345, 1 << 31
 _MASTER = (3, 5, 7)
 # Polls of the status until the device must have halted.
 _LONGEST_HALT = 100_000
+# Cycles of a step without spikes, and cycles in which a packet waits to be offered, at the most.
+_LONGEST_STEP, _LONGEST_GAP = 1_000_000, 1_000
 
 
 class Exchanged(Protocol):
@@ -79,11 +81,11 @@ class Mismatch:
 
     def __str__(self) -> str:
         where = "" if self.neuron is None else f", neuron {self.neuron}"
-        return (
-            f"step {self.step}{where}, {self.signal}: "
-            f"expected {self.expected} (0x{self.expected:08x}), "
-            f"found {self.found} (0x{self.found:08x})"
+        expected, found = (
+            f"{value} (0x{value:08x})" if value >= 0 else str(value)
+            for value in (self.expected, self.found)
         )
+        return f"step {self.step}{where}, {self.signal}: expected {expected}, found {found}"
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,10 @@ class Replay:
     steps : int
         Steps compared.
     cycles : ndarray of int64, shape (steps,)
-        Clock cycles from the sync message to the barrier message of each step.
-    spikes : int
-        Spikes of the node.
-    synapses : int
-        Synapses that the node unrolled.
+        Clock cycles from the sync message to the barrier message of each step; 0 if none came.
+    spikes, synapses : int
+        Spikes of the node and synapses that it unrolls, by the definition; a node without a
+        mismatch has counted as many.
     digests : dict of str to str
         Of what was read back at the end (`csnn.hardware.memory_map.digests`); empty after a
         mismatch.
@@ -166,6 +167,7 @@ class Replayer:
         self._gaps, self._stall_rate = gaps, stall_rate
         self._reference = Node(image.nodes[node], MODELS[self.node.model], state, sum_limit)
         self._broadcast = np.empty(0, np.uint32)
+        self._longest_row = int(self.node.length.max(initial=0))
         self._spikes: list[tuple[int, U32]] = []
         self.digests: dict[str, str] = {}
         for words in node_words(config, self.node):
@@ -179,6 +181,16 @@ class Replayer:
     def _set(self, name: str, value: int) -> None:
         one = np.array([OFFSETS[name]], np.uint32), np.array([value], np.uint32)
         self.device.write(Words(Region.REGISTERS, *one))
+
+    @property
+    def spikes(self) -> int:
+        """Spikes of the node so far."""
+        return sum(len(sources) for _, sources in self._spikes)
+
+    @property
+    def synapses(self) -> int:
+        """Synapses that the node has unrolled, or has to."""
+        return self._reference.router.events
 
     def get(self, name: str) -> int:
         """Return a register of the device."""
@@ -204,9 +216,15 @@ class Replayer:
         gaps: npt.ArrayLike = 0
         if self._gaps is not None:
             gaps = self._gaps.geometric(1 / 32, len(packets)) - 1
+        # The spikes of this step and of the one before, each with the longest row.
+        work = (len(packets) + len(before)) * (_LONGEST_GAP + 4 * self._longest_row)
         try:
             done = self.device.exchange(
-                packets, gaps=gaps, until=(Kind.BARRIER, 1), stall_rate=self._stall_rate
+                packets,
+                gaps=gaps,
+                until=(Kind.BARRIER, 1),
+                stall_rate=self._stall_rate,
+                max_cycles=_LONGEST_STEP + work,
             )
         except ToolFailedError:
             # A node that sees something wrong stops.
@@ -220,10 +238,14 @@ class Replayer:
 
     def _stopped(self, what: str) -> Mismatch:
         """Return what tells of a device that does not go on."""
-        errors = self.get("errors")
+        try:
+            errors, status = self.get("errors"), self.get("status")
+        except ToolFailedError:
+            # A packet that nobody takes blocks the requests behind it.
+            return Mismatch(self.step, None, f"answers to a request; {what}", 1, 0)
         if errors:
             return Mismatch(self.step, None, f"register errors; {what}", 0, errors)
-        return Mismatch(self.step, None, f"register status; {what}", _HALTED, self.get("status"))
+        return Mismatch(self.step, None, f"register status; {what}", _HALTED, status)
 
     def _differences(self, spikes: U32, done: Exchanged) -> Iterator[Mismatch]:
         step = self.step
@@ -290,7 +312,8 @@ class Replayer:
         saturated = next(b.position for b in STATUS_BITS if b.name == "saturated")
         registers: dict[str, tuple[int, int]] = {
             "errors": (0, self.get("errors")),
-            "synapses": (reference.router.events, self.get("synapses")),
+            "synapses": (self.synapses, self.get("synapses")),
+            "spikes_sent": (self.spikes, self.get("spikes_sent")),
             "step": (self.step, self.get("step")),
             "saturated": (reference.buffer.saturated, self.get("status") >> saturated & 1),
         }

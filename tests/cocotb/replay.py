@@ -204,6 +204,8 @@ def replay(
             script.waits.tolist(), script.gaps.tolist(), script.packets.tolist(), strict=True
         )
     )
+    if max(len(script.packets), len(script.answers)) > _ROOM:
+        raise ValueError(f"a script of more than {_ROOM:,} packets does not fit the bench")
     (folder / "traffic.hex").write_text("\n".join(lines) + "\n")
     environment = {
         "CSNN_REPLAY": json.dumps(

@@ -12,17 +12,18 @@ import numpy.typing as npt
 import pytest
 from commands import csnn
 
-from csnn.errors import InvalidInputError
+from csnn.errors import InvalidInputError, ToolFailedError
 from csnn.hardware.config import NodeConfig
+from csnn.hardware.devices import DEVICES
 from csnn.hardware.memory_map import Region, Words
 from csnn.hardware.registers import STATUS_BITS
 from csnn.image.store import Image
 from csnn.packets import Kind
 from csnn.rows import Sampler
 from csnn.simulator.state import initial_state
-from csnn.spec.network import AllToAll, FixedIndegree
+from csnn.spec.network import AllToAll, FixedIndegree, FixedOutdegree
 from csnn.validation.replay import Replayer
-from csnn.verify import STALL_RATE, Traffic, open_replay, record_traffic, verify_node
+from csnn.verify import STALL_RATE, Traffic, open_replay, record_traffic, summary, verify_node
 from rtl.node_simulation import Exchange, NodeSimulation
 
 U32 = npt.NDArray[np.uint32]
@@ -83,6 +84,10 @@ def config(images: dict[str, Image]) -> NodeConfig:
     config = NodeConfig.for_nodes(nodes)
     assert set(config.samplers) == set(Sampler)
     return dataclasses.replace(config, neurons=32, event_fifo=32)
+
+
+def make_device(config: NodeConfig, waveforms: bool) -> NodeSimulation:
+    return NodeSimulation(config, waveforms=waveforms)
 
 
 @pytest.fixture
@@ -254,6 +259,47 @@ def test_a_node_that_stops_is_laid_down(
     assert (tmp_path / "out" / "waveform.vcd").stat().st_size > 0
 
 
+class Silent(NodeSimulation):
+    """Hardware that answers nothing any more, not even requests."""
+
+    steps = 0
+
+    def exchange(self, packets: U32, **options: Any) -> Exchange:
+        self.steps += bool(np.any(packets[:, 0] >> np.uint32(24) == Kind.SYNC))
+        if self.steps < 3:
+            return super().exchange(packets, **options)
+        raise ToolFailedError("the node did not answer")
+
+
+def test_a_node_that_hangs_is_laid_down(
+    images: dict[str, Image], traffic: Traffic, tmp_path: Path
+) -> None:
+    def make(config: NodeConfig, waveforms: bool) -> NodeSimulation:
+        return Silent(config, waveforms=waveforms)
+
+    result = verify_node(images["fixed_total_number"], 0, traffic, make, out=tmp_path / "out")
+    assert result.mismatch is not None
+    assert result.mismatch.step == traffic.state.step + 3
+    assert result.mismatch.signal == "answers to a request; no barrier message"
+    assert (tmp_path / "out" / "waveform.vcd").stat().st_size > 0
+    assert "nan" not in "".join(summary(result, 0.1))
+
+
+def test_rows_of_more_than_255_synapses_on_an_ecp5(tmp_path: Path) -> None:
+    network = networks.network(
+        networks.projection("E", "E", FixedOutdegree(outdegree=900)),
+        networks.projection("E", "I", FixedOutdegree(outdegree=300)),
+    )
+    image = networks.image(network, tmp_path / "image", ext_lanes=LANES, delay_slots=SLOTS)
+    assert max(int(node.length.max()) for node in image.nodes) > 255
+    traffic = record_traffic(image, warmup_ms=3.0, steps=STEPS, threads=1)
+    target = DEVICES["lfe5u-85f"]
+    for node in range(image.n_nodes):
+        result = verify_node(image, node, traffic, make_device, target=target)
+        assert result.mismatch is None, str(result.mismatch)
+        assert result.synapses > 1_000
+
+
 class Forgetful(NodeSimulation):
     """Hardware whose memory holds one wrong bit."""
 
@@ -291,10 +337,11 @@ def test_a_mismatch_is_laid_down_and_replayed(
     assert result.mismatch is not None
     first = traffic.state.step + 1
     assert first < result.mismatch.step <= first + STEPS
-    again, node, seed, same = open_replay(tmp_path / "out")
+    again, node, seed, same, target = open_replay(tmp_path / "out")
     assert again.digest == image.digest
     assert all(np.array_equal(a, b) for a, b in zip(same.spikes, traffic.spikes, strict=True))
-    assert verify_node(again, node, same, make, seed=seed).mismatch == result.mismatch
+    repeated = verify_node(again, node, same, make, seed=seed, target=target)
+    assert repeated.mismatch == result.mismatch
     # The waveform holds the step that differs and those before it: the register that counts.
     waveform = (tmp_path / "out" / "waveform.vcd").read_text()
     assert "$enddefinitions" in waveform

@@ -66,11 +66,12 @@ def survivors(component: Component, differs: Callable[[Mutated], bool], count: i
     bench = Mutated(component, count)
     assert not differs(bench), "the component without a mutant is wrong"
     assert len(bench.mutants) >= 20
-    left = []
+    killed, left = [], []
     for number, mutant in enumerate(bench.mutants, 1):
         bench.number = number
-        if not differs(bench):
-            left.append(mutant.key)
+        (killed if differs(bench) else left).append(mutant.key)
+    # A key may speak of several places: what is said of it must hold at each.
+    assert not set(killed) & set(EQUIVALENT)
     assert len(left) <= 0.05 * len(bench.mutants), left
     return left
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 from step_measurement import StepCycles, measure
 
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.latency import ode_cycles, ode_latency, packet_cycles
+from csnn.hardware.memory_map import OFFSET_BITS, Region
 from csnn.neurons.operators import ECP5_OPERATORS
+from csnn.packets import Kind
+from rtl.emit import packet_read
 from rtl.node_simulation import NodeSimulation
 
 TWO = NodeConfig(pipelines=2, neurons=32, delay_slots=4, rows=16, event_fifo=16)
@@ -45,6 +49,15 @@ def test_ode_unit_takes_il_and_one_cycle_per_group(measured: Measured) -> None:
     config, steps = measured
     for n, step in steps.items():
         assert step.computing + 1 == ode_latency(config) + -(-n // config.pipelines)
+
+
+@pytest.mark.parametrize("region", [Region.REGISTERS, Region.SEED])
+def test_read_takes_what_the_table_says(region: Region) -> None:
+    node = NodeSimulation(TWO)
+    node.reset()
+    request = np.array([[Kind.MONITOR << 24, region << OFFSET_BITS, 0]], np.uint32)
+    done = node.exchange(request, until=(Kind.MONITOR, 1))
+    assert done.cycles[0] - done.taken[0] == packet_read()
 
 
 def test_wrong_latency_is_caught(measured: Measured) -> None:
