@@ -7,7 +7,7 @@ The text is what Yosys writes for Amaranth: one operator per assignment, registe
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,7 +53,8 @@ class Mutant:
     """One change: the line of the text, the expression in it, and what stands in its place.
 
     `key` names it without the numbers that Yosys gives to nameless wires: what such a wire is
-    stands in its place, so that one key speaks of few places. It does not name the module.
+    stands in its place, so that one key speaks of few places. `module` is where, without the
+    modules around it.
     """
 
     line: int
@@ -61,6 +62,11 @@ class Mutant:
     before: str
     after: str
     key: str = ""
+    module: str = ""
+
+    def is_in(self, keys: Iterable[str]) -> bool:
+        """Return whether keys, some of them perhaps after `module: `, speak of the mutant."""
+        return self.key in keys or f"{self.module}: {self.key}" in keys
 
 
 def mutate(
@@ -80,7 +86,8 @@ def mutate(
             definitions, current = _nameless(lines, number), start["name"]
         if module in (None, current) and _is_used(lines, number):
             found += [
-                replace(mutant, key=_key(mutant, definitions)) for mutant in _mutants(lines, number)
+                replace(mutant, key=_key(mutant, definitions), module=current.split(".")[-1])
+                for mutant in _mutants(lines, number)
             ]
     if module is not None:
         found += _connections(lines, module)

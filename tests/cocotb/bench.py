@@ -87,7 +87,10 @@ class Bench:
     bins : tuple of str
         What the scenarios together must have met.
     equivalent : dict of str to str
-        Mutants that no stimulus can tell from the component, by `Mutant.key`, and why.
+        Mutants that no stimulus can tell from the component, by `Mutant.key`, and why. The name of
+        the module may stand before a key, with a colon.
+    partly : tuple of str
+        Keys of these that speak of several places, of which a stimulus can tell some.
     mutated : str, optional
         Module of the Verilog that the mutants are in, and the connections of its parts; otherwise
         they are in all modules, and in no connection. For what puts together units that have
@@ -98,6 +101,7 @@ class Bench:
     scenarios: tuple[Scenario, ...]
     bins: tuple[str, ...]
     equivalent: Mapping[str, str] = field(default_factory=dict)
+    partly: tuple[str, ...] = ()
     mutated: str | None = None
 
     def __post_init__(self) -> None:

@@ -376,10 +376,6 @@ BENCH = Bench(
         "reset within a step",
     ),
     equivalent={
-        "$: ($ ? access__read_data: 32'd0) | ($ ? access__read_data$: 32'd0) => $ ^ $": "a word of "
-        "a schedule that is not asked for gives zero",
-        "schedule__read_data: ($ | $) | ($ ? access__read_data$: 32'd0) => $ ^ $": "a word of a "
-        "schedule that is not asked for gives zero",
         "$: settling - 1'h1 => settling + 1'h1": "from 4 of 8 it is as far up to 0 as down",
         "clear$: begins | clear => begins ^ clear": "the node is cleared while it is halted",
         "$: $signal$ | ($ & source__ready) => $signal$ ^ $": "events are dropped or handed on",

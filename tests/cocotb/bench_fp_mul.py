@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from bench import Arrays, Bench, Coverage
 from binary32_words import exponents, is_nan, is_subnormal, numbers, of_two
@@ -12,7 +14,6 @@ from csnn import binary32
 from csnn.neurons.operators import Operators
 from rtl.fp.multiplier import Multiplier, MultiplierConfig
 
-LATENCY = Operators().fmul
 SMALLEST = 2.0**-126
 
 
@@ -52,46 +53,55 @@ def note(found: Arrays, cover: Coverage) -> None:
     cover.hit("rounding carries", normal & (np.frexp(np.abs(product))[0] * 2 < fraction))
 
 
-BENCH = Bench(
-    make=lambda: Multiplier(MultiplierConfig(latency=LATENCY)),
-    scenarios=scenarios(
-        LATENCY,
-        of_two(binary32.mul),
-        lambda n, rng: dict(zip("ab", pairs(n, rng), strict=True)),
-        lambda: dict(zip("ab", corner_pairs(), strict=True)),
-        5_000,
-        note,
-    ),
-    bins=(
-        "NaN operand",
-        "subnormal operand",
-        "infinity by zero",
-        "infinity by number",
-        "two infinities",
-        "negative zero",
-        "largest exponent",
-        "overflow",
-        "overflow by rounding",
-        "exponent overflows far",
-        "tiny product becomes zero",
-        "exponent underflows far",
-        "smallest product",
-        "rounded up to the smallest",
-        "lifted by gradual underflow only",
-        "product of fractions below 2",
-        "product of fractions from 2 on",
-        "tie rounded down",
-        "tie rounded up",
-        "exact",
-        "rounding carries",
-    ),
-    equivalent={
-        "inf_0: is_inf | is_inf$ => is_inf ^ is_inf$": "two infinities overflow all the same",
-        "is_zero_0: is_zero | is_zero$ => is_zero ^ is_zero$": "0 * 0 is a tiny product, too",
-        "nan_0: (is_nan | is_nan$) | (inf_0 & is_zero_0) => $ ^ $": "infinity and zero are no NaN",
-        "tiny_4$: $signed(grown_3_q) < $signed(1'h0) => $signed(grown_3_q) < $signed(1'd1)": "1'd1 "
-        "is -1; a carry into the exponent 0 leaves the fraction 0, a zero by itself",
-        "$: product_2_q[47] ? product_2_q[22:0]: { 1'h0, product_2_q[21:0] } => product_2_q[47] ? "
-        "product_2_q[22:0]: { product_2_q[21:0], 1'h0 }": "asked only whether any bit is set",
-    },
-)
+EQUIVALENT = {
+    "inf_0: is_inf | is_inf$ => is_inf ^ is_inf$": "two infinities overflow all the same",
+    "is_zero_0: is_zero | is_zero$ => is_zero ^ is_zero$": "0 * 0 is a tiny product, too",
+    "nan_0: (is_nan | is_nan$) | (inf_0 & is_zero_0) => $ ^ $": "infinity and zero are no NaN",
+    "tiny_4$: $signed(grown_3_q) < $signed(1'h0) => $signed(grown_3_q) < $signed(1'd1)": "1'd1 "
+    "is -1; a carry into the exponent 0 leaves the fraction 0, a zero by itself",
+    "$: product_2_q[47] ? product_2_q[22:0]: { 1'h0, product_2_q[21:0] } => product_2_q[47] ? "
+    "product_2_q[22:0]: { product_2_q[21:0], 1'h0 }": "asked only whether any bit is set",
+}
+
+
+def multiplier_bench(operators: Operators, equivalent: Mapping[str, str]) -> Bench:
+    """Return the bench of a device's multiplier."""
+    config = MultiplierConfig(latency=operators.fmul, quarters=operators.narrow_multipliers)
+    return Bench(
+        make=lambda: Multiplier(config),
+        scenarios=scenarios(
+            config.latency,
+            of_two(binary32.mul),
+            lambda n, rng: dict(zip("ab", pairs(n, rng), strict=True)),
+            lambda: dict(zip("ab", corner_pairs(), strict=True)),
+            5_000,
+            note,
+        ),
+        bins=(
+            "NaN operand",
+            "subnormal operand",
+            "infinity by zero",
+            "infinity by number",
+            "two infinities",
+            "negative zero",
+            "largest exponent",
+            "overflow",
+            "overflow by rounding",
+            "exponent overflows far",
+            "tiny product becomes zero",
+            "exponent underflows far",
+            "smallest product",
+            "rounded up to the smallest",
+            "lifted by gradual underflow only",
+            "product of fractions below 2",
+            "product of fractions from 2 on",
+            "tie rounded down",
+            "tie rounded up",
+            "exact",
+            "rounding carries",
+        ),
+        equivalent=equivalent,
+    )
+
+
+BENCH = multiplier_bench(Operators(), EQUIVALENT)

@@ -147,6 +147,6 @@ BENCH = Bench(
         "w_level: inner_level + r_rdy => inner_level | r_rdy": "asked only whether it is zero",
         "if: spikes[3] => 1'h1": "which lane, without a spike, nobody asks",
         "$: go$ ? write__en: 1'h0 => write__en": "IDs are written while no spike waits",
-        "if: go => 1'h1": "the memory of the IDs never stops of its own",
+        "source_ids: if: go => 1'h1": "the memory of the IDs never stops of its own",
     },
 )

@@ -211,6 +211,7 @@ BENCH = Bench(
         "more taken than the size",
         "reset in a burst",
     ),
+    partly=("$: (~ r_rdy) | r_en => $ ^ r_en",),
     equivalent={
         "$: { 3'h0, page, 12'h000 } => { 3'd2, page, 12'h000 }": "above the width of the address",
         "$: (~ r_rdy) | r_en => $ ^ r_en": (

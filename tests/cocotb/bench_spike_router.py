@@ -7,9 +7,7 @@ import numpy.typing as npt
 from bench import Bench, Coverage, Dut
 from row_directory import CONFIG, LAST_STUB, PORTS, Directory
 from row_models import (
-    ALWAYS_ON,
     LOOKUP_EQUIVALENT,
-    READ_BACK,
     UNROLLER_EQUIVALENT,
     LookupModel,
     UnrollerModel,
@@ -203,6 +201,5 @@ BENCH = Bench(
     equivalent={
         **LOOKUP_EQUIVALENT,
         **UNROLLER_EQUIVALENT,
-        "if: go => 1'h1": f"{READ_BACK}; {ALWAYS_ON}",
     },
 )

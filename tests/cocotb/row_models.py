@@ -10,7 +10,6 @@ from row_directory import I64, PER_READ, PORTS, Directory, Row
 
 READ_ONE = "the words that are not asked for give zero"
 ALWAYS_ON = "nothing stops the memories of the unroller"
-READ_BACK = "of a word that only the configuration space reads"
 # Mutants that no stimulus can tell, of the look-up and of the unroller.
 LOOKUP_EQUIVALENT = {
     "$: ($) | ($ ? access__read_data$: 32'd0) => $ ^ $": READ_ONE,
@@ -19,8 +18,9 @@ LOOKUP_EQUIVALENT = {
     "$: | { only[3], only[1] } => | { only[1], only[3] }": "whether any bit is set",
 }
 UNROLLER_EQUIVALENT = {
-    "if: go => 1'h1": ALWAYS_ON,
-    "go: enable | access__select => enable ^ access__select": ALWAYS_ON,
+    "H: if: go => 1'h1": ALWAYS_ON,
+    "outcomes: if: go => 1'h1": ALWAYS_ON,
+    "synapses: if: go => 1'h1": ALWAYS_ON,
     "row__ready: (~ $signal) | $signal$ => $ ^ $signal$": "the last draw is a draw",
     "$: (entered_3_q & $) | (candidate_3_q == previous) => $ ^ $": "the number that was entered "
     "last was not in the map before",
