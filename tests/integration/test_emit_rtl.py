@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import networks
@@ -15,6 +18,7 @@ from csnn.hardware import devices
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import OFFSET_BITS, Region, node_words
 from csnn.image.store import Image
+from csnn.neurons.operators import ECP5_OPERATORS
 from csnn.spec.network import AllToAll
 
 FILES = {
@@ -102,3 +106,30 @@ def test_a_node_that_does_not_fit_is_refused(
 def test_an_unknown_node_is_refused(image: Image, tmp_path: Path) -> None:
     outcome = csnn("emit", "rtl", image.path, "--node", image.n_nodes, "--out", tmp_path / "rtl")
     refused(outcome, "node", str(image.n_nodes))
+
+
+def test_node_is_built_for_its_device(image: Image, tmp_path: Path) -> None:
+    succeed("emit", "rtl", image.path, "--device", "lfe5u-85f", "--out", tmp_path / "rtl")
+    manifest = json.loads((tmp_path / "rtl" / "manifest.json").read_text())
+    latencies = manifest["parameters"]["operator_latencies"]
+    assert latencies["fadd"] == ECP5_OPERATORS.fadd
+    assert latencies["narrow_multipliers"]
+    assert latencies["clock_enable"] is False
+    assert "not Xilinx's" in (tmp_path / "rtl" / "vivado.tcl").read_text()
+
+
+def test_script_for_open_tools_hands_files_on(emitted: Path, tmp_path: Path) -> None:
+    """What the tools are called with, each recorded in a file: none of them is run."""
+    for name in ("yosys", "nextpnr"):
+        tool = tmp_path / name
+        tool.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{tmp_path}/{name}.txt"\n')
+        tool.chmod(0o755)
+    tools = {"YOSYS": str(tmp_path / "yosys"), "NEXTPNR": str(tmp_path / "nextpnr")}
+    subprocess.run([emitted / "ecp5.sh"], env={**os.environ, **tools}, check=True)
+    synthesis = (tmp_path / "yosys.txt").read_text()
+    assert "read_verilog csnn_node.v; hierarchy -top csnn_node; proc; flatten" in synthesis
+    assert "synth_ecp5 -top csnn_node -json csnn_node.json" in synthesis
+    routing = (tmp_path / "nextpnr.txt").read_text().split()
+    given = dict(itertools.pairwise(routing))
+    assert given["--freq"] == "150"
+    assert given["--json"] == "csnn_node.json"
