@@ -69,5 +69,5 @@ class Operators:
         }
 
 
-# Latencies with which a pipeline closes at 150 MHz on an ECP5 of speed grade 8.
+# With these a pipeline closes at 150 MHz on an ECP5 of speed grade 8, by the better placements.
 ECP5_OPERATORS = Operators(fadd=10, fmul=8, itof=5, narrow_multipliers=True, clock_enable=False)

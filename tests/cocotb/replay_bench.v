@@ -1,6 +1,6 @@
 // Replays packets from a file in a node and keeps what the node sends and what it records; nothing
-// outside is needed until `done`. A line of the file: wait for a barrier (1 digit), idle cycles before the packet
-// (4 digits), packet (24 digits).
+// outside is needed until `done`. A line of the file: wait for a barrier (1 digit), idle cycles
+// before the packet (4 digits), packet (24 digits).
 module top(rst, entries, expected, fault_cycle, done, cycles, sent, recorded);
   parameter ROOM = 1 << 19;
   input rst;
