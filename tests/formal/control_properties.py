@@ -143,6 +143,13 @@ class ControlHarness(wiring.Component):
         p.never(control.barrier.valid & ~was_offered & ~ready)
         p.never(was_offered & ~control.barrier.valid)
         p.never(control.waiting & owed)
+        # A spike of the step that has begun waits until the slot of its step has been moved.
+        loaded = Signal()
+        with m.If(sync_taken):
+            m.d.sync += loaded.eq(0)
+        with m.Elif(owed & started & self.computing & ~self.loading):
+            m.d.sync += loaded.eq(1)
+        p.never(handed & owed & ~loaded)
         payload = control.barrier.payload
         p.never(
             control.barrier.valid
@@ -158,7 +165,10 @@ class ControlHarness(wiring.Component):
         p.never(sent.clear != handled.clear)
         p.never(handled.valid != handed)
         p.never(handled.valid & (handled.source != spike.source))
+        p.never(handled.valid & (handled.step != self.step))
         p.never(sent.valid != self.sent)
+        p.never(sent.valid & (sent.source != self.sent_source))
+        p.never(sent.valid & (sent.step != self.step))
 
         barriers = Signal(2)
         m.d.sync += barriers.eq(barriers + Mux(barriers == 2, 0, barrier))

@@ -48,6 +48,8 @@ FAULTS = [
     ("control", r"computing \| sending", "computing"),
     ("control", r"== step;", "!= step;"),
     ("control", r"may_sync & event__payload\[0\]", "1'h0"),
+    # Spikes go to the router while the slot is being moved.
+    ("control", r"computing & \\\$\d+ ;", "computing;"),
     # A failed node goes on; no spike reaches the router; the barrier message tells another sum.
     ("control", r"~ failed", "1'h1"),
     ("control", r"assign source__valid = .*;", "assign source__valid = 1'h0;"),
