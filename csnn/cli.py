@@ -506,14 +506,14 @@ def _verify_rtl(options: argparse.Namespace) -> int:
 
     given = [
         name
-        for name in ("image", "node", "steps", "warmup_ms", "seed", "threads", "device", "out")
+        for name in ("node", "steps", "warmup_ms", "seed", "threads", "device", "out")
         if getattr(options, name) is not None
     ]
     if options.replay is not None:
         if given:
             raise reject("--replay", options.replay, f"excludes {given[0]}")
         out = Path(options.replay)
-        image, node, seed, traffic, target = open_replay(out)
+        image, node, seed, traffic, target = open_replay(out, options.image)
     else:
         if options.image is None:
             raise InvalidInputError("verify rtl: needs IMAGE or --replay DIR")
@@ -528,7 +528,7 @@ def _verify_rtl(options: argparse.Namespace) -> int:
         checks.integer("verify", "steps", steps, 1, 10**7)
         checks.integer("verify", "seed", seed, 0, 2**63 - 1)
         checks.non_negative("verify", "warmup_ms", warmup_ms)
-        run = dataclasses.replace(Run(), threads=options.threads or Run().threads)
+        run = Run() if options.threads is None else Run(threads=options.threads)
         traffic = record_traffic(image, warmup_ms=warmup_ms, steps=steps, threads=run.threads)
 
     def make_device(config: NodeConfig, waveforms: bool) -> NodeSimulation:
@@ -542,15 +542,19 @@ def _verify_rtl(options: argparse.Namespace) -> int:
         "steps": result.steps,
         "spikes": result.spikes,
         "synapses": result.synapses,
-        "mean_cycles": float(result.cycles.mean()),
-        "largest_cycles": int(result.cycles.max()),
+        "mean_cycles": float(result.answered.mean()) if len(result.answered) else None,
+        "largest_cycles": int(result.answered.max()) if len(result.answered) else None,
         "digests": result.digests,
         "mismatch": None if result.mismatch is None else dataclasses.asdict(result.mismatch),
-        "out": None if result.mismatch is None else str(out),
+        "out": None if result.mismatch is None or result.not_laid_down else str(out),
+        "not_laid_down": result.not_laid_down,
     }
     lines = [f"node {node} of {image.path}, for {target.name}", *summary(result, image.dt_ms)]
-    if result.mismatch is not None:
-        lines.append(f"laid down with a waveform in {out}; again: csnn verify rtl --replay {out}")
+    if result.not_laid_down:
+        lines.append(f"not laid down as a whole: {result.not_laid_down}")
+    elif result.mismatch is not None:
+        again = f"csnn verify rtl --replay {shlex.quote(str(out))}"
+        lines.append(f"laid down with a waveform in {out}; again: {again}")
     _emit(options, content, lines)
     return OK if result.mismatch is None else MISMATCH
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from csnn.errors import InvalidInputError, reject
-from csnn.files import atomic_file
+from csnn.errors import CsnnError, InvalidInputError, reject
+from csnn.files import atomic_file, reported, sha256
 from csnn.hardware import devices
 from csnn.hardware.config import NodeConfig
 from csnn.image.store import Image, open_image
@@ -23,7 +24,7 @@ from csnn.validation.replay import Device, Mismatch, Replay, Replayer
 
 U32 = npt.NDArray[np.uint32]
 
-SCHEMA = "csnn.replay"
+SCHEMA = "csnn-replay"
 VERSION = 1
 RECORD, CHECKPOINT, TRAFFIC, WAVEFORM = (
     "replay.json",
@@ -100,28 +101,45 @@ def verify_node(
     seed : int
         Of the idle cycles between packets and of back-pressure.
     out : Path, optional
-        Where a mismatch is laid down, with a waveform.
+        Where a mismatch is laid down, with a waveform; checked before anything runs. If it cannot
+        be written all the same, `not_laid_down` of the result says why.
     target : devices.Device
         What the node is built for: its operators are.
 
     Raises
     ------
     InvalidInputError
-        If there is no such node.
+        If there is no such node, or `out` is no folder and can be none.
     """
     if not 0 <= node < image.n_nodes:
         raise reject("--node", node, f"must be from 0 to {image.n_nodes - 1}")
+    if out is not None:
+        _require_folder(out)
     config = NodeConfig.for_nodes(image.nodes, target.operators)
     with progress(None, "build the hardware"):
         device = make_device(config, False)
     result = _replay(image, node, config, device, traffic, seed, len(traffic.spikes))
     if result.mismatch is not None and out is not None:
-        _lay_down(out, image, node, traffic, seed, target, result.mismatch)
-        with progress(None, "build the hardware for the waveform"):
-            device = make_device(config, True)
         steps = result.steps
-        _replay(image, node, config, device, traffic, seed, steps, waveform=out / WAVEFORM)
+        # What was found is told whatever happens to the files.
+        try:
+            with reported(out):
+                _lay_down(out, image, node, traffic, seed, target, result.mismatch)
+                with progress(None, "build the hardware for the waveform"):
+                    device = make_device(config, True)
+                _replay(image, node, config, device, traffic, seed, steps, waveform=out / WAVEFORM)
+        except CsnnError as error:
+            result = replace(result, not_laid_down=str(error))
     return result
+
+
+def _require_folder(path: Path) -> None:
+    """Raise InvalidInputError if `path` is neither a folder that can be written nor can be made."""
+    existing = next(part for part in (path, *path.absolute().parents) if part.exists())
+    if not existing.is_dir():
+        raise InvalidInputError(f"{path}: {existing} is not a directory")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InvalidInputError(f"{path}: {existing} cannot be written")
 
 
 def _replay(
@@ -190,11 +208,20 @@ def _lay_down(
         "mismatch": str(mismatch),
         "step": mismatch.step,
     }
+    record["sha256"] = {name: sha256(out / name) for name in (CHECKPOINT, TRAFFIC)}
     (out / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def open_replay(folder: Path) -> tuple[Image, int, int, Traffic, devices.Device]:
+def open_replay(
+    folder: Path, image_path: str | Path | None = None
+) -> tuple[Image, int, int, Traffic, devices.Device]:
     """Return image, node, seed, traffic and device of a replay that was laid down.
+
+    Parameters
+    ----------
+    folder : Path
+    image_path : str or Path, optional
+        Where the image is now; where it was without it.
 
     Raises
     ------
@@ -205,17 +232,29 @@ def open_replay(folder: Path) -> tuple[Image, int, int, Traffic, devices.Device]
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         if record["schema"] != SCHEMA or record["version"] != VERSION:
             raise ValueError("schema or version")
-        image_path, node, seed = str(record["image"]), int(record["node"]), int(record["seed"])
+        image_path = image_path or str(record["image"])
+        node, seed = int(record["node"]), int(record["seed"])
+        for name in (CHECKPOINT, TRAFFIC):
+            if sha256(folder / name) != record["sha256"][name]:
+                raise ValueError(f"{name} was altered")
         target = devices.DEVICES[record["device"]]
         with np.load(folder / TRAFFIC, allow_pickle=False) as data:
             counts, sources = np.asarray(data["counts"]), np.asarray(data["sources"])
-        if counts.ndim != 1 or counts.sum() != len(sources) or sources.dtype != np.uint32:
+        if counts.ndim != 1 or not len(counts) or counts.min() < 0:
             raise ValueError("counts")
+        if counts.sum() != len(sources) or sources.dtype != np.uint32:
+            raise ValueError("sources")
+        if seed < 0:
+            raise ValueError("seed")
     except Exception as error:
         raise InvalidInputError(f"{folder}: cannot be read as a replay ({error})") from None
     image = open_image(image_path)
     if image.digest != record["image_digest"]:
         raise InvalidInputError(f"{folder}: belongs to another image than {image_path}")
+    if not 0 <= node < image.n_nodes:
+        raise InvalidInputError(f"{folder}: {image_path} has no node {node}")
+    if len(sources) and sources.max() >= image.n_neurons:
+        raise InvalidInputError(f"{folder}: a source is not a neuron of {image_path}")
     state = load_checkpoint(folder / CHECKPOINT, image)
     spikes = tuple(np.split(sources, np.cumsum(counts)[:-1]))
     return image, node, seed, Traffic(state=state, spikes=spikes), target
@@ -229,8 +268,11 @@ def summary(result: Replay, dt_ms: float) -> Iterator[str]:
         f"{result.steps:,} steps ({result.steps * dt_ms:g} ms), {result.spikes:,} spikes, "
         f"{result.synapses:,} synapses" + ("" if result.mismatch else ": bit-exact")
     )
-    answered = result.cycles[result.cycles > 0]
-    if len(answered):
-        yield f"cycles from sync to barrier: mean {answered.mean():.1f}, largest {answered.max()}"
+    cycles = result.answered
+    if len(cycles):
+        yield (
+            f"cycles from sync to barrier: mean {cycles.mean():.1f}, largest {cycles.max()} "
+            "(with drawn gaps between packets and drawn stalls)"
+        )
     if result.digests:
         yield f"read back: {len(result.digests)} memories; recorded: all {result.spikes:,} spikes"

@@ -6,20 +6,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from csnn.files import atomic_file
 from csnn.hardware import latency
 from csnn.hardware.config import MICROCIRCUIT, SMALL, NodeConfig
 from csnn.hardware.devices import node_memories
-from csnn.hardware.memory_map import OFFSET_BITS, WINDOW_ADDRESS_BITS, Region
+from csnn.hardware.memory_map import OFFSET_BITS, WINDOW_ADDRESS_BITS
 from csnn.hardware.recorder import BURST_RECORDS, PAGE_BITS, RECORD_BYTES
-from csnn.hardware.registers import CONTROL_BITS, ERROR_BITS, REGISTERS, STATUS_BITS
-from csnn.packets import PACKET_BITS, PAYLOAD_BITS, PAYLOAD_FIELDS, TARGET_BITS, TARGET_FIELDS
-from csnn.packets import Field as PacketField
+from rtl import interface_tables
 from rtl.block_diagram import block_diagram
 from rtl.emit import latencies
+from rtl.interface_tables import table
 from rtl.timing_diagram import EXAMPLE, NEURONS, timing_diagram, trace
 
 FOLDER = Path("docs")
@@ -42,11 +41,6 @@ def page() -> str:
         *(_recorder(), _memories(), _latencies()),
     )
     return "\n".join(parts)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def _node() -> str:
@@ -85,10 +79,11 @@ sync to barrier message, in all
 
 II = 1, and N_p the number of groups, one neuron per pipeline in each. FIFO, decoder and encoder add
 {latency.FIFO + latency.PACKET_DECODER + latency.PACKET_ENCODER}.
-`tests/unit/rtl/test_step_cycles.py` measures both.
+`tests/unit/rtl/test_step_cycles.py` measures both in two smaller nodes; of the nodes below they
+are computed.
 
 {
-        _table(
+        table(
             ("node", "neurons", "pipelines", "IL", "N_p", "L", "cycles of a step"),
             [
                 (
@@ -112,37 +107,10 @@ def _nodes() -> tuple[tuple[str, NodeConfig], ...]:
 
 
 def _packets() -> str:
-    def rows(fields: Iterable[PacketField]) -> list[tuple[str, str, str]]:
-        return [(f"{f.low + f.width - 1}:{f.low}", f"`{f.name}`", f.meaning) for f in fields]
-
-    header = ("bits", "field", "meaning")
-    sections = [
-        f"### {kind.name} ({kind.value})\n\n{_table(header, rows(fields))}\n"
-        for kind, fields in PAYLOAD_FIELDS.items()
-    ]
-    return f"""## Packets
-
-{PACKET_BITS} bits: a target specifier of {TARGET_BITS} bits and a payload of {PAYLOAD_BITS}.
-
-### Target specifier
-
-{_table(header, rows(TARGET_FIELDS))}
-
-{chr(10).join(sections)}"""
+    return f"## Packets\n\n{interface_tables.packets(level=3)}"
 
 
 def _configuration() -> str:
-    registers = [
-        (offset, f"`{r.name}`", "rw" if r.is_writable else "r", r.meaning)
-        for offset, r in enumerate(REGISTERS)
-    ]
-    groups = {"control": CONTROL_BITS, "status": STATUS_BITS, "errors": ERROR_BITS}
-    bits = [
-        (f"`{name}`", bit.position, f"`{bit.name}`", bit.meaning)
-        for name, group in groups.items()
-        for bit in group
-    ]
-    regions = [(r.value, f"`{r.name.lower()}`", f"0x{r << OFFSET_BITS:07x}") for r in Region]
     return f"""## Configuration space
 
 The address of a 32-bit word is region * 2^{OFFSET_BITS} + offset. In the AXI4-Lite window
@@ -153,14 +121,14 @@ error `address`. What else has no effect is answered like any other request: wri
 is read-only or not there, or a setting (all but `control`) while the node runs; words beyond the
 depth of a memory, within its address bits, are lost.
 
-{_table(("region", "name", "first address"), regions)}
+{interface_tables.regions()}
+
+What an entry of a table or a block holds is in [image-format.md](image-format.md).
 
 ### Registers
 
-{_table(("offset", "register", "access", "meaning"), registers)}
-
-{_table(("register", "bit", "name", "meaning"), bits)}
-"""
+{interface_tables.registers()}
+{interface_tables.USE}"""
 
 
 def _recorder() -> str:
@@ -169,9 +137,10 @@ def _recorder() -> str:
 The node writes its own spikes to the memory behind its AXI4 master `m_axi`, which has 64 bits of
 data and only writes. A record has {RECORD_BYTES} bytes: the step, then the source, two
 little-endian words. The first one is at `recorder_page` * {1 << PAGE_BITS}, the next ones follow,
-`recorder_size` at most. Bursts have up to {BURST_RECORDS} beats and end at multiples of
-{BURST_RECORDS * RECORD_BYTES} bytes, so that none crosses a boundary of 4 KiB; one is under way at
-a time. A block is written when it is full, the rest at the barrier.
+`recorder_size` at most. A block of {BURST_RECORDS * RECORD_BYTES} bytes, at a multiple of its
+length, is written in one burst when it is full; what there is of one at the barrier is written
+then, and the rest of it later. So a burst has {BURST_RECORDS} beats or fewer, and none crosses a
+boundary of 4 KiB; one is under way at a time.
 
 A spike leaves the node when the recorder has taken it: while the memory is slow, the node waits.
 If there is no room for a record, the spikes of the step still leave, without being recorded, and
@@ -191,7 +160,7 @@ def _memories() -> str:
 Of the node of the full-scale microcircuit. What the words mean is in
 [image-format.md](image-format.md).
 
-{_table(("memory", "number", "words", "bits per word", "bits in all"), rows)}
+{table(("memory", "number", "words", "bits per word", "bits in all"), rows)}
 """
 
 
@@ -203,7 +172,7 @@ def _latencies() -> str:
 
 In clock cycles, from `csnn/hardware/latency.py` and the units.
 
-{_table(("unit", *(name for name, _ in nodes)), rows)}
+{table(("unit", *(name for name, _ in nodes)), rows)}
 """
 
 

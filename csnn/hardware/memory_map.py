@@ -48,6 +48,46 @@ class Region(IntEnum):
     SYNAPTIC_INPUT = 16
     EXTERNAL_INPUT = 17
 
+    @property
+    def offsets(self) -> str:
+        """What the offset of a word says."""
+        return _OFFSETS[self]
+
+
+_ENTRY = "k = 0: H; k = 1: own in the lowest bits, alias above"
+_OFFSETS = {
+    Region.REGISTERS: "number of the register",
+    Region.BLOCKS: f"{1 << BLOCK_WORD_BITS} b + k: word k of block b",
+    Region.WEIGHT_TABLES: f"2 (64 S + i) + k: entry i of table S; {_ENTRY} (16 bits each)",
+    Region.DELAY_TABLES: f"2 (64 S + i) + k: entry i of table S; {_ENTRY} (8 bits each)",
+    Region.EXT_TABLES: "2 (32 (p t + l) + i) + k: entry i of table t, copy of pipeline l of p; "
+    f"{_ENTRY} (8 bits each)",
+    Region.EXT_STATES: "4 l + w: word w of the generator of pipeline l",
+    Region.SCHEDULE: f"{1 << EPOCH_WORD_BITS} e + k: first_step, ext_table, dc of epoch e",
+    Region.CONSTANTS: "constant of the neuron model",
+    Region.STATE: f"{1 << NEURON_BITS} w + n: word w of neuron n, the refractory counter last",
+    Region.SOURCE_IDS: "neuron",
+    Region.SEED: "row",
+    Region.LENGTH: "row",
+    Region.PRESENCE: "word",
+    Region.RANK: "word",
+    Region.SYNAPSES: "synapse",
+    Region.DELAY_BUFFER: f"{2 << NEURON_BITS} s + {1 << NEURON_BITS} k + n: slot s, neuron n; "
+    "k = 0: excitatory, 1: inhibitory",
+    Region.SYNAPTIC_INPUT: f"{1 << NEURON_BITS} k + n, as in `delay_buffer`; read only",
+    Region.EXTERNAL_INPUT: "neuron; read only",
+}
+
+
+def present_regions(config: NodeConfig) -> list[Region]:
+    """Return the regions that a node has."""
+    absent = set()
+    if not config.presence_words:
+        absent |= {Region.PRESENCE, Region.RANK}
+    if not config.synapses:
+        absent.add(Region.SYNAPSES)
+    return [region for region in Region if region not in absent]
+
 
 @dataclass(frozen=True)
 class Words:

@@ -32,7 +32,7 @@ _SETTINGS = (
     Register("control", True, "see the bits of `control`"),
     Register("step", True, "the step that was computed last"),
     Register("node", True, "number of the node, 16 bits"),
-    Register("n_neurons", True, "neurons of the node"),
+    Register("n_neurons", True, "neurons of the node, 1 to `capacity`"),
     Register("first_neuron", True, "global number of neuron 0"),
     Register("node_key", True, "enters the row generators"),
     Register("ext_weight", True, "weight of one external spike, grid units"),
@@ -47,7 +47,7 @@ _COUNTERS = (
     Register("spikes_handled", False, "spikes that the RTR took"),
     Register("synapses", False, "synapses that the RTR unrolled"),
     Register("cycles", False, "cycles while running"),
-    Register("cycles_load", False, "cycles of slot transfer and EXT"),
+    Register("cycles_load", False, "cycles of EXT and of the slot transfer, which run together"),
     Register("cycles_ode", False, "cycles of the ODE unit"),
     Register("cycles_rtr", False, "cycles in which the RTR was busy"),
     Register("cycles_wait", False, "cycles at the barrier"),
@@ -68,7 +68,7 @@ class Bit:
 
 
 CONTROL_BITS = (
-    Bit("run", 0, "0 halts the node at the next step boundary"),
+    Bit("run", 0, "0 halts the node when it waits at the barrier"),
     Bit("clear", 1, "write 1, while halted: errors, counters and sums begin anew"),
 )
 STATUS_BITS = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -105,6 +106,8 @@ class Replay:
     digests : dict of str to str
         Of what was read back at the end (`csnn.hardware.memory_map.digests`); empty after a
         mismatch.
+    not_laid_down : str or None
+        Why a mismatch could not be laid down.
     """
 
     mismatch: Mismatch | None
@@ -113,6 +116,12 @@ class Replay:
     spikes: int
     synapses: int
     digests: dict[str, str]
+    not_laid_down: str | None = None
+
+    @property
+    def answered(self) -> npt.NDArray[np.int64]:
+        """The cycles of the steps that ended with a barrier message."""
+        return self.cycles[self.cycles > 0]
 
 
 def with_state(node: NodeImage, state: MachineState) -> NodeImage:
@@ -167,6 +176,8 @@ class Replayer:
         self._gaps, self._stall_rate = gaps, stall_rate
         self._reference = Node(image.nodes[node], MODELS[self.node.model], state, sum_limit)
         self._broadcast = np.empty(0, np.uint32)
+        self._begun = state.step
+        self._handled = 0
         self._longest_row = int(self.node.length.max(initial=0))
         self._spikes: list[tuple[int, U32]] = []
         self.digests: dict[str, str] = {}
@@ -177,6 +188,10 @@ class Replayer:
         self._set("master", int.from_bytes(_MASTER, "little"))
         self._set("step", state.step)
         self._set("control", 3)
+        # All of it has been taken when the node answers: the first step is timed like the others.
+        # That a node does not answer shows in its first step.
+        with suppress(ToolFailedError):
+            self.get("status")
 
     def _set(self, name: str, value: int) -> None:
         one = np.array([OFFSETS[name]], np.uint32), np.array([value], np.uint32)
@@ -228,8 +243,9 @@ class Replayer:
             )
         except ToolFailedError:
             # A node that sees something wrong stops.
-            return self._stopped("no barrier message"), 0
+            return self._stopped("barrier message of the step"), 0
         self._broadcast = sources
+        self._handled += len(sources)
         spikes = self._reference.compute(self.step)
         self._spikes.append((self.step, spikes))
         mismatch = next(self._differences(spikes, done), None)
@@ -237,15 +253,15 @@ class Replayer:
         return mismatch, int(done.cycles[-1] - done.taken[0])
 
     def _stopped(self, what: str) -> Mismatch:
-        """Return what tells of a device that does not go on."""
+        """Return what tells of a device that does not go on: one of `what` was expected of it."""
         try:
             errors, status = self.get("errors"), self.get("status")
         except ToolFailedError:
             # A packet that nobody takes blocks the requests behind it.
-            return Mismatch(self.step, None, f"answers to a request; {what}", 1, 0)
+            return Mismatch(self.step, None, f"{what} (nor does it answer requests)", 1, 0)
         if errors:
-            return Mismatch(self.step, None, f"register errors; {what}", 0, errors)
-        return Mismatch(self.step, None, f"register status; {what}", _HALTED, status)
+            return Mismatch(self.step, None, f"register errors (no {what})", 0, errors)
+        return Mismatch(self.step, None, f"{what} (register status: 0x{status:x})", 1, 0)
 
     def _differences(self, spikes: U32, done: Exchanged) -> Iterator[Mismatch]:
         step = self.step
@@ -305,7 +321,7 @@ class Replayer:
         for _ in range(_LONGEST_HALT):
             if self.get("status") & _HALTED:
                 return next(self._remainders(), None)
-        return self._stopped("it does not halt")
+        return self._stopped("halt at the end")
 
     def _remainders(self) -> Iterator[Mismatch]:
         reference = self._reference
@@ -314,6 +330,8 @@ class Replayer:
             "errors": (0, self.get("errors")),
             "synapses": (self.synapses, self.get("synapses")),
             "spikes_sent": (self.spikes, self.get("spikes_sent")),
+            "spikes_handled": (self._handled, self.get("spikes_handled")),
+            "steps": (self.step - self._begun, self.get("steps")),
             "step": (self.step, self.get("step")),
             "saturated": (reference.buffer.saturated, self.get("status") >> saturated & 1),
         }

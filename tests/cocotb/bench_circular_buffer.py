@@ -10,7 +10,7 @@ from csnn.hardware.memory_map import NEURON_BITS
 from csnn.rows import INHIBITORY, MAGNITUDE_MASK
 from rtl.circular_buffer import SUM_BITS, CircularBuffer
 
-CONFIG = NodeConfig(neurons=8, pipelines=2, delay_slots=4, sum_limit=200_000)
+CONFIG = NodeConfig(neurons=8, pipelines=2, delay_slots=4)
 KINDS = 2
 # A synapse is in the memory after so many cycles, and counts as under way for one less.
 STORED = 6
@@ -183,7 +183,7 @@ async def back_pressure(dut: Dut, rng: np.random.Generator, cover: Coverage) -> 
 async def saturation(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
     """Sums that reach the limit stay below it; the flag sticks until it is cleared."""
     model = Model(dut, rng, cover)
-    await model.load(0, 1000)
+    await model.load(CONFIG.sum_limit - 1_000_000, CONFIG.sum_limit)
     largest = MAGNITUDE_MASK + 1
     for clears in (0.0, 0.1):
         for spread in (1, 4):

@@ -266,6 +266,7 @@ class Environment:
             self.run = False
         if i["rst"]:
             hit("reset within a step", before in ("LOAD", "COMPUTE", "SEND"))
+            hit("reset with spikes handled", before == "WAIT" and self.since_sync)
             self.failed = self.run = False
             self.event, self.loading, self.computing = None, 0, 0
 
@@ -345,8 +346,9 @@ async def back_pressure(dut: Dut, rng: np.random.Generator, cover: Coverage) -> 
 
 
 async def reset_in_flight(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
-    """A reset at any time."""
-    await drive(dut, rng, cover, resets=0.02)
+    """A reset at any time, so often that each sum is seen to begin anew."""
+    for resets in (0.02, 0.02, 0.01, 0.01):
+        await drive(dut, rng, cover, resets=resets, cycles=1500)
 
 
 async def random(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
@@ -374,6 +376,7 @@ BENCH = Bench(
         "input switched off",
         "all epochs begun",
         "reset within a step",
+        "reset with spikes handled",
     ),
     equivalent={
         "$: settling - 1'h1 => settling + 1'h1": "from 4 of 8 it is as far up to 0 as down",

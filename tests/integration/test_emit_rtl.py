@@ -6,6 +6,8 @@ import hashlib
 import itertools
 import json
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -96,11 +98,44 @@ def test_digests_are_those_of_the_words(emitted: Path) -> None:
 def test_a_node_that_does_not_fit_is_refused(
     image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = devices.Device("xc7z045", "xc7", "small", 1, 1, 1, 1, ((1024, 36),))
+    small = devices.Device("xc7z045", "xc7", "small", 1, 1, 900, 1, ((1024, 36),))
     monkeypatch.setitem(devices.DEVICES, "xc7z045", small)
     with unchanged(tmp_path):
         outcome = csnn("emit", "rtl", image.path, "--node", NODE, "--out", tmp_path / "rtl")
     refused(outcome, "xc7z045", "memory")
+
+
+def test_more_multipliers_than_there_are_are_refused(tmp_path: Path) -> None:
+    """Eight pipelines with multipliers of 12 by 12 bits are too many for an ECP5."""
+    image = networks.image(networks.network(), tmp_path / "image")
+    with unchanged(tmp_path):
+        outcome = csnn(
+            *("emit", "rtl", image.path, "--device", "lfe5u-85f", "--out", tmp_path / "rtl")
+        )
+    refused(outcome, "lfe5u-85f", "156 multipliers", "173")
+
+
+def test_no_other_artifact_is_replaced(image: Image, emitted: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    own = shutil.copytree(image.path, run / "image")
+    shutil.copy(own / "manifest.json", run / "manifest.json")
+    for out, message in ((own, "holds the image"), (run, "holds the image")):
+        with unchanged(tmp_path):
+            outcome = csnn("emit", "rtl", own, "--out", out)
+        refused(outcome, str(out), message)
+    with unchanged(tmp_path):
+        outcome = csnn("emit", "rtl", image.path, "--out", own)
+    refused(outcome, str(own), "holds a csnn-image, not a csnn-rtl")
+    again = shutil.copytree(emitted, tmp_path / "rtl")
+    succeed("emit", "rtl", image.path, "--out", again)
+
+
+def test_registers_are_described_with_the_regions_of_the_node(emitted: Path) -> None:
+    text = (emitted / "registers.md").read_text()
+    listed = set(re.findall(r"^\| \d+ \| `(\w+)` \| 0x", text, re.MULTILINE))
+    loaded = {path.stem for path in (emitted / "memories").iterdir()}
+    assert listed == loaded | {"synaptic_input", "external_input"}
+    assert "### SYNC (4)" in text
 
 
 def test_an_unknown_node_is_refused(image: Image, tmp_path: Path) -> None:
@@ -132,4 +167,5 @@ def test_script_for_open_tools_hands_files_on(emitted: Path, tmp_path: Path) -> 
     routing = (tmp_path / "nextpnr.txt").read_text().split()
     given = dict(itertools.pairwise(routing))
     assert given["--freq"] == "150"
+    assert given["--router"] == "router2"
     assert given["--json"] == "csnn_node.json"

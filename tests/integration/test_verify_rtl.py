@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from csnn.errors import InvalidInputError, ToolFailedError
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.devices import DEVICES
 from csnn.hardware.memory_map import Region, Words
-from csnn.hardware.registers import STATUS_BITS
+from csnn.hardware.registers import OFFSETS, STATUS_BITS
 from csnn.image.store import Image
 from csnn.packets import Kind
 from csnn.rows import Sampler
@@ -172,6 +174,7 @@ def test_a_halted_node_is_at_rest(
     packets[:, 0], packets[:, 1], packets[:, 2] = Kind.SPIKE << 24, every, replayer.step
     device.exchange(packets)
     replayer._reference.receive(every, replayer.step)
+    replayer._handled += len(every)
     assert replayer.get("status") & ROUTER_IDLE == 0
     # Reads all memories as soon as the node says that it is halted.
     assert replayer.finish() is None
@@ -253,7 +256,7 @@ def test_a_node_that_stops_is_laid_down(
 
     result = verify_node(images["fixed_total_number"], 0, traffic, make, out=tmp_path / "out")
     assert result.mismatch is not None
-    assert result.mismatch.signal == "register errors; no barrier message"
+    assert result.mismatch.signal == "register errors (no barrier message of the step)"
     # Both the count and the sum of the sync message tell of it.
     assert result.mismatch.found == 0b11
     assert (tmp_path / "out" / "waveform.vcd").stat().st_size > 0
@@ -280,7 +283,12 @@ def test_a_node_that_hangs_is_laid_down(
     result = verify_node(images["fixed_total_number"], 0, traffic, make, out=tmp_path / "out")
     assert result.mismatch is not None
     assert result.mismatch.step == traffic.state.step + 3
-    assert result.mismatch.signal == "answers to a request; no barrier message"
+    signal = "barrier message of the step (nor does it answer requests)"
+    assert (result.mismatch.signal, result.mismatch.expected, result.mismatch.found) == (
+        signal,
+        1,
+        0,
+    )
     assert (tmp_path / "out" / "waveform.vcd").stat().st_size > 0
     assert "nan" not in "".join(summary(result, 0.1))
 
@@ -349,9 +357,108 @@ def test_a_mismatch_is_laid_down_and_replayed(
         assert f"b{step:b} " in waveform.replace("b" + "0" * (32 - step.bit_length()), "b")
 
 
-def test_a_damaged_replay_is_refused(tmp_path: Path) -> None:
+def test_a_mismatch_is_told_if_it_cannot_be_laid_down(
+    images: dict[str, Image], traffic: Traffic, tmp_path: Path
+) -> None:
+    def make(config: NodeConfig, waveforms: bool) -> NodeSimulation:
+        if waveforms:
+            raise ToolFailedError("the compiler failed")
+        return Faulty(config)
+
+    result = verify_node(images["fixed_total_number"], 0, traffic, make, out=tmp_path / "out")
+    assert result.mismatch is not None
+    assert result.not_laid_down == "the compiler failed"
+
+
+@pytest.mark.parametrize("out", ["file", "file/out"])
+def test_no_folder_for_a_mismatch_is_refused_before_anything_runs(
+    images: dict[str, Image], traffic: Traffic, tmp_path: Path, out: str
+) -> None:
+    (tmp_path / "file").write_text("")
+
+    def make(config: NodeConfig, waveforms: bool) -> NodeSimulation:
+        raise AssertionError("built all the same")
+
+    with pytest.raises(InvalidInputError, match="is not a directory"):
+        verify_node(images["fixed_total_number"], 0, traffic, make, out=tmp_path / out)
+
+
+class Miscounting(NodeSimulation):
+    """Hardware of which one counter is wrong."""
+
+    counter = ""
+
+    def read(self, region: Region, offset: npt.ArrayLike) -> U32:
+        words = super().read(region, offset)
+        if region is Region.REGISTERS and np.array_equal(offset, OFFSETS[self.counter]):
+            words = words ^ np.uint32(1 << 24)
+        return words
+
+
+@pytest.mark.parametrize("counter", ["steps", "spikes_sent", "spikes_handled", "synapses"])
+def test_a_wrong_counter_is_found(
+    images: dict[str, Image], config: NodeConfig, traffic: Traffic, counter: str
+) -> None:
+    device = Miscounting(config)
+    device.counter = counter
+    replayer = Replayer(images["fixed_total_number"], 0, config, device, traffic.state)
+    for sources in traffic.spikes[:5]:
+        assert replayer.advance(sources)[0] is None
+    found = replayer.finish()
+    assert found is not None
+    assert found.signal == f"register {counter}"
+
+
+def test_the_first_step_is_timed_without_the_loading(
+    images: dict[str, Image], config: NodeConfig, device: NodeSimulation
+) -> None:
+    image = images["fixed_total_number"]
+    replayer = Replayer(image, 0, config, device, initial_state(image))
+    nobody = np.empty(0, np.uint32)
+    cycles = [replayer.advance(nobody)[1] for _ in range(3)]
+    # An epoch of the input begins with the first step: 5 cycles, as `Control` says.
+    assert list(image.nodes[0].schedule["first_step"]) == [1]
+    assert cycles[0] - 5 == cycles[1] == cycles[2]
+
+
+@pytest.fixture
+def laid_down(images: dict[str, Image], traffic: Traffic, tmp_path: Path) -> Path:
+    def make(config: NodeConfig, waveforms: bool) -> NodeSimulation:
+        return Silent(config, waveforms=waveforms)
+
+    verify_node(images["fixed_total_number"], 0, traffic, make, out=tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_a_damaged_replay_is_refused(laid_down: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"cannot be read as a replay"):
         open_replay(tmp_path)
+    for name in ("spikes.npz", "checkpoint.npz"):
+        content = (laid_down / name).read_bytes()
+        (laid_down / name).write_bytes(content + b"x")
+        with pytest.raises(InvalidInputError, match=f"{name} was altered"):
+            open_replay(laid_down)
+        (laid_down / name).write_bytes(content)
+    record = json.loads((laid_down / "replay.json").read_text())
+    for changes, message in (
+        ({"seed": -5}, "seed"),
+        ({"node": 99}, "has no node 99"),
+        ({"image_digest": "0"}, "another image"),
+    ):
+        (laid_down / "replay.json").write_text(json.dumps(record | changes))
+        with pytest.raises(InvalidInputError, match=message):
+            open_replay(laid_down)
+
+
+def test_a_replay_goes_with_an_image_that_was_moved(
+    images: dict[str, Image], laid_down: Path, tmp_path: Path
+) -> None:
+    moved = shutil.copytree(images["fixed_total_number"].path, tmp_path / "moved")
+    record = json.loads((laid_down / "replay.json").read_text())
+    (laid_down / "replay.json").write_text(json.dumps(record | {"image": "nowhere"}))
+    with pytest.raises(InvalidInputError, match="nowhere"):
+        open_replay(laid_down)
+    assert open_replay(laid_down, moved)[0].path == moved
 
 
 def test_command_line(images: dict[str, Image]) -> None:
@@ -365,7 +472,8 @@ def test_command_line(images: dict[str, Image]) -> None:
         ((path, "--node", "99"), "verify.node = 99: must be an integer from 0 to 3"),
         ((path, "--steps", "0"), "verify.steps = 0: must be an integer from 1 to 10000000"),
         ((), "verify rtl: needs IMAGE or --replay DIR"),
-        ((path, "--replay", "x"), "--replay = 'x': excludes image"),
+        ((path, "--replay", "x", "--node", "1"), "--replay = 'x': excludes node"),
+        ((path, "--threads", "0"), "run.threads = 0: must be an integer from 1 to 256"),
     ):
         done = csnn("verify", "rtl", *arguments)
         assert (done.code, done.err.strip()) == (3, f"csnn: {message}")
