@@ -11,7 +11,7 @@ from mutation import Mutant, mutate
 SOME = 40
 
 
-@pytest.fixture(params=[SOME, pytest.param(2_000, marks=pytest.mark.slow)], ids=["some", "more"])
+@pytest.fixture(params=[SOME, pytest.param(10_000, marks=pytest.mark.slow)], ids=["some", "more"])
 def count(request: pytest.FixtureRequest) -> int:
     """Largest number of mutants."""
     return int(request.param)
