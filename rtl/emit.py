@@ -26,7 +26,7 @@ from rtl.ode_unit import OdeUnit
 from rtl.packet_decoder import PacketDecoder
 from rtl.packet_encoder import PacketEncoder
 from rtl.spike_router import SpikeRouter
-from rtl.synthesis import ECP5_ROUTING, flattening
+from rtl.synthesis import ECP5_NODE_ROUTING, flattening
 from rtl.verilog import to_verilog
 
 SCHEMA = "csnn-rtl"
@@ -258,7 +258,7 @@ cd "$(dirname "$0")"
 ${{YOSYS:-yosys}} -p "read_verilog {MODULE}.v; {flatten}; \
   synth_ecp5 -top {MODULE} -json {MODULE}.json"
 ${{NEXTPNR:-nextpnr-ecp5}} --85k --speed 8 --package CABGA756 --out-of-context \\
-  {" ".join(ECP5_ROUTING)} \\
+  {" ".join(ECP5_NODE_ROUTING)} \\
   --json {MODULE}.json --freq {CLOCK_MHZ:g} --timing-allow-fail \\
   --report {MODULE}.report.json
 """

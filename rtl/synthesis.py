@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,9 +72,9 @@ SYNTHESIS = {
     "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf",
     "ecp5": "synth_ecp5",
 }
-# Options of nextpnr. The node's arcs are not all routed with its usual placer (HeAP), which packs
-# them too densely, nor in a day with its usual router.
-ECP5_ROUTING = ("--placer", "static", "--router", "router2")
+# Options of nextpnr for a whole node: its usual placer leaves wires so long that they are not all
+# routed. Small components do without.
+ECP5_NODE_ROUTING = ("--placer", "static")
 _LONGEST_ROUTING_S = 3 * 3600
 
 
@@ -195,7 +195,9 @@ def run_yosys(folder: Path, commands: list[str]) -> None:
         raise ToolFailedError(f"yosys: {fault}")
 
 
-def route_ecp5(netlist: Path, frequency_MHz: float, seed: int) -> float | None:
+def route_ecp5(
+    netlist: Path, frequency_MHz: float, seed: int, routing: Sequence[str] = ()
+) -> float | None:
     """Return the clock in MHz that an ECP5-85k of speed grade 8 reaches after routing.
 
     None if no path leads from a register to another.
@@ -208,6 +210,8 @@ def route_ecp5(netlist: Path, frequency_MHz: float, seed: int) -> float | None:
         What placement aims at.
     seed : int
         Of the placement.
+    routing : sequence of str
+        Further options of nextpnr.
 
     Raises
     ------
@@ -221,7 +225,7 @@ def route_ecp5(netlist: Path, frequency_MHz: float, seed: int) -> float | None:
         report = Path(temporary) / "report.json"
         options = ["--85k", "--speed", "8", "--package", "CABGA756", "--out-of-context"]
         command = [
-            *(tool, *options, *ECP5_ROUTING, "--timing-allow-fail", "--json", netlist.name),
+            *(tool, *options, *routing, "--timing-allow-fail", "--json", netlist.name),
             *("--freq", f"{frequency_MHz:g}", "--seed", str(seed)),
             *("--report", str(report.relative_to(netlist.parent))),
         ]

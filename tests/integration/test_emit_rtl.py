@@ -167,5 +167,5 @@ def test_script_for_open_tools_hands_files_on(emitted: Path, tmp_path: Path) -> 
     routing = (tmp_path / "nextpnr.txt").read_text().split()
     given = dict(itertools.pairwise(routing))
     assert given["--freq"] == "150"
-    assert given["--router"] == "router2"
+    assert given["--placer"] == "static"
     assert given["--json"] == "csnn_node.json"
