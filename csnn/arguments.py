@@ -174,7 +174,8 @@ def _verify_parser(commands: Any, actions: Mapping[str, Any]) -> None:
     _seed_and_threads(rtl)
     rtl.add_argument("--out", metavar="DIR", help="where a mismatch is laid down, with a "
                      "waveform (default: csnn-mismatch)")  # fmt: skip
-    rtl.add_argument("--replay", metavar="DIR", help="repeat a mismatch that was laid down")
+    rtl.add_argument("--replay", metavar="DIR",
+                     help="repeat a mismatch laid down (IMAGE: if it was moved)")  # fmt: skip
 
 
 def _emit_parser(commands: Any, actions: Mapping[str, Any]) -> None:

@@ -8,6 +8,8 @@ import pytest
 from commands import csnn, refused, succeed
 
 from csnn.errors import ToolFailedError
+from csnn.hardware.config import MICROCIRCUIT
+from csnn.hardware.devices import multipliers
 from rtl.synthesis import Resources, count
 from rtl.synthesis_report import PAPER, Report, Synthesised, synthesise_components
 
@@ -73,7 +75,10 @@ def test_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_node_takes_no_more_than_it_may() -> None:
-    assert not over(synthesise_components("xc7", ["node"], 1))
+    report = synthesise_components("xc7", ["node"], 1)
+    assert not over(report)
+    # What `csnn emit rtl` compares with the device.
+    assert report.components[0].resources.dsps == multipliers(MICROCIRCUIT)
 
 
 @pytest.mark.slow
