@@ -1,0 +1,1 @@
+"""Routers, links and the master node of the machine."""
