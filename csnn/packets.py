@@ -33,6 +33,9 @@ U32 = npt.NDArray[np.uint32]
 PACKET_BITS = 96
 TARGET_BITS = 32
 PAYLOAD_BITS = 64
+# Answers to MONITOR packets that wait in a node. A host that has no more than so many requests
+# outstanding at a node can never hold up the spikes behind them.
+ANSWERS = 16
 _M32 = 0xFFFFFFFF
 
 

@@ -156,9 +156,10 @@ def latencies(config: NodeConfig) -> dict[str, int]:
 
 def packet_read() -> int:
     """Return the cycles from a request for a word to its answer in an idle node."""
-    units = PacketFifo.LATENCY + PacketDecoder.LATENCY + PacketEncoder.LATENCY
-    # The control hands the request on, the configuration space asks the memory, and answers.
-    return units + 3 + READ_LATENCY
+    # Requests and answers wait in a FIFO each.
+    units = 2 * PacketFifo.LATENCY + PacketDecoder.LATENCY + PacketEncoder.LATENCY
+    # The configuration space takes the request and asks the memory.
+    return units + 2 + READ_LATENCY
 
 
 def register_map(config: NodeConfig) -> str:

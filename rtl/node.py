@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from csnn.hardware.config import NodeConfig
-from csnn.packets import PACKET_BITS
+from csnn.packets import ANSWERS, PACKET_BITS, PAYLOAD_BITS, Kind
 from rtl.axi import connect_recorder, connect_window, recorder_ports, window_ports
 from rtl.config_arbiter import ConfigArbiter
 from rtl.config_window import ConfigWindow
@@ -15,7 +15,7 @@ from rtl.fifo import PacketFifo, PacketFifoConfig
 from rtl.node_core import NodeCore
 from rtl.packet_decoder import PacketDecoder
 from rtl.packet_encoder import PacketEncoder
-from rtl.packet_layout import AXES
+from rtl.packet_layout import AXES, payload_layout
 
 
 class Node(wiring.Component):
@@ -37,7 +37,8 @@ class Node(wiring.Component):
     Throughput
         One packet per cycle in and out.
     Backpressure
-        The input FIFO takes packets while it has room.
+        The input FIFO takes packets while it has room. It empties whatever becomes of the output,
+        as long as no more than `ANSWERS` reads were asked for whose answers have not left.
     Reference
         `csnn.simulator.plain.Node`; Heittmann et al. (2022), Figures 3A and 5A.
     """
@@ -98,18 +99,23 @@ class Node(wiring.Component):
         core: NodeCore,
         encoder: PacketEncoder,
     ) -> None:
-        """Pass on one request of a packet at a time; reads are answered by a packet."""
-        address, is_read, answers = Signal(32), Signal(), Signal()
-        word = Signal(32)
+        """Pass on one request of a packet at a time; what was read waits to leave as a packet."""
+        address, is_read = Signal(32), Signal()
         request = decoder.config
-        # The arbiter waits for the request under way, but not until its answer has left.
+        queue_config = PacketFifoConfig(width=PAYLOAD_BITS, depth=ANSWERS)
+        m.submodules.answers = answers = PacketFifo(queue_config)
+        answer = data.View(payload_layout(Kind.MONITOR), answers.input.payload)
+        # A request waits for room for its answer, not until the answers before it have left.
         m.d.comb += [
             arbiter.packet.payload.eq(request.payload),
-            arbiter.packet.valid.eq(request.valid & ~answers),
-            request.ready.eq(arbiter.packet.ready & ~answers),
-            encoder.monitor.valid.eq(answers),
-            encoder.monitor.payload.address.eq(address),
-            encoder.monitor.payload.data.eq(word),
+            arbiter.packet.valid.eq(request.valid & answers.input.ready),
+            request.ready.eq(arbiter.packet.ready & answers.input.ready),
+            answers.input.valid.eq(arbiter.packet_answered & is_read),
+            answer.address.eq(address),
+            answer.data.eq(core.answer.data),
+            encoder.monitor.valid.eq(answers.output.valid),
+            encoder.monitor.payload.as_value().eq(answers.output.payload),
+            answers.output.ready.eq(encoder.monitor.ready),
             core.error_address.eq(arbiter.packet_answered & core.answer.refused),
         ]
         with m.If(request.valid & request.ready):
@@ -117,7 +123,3 @@ class Node(wiring.Component):
                 address.eq(request.payload.word.address),
                 is_read.eq(~request.payload.is_write),
             ]
-        with m.If(arbiter.packet_answered):
-            m.d.sync += [answers.eq(is_read), word.eq(core.answer.data)]
-        with m.If(encoder.monitor.valid & encoder.monitor.ready):
-            m.d.sync += answers.eq(0)

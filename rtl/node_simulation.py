@@ -268,7 +268,7 @@ class NodeSimulation:
         verilog = change(cached_verilog(lambda: Node(config), f"node {config!r}", folder))
         if config.operators.clock_enable:
             verilog = gate_clock(verilog, PIPELINE_ENABLE)
-        library = build_library(verilog, _harness(config), waveform=waveforms)
+        library = build_library({"top": verilog}, _harness(config), waveform=waveforms)
         self._library = ctypes.CDLL(str(library))
         self._library.create.restype = ctypes.c_void_p
         self._library.exchange.restype = ctypes.c_int64

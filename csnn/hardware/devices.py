@@ -11,7 +11,7 @@ from csnn.hardware.memory_map import NEURON_BITS
 from csnn.hardware.recorder import FIFO_RECORDS, RECORD_BYTES
 from csnn.neurons.graph import Op
 from csnn.neurons.operators import ECP5_OPERATORS, Operators
-from csnn.packets import PACKET_BITS
+from csnn.packets import ANSWERS, PACKET_BITS, PAYLOAD_BITS
 from csnn.rows import WORD_WEIGHT_SHIFT
 from csnn.spec.machine import EXT_FRACTION_BITS, EXT_OUTCOMES, RTR_OUTCOMES, SUM_LIMIT_UNITS
 
@@ -108,6 +108,7 @@ def node_memories(config: NodeConfig) -> Iterator[NodeMemory]:
     yield NodeMemory("input schedule", 3, config.epochs, 32)
     yield NodeMemory("spike recorder", 1, FIFO_RECORDS, 8 * RECORD_BYTES)
     yield NodeMemory("input FIFO", 1, config.event_fifo, PACKET_BITS)
+    yield NodeMemory("answers", 1, ANSWERS, PAYLOAD_BITS)
     yield NodeMemory("output FIFO", 1, groups, config.group_bits + lanes)
 
 
