@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from csnn.errors import InvalidInputError, reject
 from csnn.files import atomic_file
+from csnn.image.node import NodeImage
 from csnn.image.store import Image, content_digest
 from csnn.spec.machine import SUM_LIMIT_UNITS
 
@@ -81,6 +82,18 @@ def initial_state(image: Image) -> MachineState:
         delay_buffer=buffer,
         ext_states=np.stack([node.ext_states for node in nodes]),
         saturated=np.zeros(len(nodes), dtype=bool),
+    )
+
+
+def with_state(node: NodeImage, state: MachineState) -> NodeImage:
+    """Return the memories of a node as they are in a running machine."""
+    part = slice(node.first_neuron, node.first_neuron + node.n_neurons)
+    return replace(
+        node,
+        state=state.state[:, part],
+        refractory=state.refractory[part],
+        delay_buffer=state.delay_buffer[:, :, part],
+        ext_states=state.ext_states[node.node],
     )
 
 

@@ -20,7 +20,7 @@ from csnn.image.store import Image
 from csnn.neurons.registry import MODELS
 from csnn.packets import Kind, encode, packet_words, spike_sum
 from csnn.simulator.plain import Node
-from csnn.simulator.state import MachineState
+from csnn.simulator.state import MachineState, with_state
 from csnn.spec.machine import SUM_LIMIT_UNITS
 
 U32 = npt.NDArray[np.uint32]
@@ -122,18 +122,6 @@ class Replay:
     def answered(self) -> npt.NDArray[np.int64]:
         """The cycles of the steps that ended with a barrier message."""
         return self.cycles[self.cycles > 0]
-
-
-def with_state(node: NodeImage, state: MachineState) -> NodeImage:
-    """Return the memories of a node as they are in a running machine."""
-    part = slice(node.first_neuron, node.first_neuron + node.n_neurons)
-    return replace(
-        node,
-        state=state.state[:, part],
-        refractory=state.refractory[part],
-        delay_buffer=state.delay_buffer[:, :, part],
-        ext_states=state.ext_states[node.node],
-    )
 
 
 class Replayer:

@@ -291,17 +291,18 @@ struct Machine {
     }
   }
 
-  bool satisfied(std::size_t wanted) const {
-    return from_host.empty() && to_host.size() >= wanted;
+  bool satisfied(std::int64_t wanted) const {
+    return from_host.empty() && static_cast<std::int64_t>(to_host.size()) >= wanted;
   }
 
-  // Runs until the host has been heard and `wanted` packets wait for it, or to `end`.
-  bool run(Time end, std::size_t wanted, unsigned threads) {
+  // Runs to `end`, or, if so many are wanted, until the host has been heard and `wanted` packets
+  // wait for it.
+  bool run(Time end, std::int64_t wanted, unsigned threads) {
     bool done = false;
     const auto next = [&]() noexcept {
       now = std::min(end, now + window);
       parity ^= 1;
-      done = now >= end || (wanted && satisfied(wanted));
+      done = now >= end || (wanted >= 0 && satisfied(wanted));
     };
     const auto work = [&](unsigned thread, auto& turn) {
       while (!done) {
@@ -400,7 +401,7 @@ void machine_set_reset(void* handle, std::uint32_t value) {
 
 std::uint64_t machine_now(void* handle) { return of(handle).now; }
 
-std::uint32_t machine_run(void* handle, std::uint64_t duration, std::uint64_t wanted,
+std::uint32_t machine_run(void* handle, std::uint64_t duration, std::int64_t wanted,
                           std::uint32_t threads) {
   Machine& m = of(handle);
   return m.run(m.now + duration, wanted, threads);

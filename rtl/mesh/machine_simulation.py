@@ -307,7 +307,7 @@ class MachineSimulation:
         """Time simulated."""
         return int(self._library.machine_now(self._machine)) / FS_PER_NS
 
-    def run(self, ns: float, *, wanted: int = 0) -> bool:
+    def run(self, ns: float, *, wanted: int | None = None) -> bool:
         """Go on for a time, or until the host has `wanted` packets and all it sent has left it.
 
         Returns
@@ -319,7 +319,7 @@ class MachineSimulation:
             self._library.machine_run(
                 self._machine,
                 ctypes.c_uint64(round(ns * FS_PER_NS)),
-                ctypes.c_uint64(wanted),
+                ctypes.c_int64(-1 if wanted is None else wanted),
                 ctypes.c_uint32(self.threads),
             )
         )

@@ -30,7 +30,7 @@ from csnn.neurons.registry import MODELS
 from csnn.packets import Kind, encode, packet_words, spike_sum
 from csnn.simulator.plain import Node as ReferenceNode
 from csnn.spec.machine import SUM_LIMIT_UNITS
-from csnn.validation.replay import with_state
+from csnn.simulator.state import with_state
 from csnn.verify import Traffic, record_traffic
 from rtl.gated_clock import gate_clock
 from rtl.node import Node

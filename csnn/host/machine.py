@@ -1,0 +1,321 @@
+"""Host of a machine: uploads an image, starts and stops it, reads what it counted and recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from csnn.errors import CsnnError, InvalidInputError
+from csnn.hardware import master_registers as master
+from csnn.hardware import registers as node
+from csnn.hardware import router_registers as router
+from csnn.hardware.config import NodeConfig
+from csnn.hardware.memory_map import OFFSET_BITS, Region, Words, node_words
+from csnn.hardware.mesh import Mesh, Site
+from csnn.hardware.recorder import PAGE_BITS, RECORD_BYTES, records
+from csnn.host.transport import Preloading, Transport
+from csnn.image.store import Image
+from csnn.packets import ANSWERS, TARGET_FIELDS, Kind
+from csnn.simulator.state import MachineState, with_state
+
+U32 = npt.NDArray[np.uint32]
+_PACKET_WORDS = 3
+# A node's external memory has 1 GB on INC-3000.
+DEFAULT_RECORDS = 1 << 26
+
+
+class MachineError(CsnnError):
+    """A machine has stopped, or does not answer; the message names the place."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that a place tells of: its site, what stands there, what is wrong."""
+
+    site: Site
+    unit: str
+    what: str
+
+    def __str__(self) -> str:
+        x, y, z = self.site
+        return f"{self.unit} at ({x}, {y}, {z}): {self.what}"
+
+
+class Machine:
+    """A machine behind a transport.
+
+    Parameters
+    ----------
+    mesh : Mesh
+    transport : Transport
+    timeout_ms : float
+        Time of the machine within which a place must answer.
+    """
+
+    def __init__(self, mesh: Mesh, transport: Transport, *, timeout_ms: float = 1.0) -> None:
+        self.mesh, self.transport, self.timeout_ms = mesh, transport, timeout_ms
+
+    # Words.
+
+    def write(self, site: Site, words: Words) -> None:
+        """Write words of a place."""
+        self.transport.send(_packets(Kind.CONFIG, site, words.address, words.value))
+
+    def read(self, site: Site, addresses: npt.ArrayLike) -> U32:
+        """Return words of a place, in the order of their addresses.
+
+        Raises
+        ------
+        MachineError
+            If it does not answer, or answers something else.
+        """
+        asked = np.atleast_1d(np.asarray(addresses, dtype=np.uint32))
+        found = []
+        # More requests at a time could hold up the spikes behind them.
+        for first in range(0, len(asked), ANSWERS):
+            part = asked[first : first + ANSWERS]
+            self.transport.send(_packets(Kind.MONITOR, site, part, 0))
+            answers = self.transport.receive(len(part), self.timeout_ms)
+            if len(answers) < len(part):
+                raise MachineError(f"{self._named(site)} does not answer")
+            if not np.array_equal(answers[:, 1], part):
+                raise MachineError(f"{self._named(site)} answers another request")
+            found.append(answers[:, 2])
+        return np.concatenate([np.empty(0, np.uint32), *found])
+
+    def _get(self, site: Site, region: int, offsets: Mapping[str, int], *names: str) -> list[int]:
+        addresses = [region << OFFSET_BITS | offsets[name] for name in names]
+        return [int(word) for word in self.read(site, addresses)]
+
+    def _set(self, site: Site, offsets: Mapping[str, int], **values: int) -> None:
+        words = Words(
+            Region.REGISTERS,
+            np.array([offsets[name] for name in values], dtype=np.uint32),
+            np.array([*values.values()], dtype=np.uint32),
+        )
+        self.write(site, words)
+
+    def _named(self, site: Site) -> str:
+        x, y, z = site
+        return f"{self._unit(site)} at ({x}, {y}, {z})"
+
+    def _unit(self, site: Site) -> str:
+        if site == self.mesh.master:
+            return "master node"
+        nodes = self.mesh.nodes
+        return f"node {nodes.index(site)}" if site in nodes else "router"
+
+    # A run.
+
+    def upload(
+        self,
+        image: Image,
+        config: NodeConfig,
+        state: MachineState,
+        *,
+        step_timeout: int = 0,
+        records: int = DEFAULT_RECORDS,
+        preload: bool = False,
+    ) -> None:
+        """Load all nodes and the master node, and make them ready.
+
+        Parameters
+        ----------
+        image : Image
+        config : NodeConfig
+            Hardware of the nodes.
+        state : MachineState
+            Where the run starts.
+        step_timeout : int
+            Cycles of the master node after which a step that has not ended stops the machine;
+            0: none.
+        records : int
+            Spikes that a node has room to record.
+        preload : bool
+            Past the mesh, if the transport can.
+
+        Raises
+        ------
+        InvalidInputError
+            If the image does not fit the machine.
+        MachineError
+            If a node is not ready after it.
+        """
+        nodes = self.mesh.nodes
+        if image.n_nodes != len(nodes):
+            raise InvalidInputError(
+                f"the image has {image.n_nodes} nodes, the machine {len(nodes)}"
+            )
+        x, y, z = self.mesh.master
+        settings = {
+            "master": x | y << 8 | z << 16,
+            "host": 0,
+            "recorder_page": 0,
+            "recorder_size": records,
+            "step": state.step,
+        }
+        for site, image_node in zip(nodes, image.nodes, strict=True):
+            misfit = config.misfit(image_node)
+            if misfit:
+                raise InvalidInputError(
+                    f"node {image_node.node} does not fit the hardware: {misfit}"
+                )
+            for words in node_words(config, with_state(image_node, state)):
+                if preload and isinstance(self.transport, Preloading):
+                    self.transport.preload(site, words)
+                else:
+                    self.write(site, words)
+            self._set(site, node.OFFSETS, **settings)
+            self._set(site, node.OFFSETS, control=_bits(node.CONTROL_BITS, "run", "clear"))
+        for site in nodes:
+            errors, status = self._get(site, 0, node.OFFSETS, "errors", "status")
+            if errors or status & _bits(node.STATUS_BITS, "halted"):
+                raise MachineError(f"{self._named(site)} is not ready: errors 0x{errors:x}")
+        place = self.mesh.master
+        self._set(place, master.OFFSETS, control=0)
+        self.write(place, master.active_words(len(nodes)))
+        self._set(place, master.OFFSETS, host=0, step=state.step, timeout=step_timeout)
+        self._set(place, master.OFFSETS, stop_step=state.step)
+        self._set(place, master.OFFSETS, control=_bits(master.CONTROL_BITS, "clear"))
+
+    def start(self, stop_step: int) -> None:
+        """Let the machine run until a step has been computed."""
+        place = self.mesh.master
+        self._set(place, master.OFFSETS, stop_step=stop_step)
+        self._set(place, master.OFFSETS, control=_bits(master.CONTROL_BITS, "run"))
+
+    def stop(self) -> None:
+        """Let the machine halt after the step that it is in."""
+        self._set(self.mesh.master, master.OFFSETS, control=0)
+
+    def wait(self, *, limit_ms: float, between_ms: float = 0.02) -> int:
+        """Wait until the machine halts; return the step that it has computed last.
+
+        Parameters
+        ----------
+        limit_ms : float
+            Time of the machine after which waiting ends.
+        between_ms : float
+            Time between two looks.
+
+        Raises
+        ------
+        MachineError
+            If it stopped with an error, or does not halt: with what all places tell of.
+        """
+        waited = 0.0
+        while True:
+            status, errors, step = self._get(
+                self.mesh.master, 0, master.OFFSETS, "status", "errors", "step"
+            )
+            if errors:
+                faults = "; ".join(str(fault) for fault in self.faults())
+                raise MachineError(f"the machine stopped in step {step}: {faults}")
+            if status & _bits(master.STATUS_BITS, "halted"):
+                return step
+            if waited >= limit_ms:
+                raise MachineError(f"the machine does not halt; it is in step {step}")
+            self.transport.rest(between_ms)
+            waited += between_ms
+
+    def run(self, stop_step: int, *, limit_ms: float) -> None:
+        """Run until a step has been computed everywhere; see `wait`."""
+        self.start(stop_step)
+        step = self.wait(limit_ms=limit_ms)
+        if step != stop_step:
+            raise MachineError(f"the machine halted after step {step}, not {stop_step}")
+
+    def settle(self, *, limit_ms: float = 10.0, between_ms: float = 0.02) -> None:
+        """Wait, while the machine is halted, until all nodes have handled the last spikes."""
+        ready = _bits(node.STATUS_BITS, "waiting", "router_idle")
+        for site in self.mesh.nodes:
+            waited = 0.0
+            while self._get(site, 0, node.OFFSETS, "status")[0] & ready != ready:
+                if waited >= limit_ms:
+                    raise MachineError(f"{self._named(site)} does not come to rest")
+                self.transport.rest(between_ms)
+                waited += between_ms
+
+    # What it tells.
+
+    def missing(self) -> list[int]:
+        """Return the nodes whose barrier message has not come."""
+        n = len(self.mesh.nodes)
+        words = self.read(self.mesh.master, master.missing_addresses(n))
+        bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little")
+        return [int(number) for number in np.flatnonzero(bits[:n])]
+
+    def faults(self) -> list[Fault]:
+        """Ask every place what is wrong; a place that does not answer is one of the faults."""
+        return [fault for site in self._by_distance() for fault in self._faults_of(site)]
+
+    def _by_distance(self) -> list[Site]:
+        host = (0, 0, 0)
+        return sorted(self.mesh.sites, key=lambda site: self.mesh.hops(host, site))
+
+    def _faults_of(self, site: Site) -> Iterator[Fault]:
+        unit = self._unit(site)
+        try:
+            names = ("failed", "silent", "overflow", "errors")
+            *links, errors = self._get(site, router.ROUTER_REGION, router.OFFSETS, *names)
+            for name, bits in zip(names, links, strict=False):
+                for number, direction in enumerate(self.mesh.router.directions):
+                    if bits >> number & 1:
+                        yield Fault(site, "router", f"link {direction.name} {name}")
+            yield from _told(site, "router", errors, router.ERRORS)
+            if unit == "router":
+                return
+            table = master if site == self.mesh.master else node
+            (errors,) = self._get(site, 0, table.OFFSETS, "errors")
+            names_of = {bit.name: bit.meaning for bit in table.ERROR_BITS}
+            yield from _told(site, unit, errors, names_of)
+            if site == self.mesh.master:
+                for number in self.missing() if errors else ():
+                    yield Fault(self.mesh.nodes[number], f"node {number}", "no barrier message")
+        except MachineError:
+            yield Fault(site, unit, "no answer")
+
+    def node_counters(self) -> dict[str, U32]:
+        """Return the counters of all nodes by name, shape (nodes,)."""
+        addresses = [node.OFFSETS[name] for name in node.COUNTERS]
+        rows = np.array([self.read(site, addresses) for site in self.mesh.nodes])
+        return dict(zip(node.COUNTERS, rows.T, strict=True))
+
+    def master_counters(self) -> dict[str, int]:
+        """Return the counters of the master node by name."""
+        words = self._get(self.mesh.master, 0, master.OFFSETS, *master.COUNTERS)
+        return dict(zip(master.COUNTERS, words, strict=True))
+
+    def spikes(self) -> tuple[U32, U32]:
+        """Return step and source of all spikes recorded, by step and source, shape (n,) each."""
+        found = []
+        for site in self.mesh.nodes:
+            (count,) = self._get(site, 0, node.OFFSETS, "recorded")
+            memory = self.transport.memory(site, 0 << PAGE_BITS, count * RECORD_BYTES)
+            found.append(records(memory, count))
+        together = np.concatenate(found)
+        order = np.lexsort((together["source"], together["step"]))
+        return together["step"][order], together["source"][order]
+
+
+def _told(site: Site, unit: str, errors: int, meanings: Mapping[str, str]) -> Iterator[Fault]:
+    for number, (name, meaning) in enumerate(meanings.items()):
+        if errors >> number & 1:
+            yield Fault(site, unit, f"error {name} ({meaning})")
+
+
+def _bits(table: Iterable[node.Bit], *names: str) -> int:
+    return sum(1 << bit.position for bit in table if bit.name in names)
+
+
+def _packets(kind: Kind, site: Site, first: npt.ArrayLike, second: npt.ArrayLike) -> U32:
+    target = kind << TARGET_FIELDS[-1].low
+    for field, place in zip(TARGET_FIELDS, site, strict=False):
+        target |= place << field.low
+    address = np.asarray(first, dtype=np.uint32)
+    packets = np.empty((len(address), _PACKET_WORDS), dtype=np.uint32)
+    packets[:, 0], packets[:, 1], packets[:, 2] = target, address, second
+    return packets

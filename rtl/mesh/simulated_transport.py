@@ -1,0 +1,49 @@
+"""The host's port of a machine in simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from csnn.hardware.memory_map import Words
+from csnn.hardware.mesh import Site
+from rtl.mesh.machine_simulation import MachineSimulation
+
+U32 = npt.NDArray[np.uint32]
+_NS_PER_MS = 1e6
+# Within this time the machine takes a packet of the host, if it takes any.
+_NS_PER_PACKET, _PATIENCE_NS = 1_000, 1_000_000
+
+
+class SimulatedTransport:
+    """A `csnn.host.transport.Transport` around a simulation, whose time passes while one waits.
+
+    Parameters
+    ----------
+    simulation : MachineSimulation
+    """
+
+    def __init__(self, simulation: MachineSimulation) -> None:
+        self.simulation = simulation
+
+    def send(self, packets: U32) -> None:
+        """Send packets; what a machine that stands does not take stays where it is."""
+        self.simulation.send(packets)
+        self.simulation.run(_PATIENCE_NS + _NS_PER_PACKET * len(packets), wanted=0)
+
+    def receive(self, count: int, timeout_ms: float) -> U32:
+        """Return the next packets for the host."""
+        self.simulation.run(timeout_ms * _NS_PER_MS, wanted=count)
+        return self.simulation.receive(count)
+
+    def rest(self, ms: float) -> None:
+        """Let time pass."""
+        self.simulation.run(ms * _NS_PER_MS)
+
+    def memory(self, site: Site, address: int, size: int) -> bytes:
+        """Return bytes of the external memory of a node."""
+        return self.simulation.memory(site, address, size)
+
+    def preload(self, site: Site, words: Words) -> None:
+        """Write words of a node past the mesh."""
+        self.simulation.preload(site, words)
