@@ -113,8 +113,6 @@ def encode_frame(**values: int) -> int:
 
 def decode_frame(frame: int) -> dict[str, int] | None:
     """Return the fields of a frame; None if its CRC is wrong."""
-    fields = {
-        field.name: frame >> field.low & (1 << field.width) - 1 for field in FRAME_FIELDS
-    }
+    fields = {field.name: frame >> field.low & (1 << field.width) - 1 for field in FRAME_FIELDS}
     body = frame & (1 << FRAME_FIELDS[-1].low) - 1
     return fields if fields["crc"] == crc(body) else None
