@@ -71,20 +71,25 @@ FRAME_FIELDS = _fields()
 FRAME_BITS = FRAME_FIELDS[-1].low + CRC_BITS
 
 
+def crc32c(value: int, bits: int) -> int:
+    """Return the CRC-32C of so many bits, the lowest first."""
+    reflected = int(f"{CRC_POLYNOMIAL:032b}"[::-1], 2)
+    register = (1 << CRC_BITS) - 1
+    for place in range(bits):
+        bit = (register ^ value >> place) & 1
+        register = register >> 1 ^ (reflected if bit else 0)
+    return register ^ (1 << CRC_BITS) - 1
+
+
 def crc(body: int) -> int:
     """Return the CRC-32C of the bits of a frame below its CRC.
 
     Parameters
     ----------
     body : int
-        `FRAME_BITS - CRC_BITS` bits; the lowest goes first.
+        `FRAME_BITS - CRC_BITS` bits.
     """
-    reflected = int(f"{CRC_POLYNOMIAL:032b}"[::-1], 2)
-    register = (1 << CRC_BITS) - 1
-    for place in range(FRAME_BITS - CRC_BITS):
-        bit = (register ^ body >> place) & 1
-        register = register >> 1 ^ (reflected if bit else 0)
-    return register ^ (1 << CRC_BITS) - 1
+    return crc32c(body, FRAME_BITS - CRC_BITS)
 
 
 def encode_frame(**values: int) -> int:

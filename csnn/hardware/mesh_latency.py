@@ -1,0 +1,35 @@
+"""Latencies of links and routers in cycles of the communication clock; the RTL takes them here."""
+
+from __future__ import annotations
+
+from csnn.hardware.frames import COUNT_BITS
+from csnn.hardware.latency import FIFO
+from csnn.hardware.mesh import LinkConfig
+
+# Memory of the frames under way, register of the frame.
+LINK_SENDER = 2
+# Register of the frame with its CRC.
+FRAME_CRC = 1
+# Register of the input, CRC, comparison.
+FRAME_CHECK = 3
+# Buffer of the channel.
+LINK_RECEIVER = FIFO
+# From the router to the link, and from the link to the router.
+LINK_SEND = LINK_SENDER + FRAME_CRC
+LINK_RECEIVE = FRAME_CHECK + LINK_RECEIVER
+# The register of the output.
+STREAM_ARBITER = 1
+# A register at the input, which holds the packet and its route, and the arbiter of the output.
+UNICAST_ROUTER = 1 + STREAM_ARBITER
+# The arbiter of the inputs, the register of the packet and its branches, the queue of a branch.
+BROADCAST_ROUTER = STREAM_ARBITER + 1 + FIFO
+
+
+def link_jitter(config: LinkConfig) -> int:
+    """Return the cycles by which the latency of what is between two link ends may vary.
+
+    Counts go round. A frame later than this could be taken for one of the next round: its
+    `expected` for that of a packet under way now, for instance, which is `window` packets behind
+    the last one at most. Every packet that makes up the rest of a round takes a frame.
+    """
+    return ((1 << COUNT_BITS) - max(config.window, config.buffer) - 1) * config.frame_cycles
