@@ -183,6 +183,8 @@ class MachineSimulation:
                 ppm = rng.uniform(-physics.ppm, physics.ppm) if physics.ppm else 0.0
                 period = round(1e9 / mhz * (1 + 1e-6 * ppm))
                 clocks += [period, int(rng.integers(period))]
+            if self.role(site) is Role.RELAY:
+                clocks[:2] = [_NEVER, _NEVER]
             exists = sum(1 << i for i, there in enumerate(mesh.links(site)) if there)
             self._library.machine_add_place(
                 self._machine,
@@ -226,6 +228,7 @@ class MachineSimulation:
             *(f"  ports.{name} = &top.{name};" for name in _SCALARS),
             *(f"  ports.{name} = top.{name}.data();" for name in ("s_axis_tdata", "m_axis_tdata")),
             "  bind_exists(ports, top.exists);",
+            "  bind_clock(top, ports);",
         ]
         for number, direction in enumerate(self.mesh.router.directions):
             for end in ("tx", "rx"):
@@ -426,7 +429,7 @@ class MachineSimulation:
         self, site: Site, *, app: bool, comm: bool, from_ns: float, until_ns: float | None = None
     ) -> None:
         """Stop clocks of a place for a time; for good without `until_ns`."""
-        until = (1 << 64) - 1 if until_ns is None else round(until_ns * FS_PER_NS)
+        until = _NEVER if until_ns is None else round(until_ns * FS_PER_NS)
         self._library.machine_stop_clocks(
             self._machine,
             ctypes.c_uint32(self.places[site]),
@@ -442,9 +445,10 @@ class MachineSimulation:
         return int(self._library.machine_app_cycles(self._machine, place))
 
 
+_NEVER = (1 << 64) - 1
 _BUFFERS = ("ss_ex", "ss_in", "es")
 _SCALARS = (
-    *("clk", "rst", "comm_clk", "comm_rst", "here_x", "here_y", "here_z", "has_host"),
+    *("comm_clk", "comm_rst", "here_x", "here_y", "here_z", "has_host"),
     *("s_axis_tvalid", "s_axis_tready", "m_axis_tvalid", "m_axis_tready"),
 )
 _MEMORY = (

@@ -9,7 +9,9 @@
 #include "verilated.h"
 
 struct Ports {
-  CData *clk, *rst, *comm_clk, *comm_rst;
+  // A relay has no clock of the application.
+  CData none = 0;
+  CData *clk = &none, *rst = &none, *comm_clk, *comm_rst;
   CData *here_x, *here_y, *here_z, *has_host;
   CData* exists_8 = nullptr;
   SData* exists_16 = nullptr;
@@ -26,6 +28,14 @@ inline void set_exists(Ports& ports, std::uint64_t exists) {
 
 inline void bind_exists(Ports& ports, CData& port) { ports.exists_8 = &port; }
 inline void bind_exists(Ports& ports, SData& port) { ports.exists_16 = &port; }
+
+template <class Top>
+void bind_clock(Top& top, Ports& ports) {
+  if constexpr (requires { top.clk; }) {
+    ports.clk = &top.clk;
+    ports.rst = &top.rst;
+  }
+}
 
 // Of a node's spike recorder.
 struct MemoryPorts {

@@ -10,10 +10,10 @@ from csnn.hardware.frames import FRAME_BITS
 from csnn.hardware.mesh import AXES, COORDINATE_BITS, RouterConfig
 from csnn.hardware.router_registers import COUNTERS
 from csnn.packets import PACKET_BITS
+from rtl.mesh.arbiter import StreamArbiter, StreamArbiterConfig
 from rtl.mesh.broadcast_router import BroadcastRouter
 from rtl.mesh.link_end import LinkEnd
 from rtl.mesh.router_registers import RouterRegisters
-from rtl.mesh.stream_arbiter import StreamArbiter
 from rtl.mesh.unicast_router import UnicastRouter
 
 _CHANNELS = ("unicast", "broadcast")
@@ -73,7 +73,7 @@ class Router(wiring.Component):
         m.submodules.unicast = unicast = UnicastRouter(config)
         m.submodules.broadcast = broadcast = BroadcastRouter(config)
         m.submodules.registers = registers = RouterRegisters(config)
-        m.submodules.local = local = StreamArbiter(2)
+        m.submodules.local = local = StreamArbiter(StreamArbiterConfig())
         ends = []
         for link, direction in enumerate(config.directions):
             end = LinkEnd(config.link)
@@ -93,8 +93,8 @@ class Router(wiring.Component):
                 end.rx_valid.eq(getattr(self, f"{direction.name}_rx_valid")),
                 end.exists.eq(self.exists[link]),
             ]
-        wiring.connect(m, wiring.flipped(self.unicast_in), local.input_0)
-        wiring.connect(m, registers.answer, local.input_1)
+        wiring.connect(m, wiring.flipped(self.unicast_in), local.inputs[0])
+        wiring.connect(m, registers.answer, local.inputs[1])
         wiring.connect(m, local.output, unicast.local_in)
         wiring.connect(m, unicast.local_out, registers.input)
         wiring.connect(m, registers.output, wiring.flipped(self.unicast_out))

@@ -101,8 +101,9 @@ class RouterRegisters(wiring.Component):
             self.answer.payload.eq(Cat(to_host, queue.output.payload)),
             queue.output.ready.eq(self.answer.ready),
         ]
+        words = self._words(m, taken & ~is_mine)
         with m.Switch(address[:OFFSET_BITS]):
-            for offset, word in self._words(m, taken & ~is_mine).items():
+            for offset, word in words.items():
                 with m.Case(offset):
                     m.d.comb += answer.data.eq(word)
         return m

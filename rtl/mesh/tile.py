@@ -11,10 +11,10 @@ from csnn.hardware.master_registers import MasterConfig
 from csnn.hardware.mesh import AXES, RouterConfig
 from csnn.packets import PACKET_BITS
 from rtl.axi import recorder_ports, window_ports
+from rtl.mesh.arbiter import StreamArbiter, StreamArbiterConfig
 from rtl.mesh.crossing import Crossing
 from rtl.mesh.master_node import MasterNode
 from rtl.mesh.router import Router, link_ports, straps
-from rtl.mesh.stream_arbiter import StreamArbiter
 from rtl.node import Node
 
 COMMUNICATION = "comm"
@@ -82,11 +82,13 @@ class Tile(wiring.Component):
 
     def _node(self, m: Module, router: Router, config: NodeConfig) -> None:
         m.submodules.node = node = Node(config)
-        m.submodules.arrivals = arrivals = DomainRenamer(COMMUNICATION)(StreamArbiter(2))
+        m.submodules.arrivals = arrivals = DomainRenamer(COMMUNICATION)(
+            StreamArbiter(StreamArbiterConfig())
+        )
         m.submodules.inward = inward = Crossing(COMMUNICATION, "sync")
         m.submodules.outward = outward = Crossing("sync", COMMUNICATION)
-        wiring.connect(m, router.broadcast_out, arrivals.input_0)
-        wiring.connect(m, router.unicast_out, arrivals.input_1)
+        wiring.connect(m, router.broadcast_out, arrivals.inputs[0])
+        wiring.connect(m, router.unicast_out, arrivals.inputs[1])
         wiring.connect(m, arrivals.output, inward.input)
         wiring.connect(m, inward.output, node.input)
         wiring.connect(m, node.output, outward.input)
