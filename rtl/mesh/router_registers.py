@@ -89,8 +89,7 @@ class RouterRegisters(wiring.Component):
             taken.eq(self.input.valid & self.input.ready & ~for_unit),
         ]
         m.d.sync += pending.eq(taken & is_mine & (target.kind == Kind.MONITOR))
-        with m.If(taken):
-            m.d.sync += address.eq(request.address)
+        m.d.sync += address.eq(request.address)
         answer = data.View(payload_layout(Kind.MONITOR), queue.input.payload)
         to_host = Signal(TARGET)
         m.d.comb += [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from bench import Arrays, Bench, Coverage, Dut, assert_held
-from packet_streams import moved, packet_words, random_packet
+from packet_streams import integers, moved, packet_words, random_packet
 
 from csnn.hardware.mesh import RouterConfig
 from csnn.hardware.router_registers import (
@@ -48,8 +48,14 @@ def stream_of(rng: np.random.Generator, requests: float) -> list[int]:
     ]
 
 
+def is_mine(packet: int) -> bool:
+    is_request = packet >> 24 & 0xFF in (Kind.CONFIG, Kind.MONITOR)
+    return is_request and packet >> 52 & 0xFFF == ROUTER_REGION
+
+
 def check(found: Arrays, cover: Coverage) -> None:
     """Compare what passed, what was answered, and when."""
+    inputs = integers(found["input__payload"])
     offered = dict(moved(found, "input"))
     passed, answers = dict(moved(found, "output")), moved(found, "answer")
     counts = {name: np.zeros(LINKS, np.int64) for name in COUNTERS}
@@ -62,11 +68,15 @@ def check(found: Arrays, cover: Coverage) -> None:
         if pending is not None:
             queue.append((t, word(found, t, pending & 0xFFFFF, counts, no_unit) << 32 | pending))
         waits = len(queue)
+        expected = waits - (pending is not None) < ANSWERS and pending is None
+        if has_unit and not is_mine(inputs[t]):
+            expected = bool(found["output__ready"][t])
+        if found["input__valid"][t]:
+            assert found["input__ready"][t] == expected, t
         pending = None
         packet = offered.get(t)
         kind = None if packet is None else packet >> 24 & 0xFF
-        address = None if packet is None else packet >> 32 & 0xFFFFFFFF
-        mine = kind in (Kind.CONFIG, Kind.MONITOR) and address >> 20 == ROUTER_REGION
+        mine = packet is not None and is_mine(packet)
         if packet is not None and not found["rst"][t]:
             assert (t in passed) == (has_unit and not mine), t
             if t in passed:
@@ -77,7 +87,7 @@ def check(found: Arrays, cover: Coverage) -> None:
             cover.hit("request", mine and kind == Kind.MONITOR)
             cover.hit("write", mine and kind == Kind.CONFIG)
             if mine and kind == Kind.MONITOR:
-                pending = address
+                pending = packet >> 32 & 0xFFFFFFFF
             no_unit = no_unit or dropped
         else:
             assert t not in passed or found["rst"][t], t
@@ -191,4 +201,9 @@ BENCH = Bench(
         "queue full",
         "reset with answers inside",
     ),
+    mutated="top",
+    equivalent={
+        "$signal: (input__payload[31:24] == 3'h5) | (input__payload[31:24] == 3'h6) => $ ^ $": "a "
+        "packet has one kind",
+    },
 )
