@@ -88,14 +88,17 @@ def turns(config: RouterConfig) -> set[tuple[str, str]]:
 def packets(straps: Straps, entry: str, count: int, wrong: float, seed: int) -> np.ndarray:
     """Return packets that come at an input; of a part of them the target is any."""
     rng = np.random.default_rng(seed)
+    shape = 40 * count, 3
+    far, near = rng.integers(0, 256, shape), rng.integers(-4, 5, shape) + straps.here
+    targets = np.where(rng.random(shape) < 0.3, far, near.clip(0, 255))
+    targets = np.where(rng.random(shape) < 0.5, straps.here, targets)
+    is_any = rng.random(len(targets)) < wrong
     found: list[int] = []
-    while len(found) < count:
-        far = rng.integers(0, 256, 3)
-        near = np.clip(np.array(straps.here) + rng.integers(-4, 5, 3), 0, 255)
-        target = np.where(rng.random(3) < 0.3, far, near)
-        x, y, z = np.where(rng.random(3) < 0.5, straps.here, target).tolist()
+    for (x, y, z), accepted in zip(targets.tolist(), is_any.tolist(), strict=True):
+        if len(found) == count:
+            break
         packet = random_packet(rng, KINDS) >> 24 << 24 | z << 16 | y << 8 | x
-        if rng.random() < wrong or straps.exit(entry, packet) is not None:
+        if accepted or straps.exit(entry, packet) is not None:
             found.append(packet)
     return packet_words(found)
 
