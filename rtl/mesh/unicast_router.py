@@ -109,7 +109,7 @@ class UnicastRouter(wiring.Component):
             wishes = self._wishes(m, entry, exits, data.View(TARGET, source.payload[:TARGET_BITS]))
             m.d.comb += [
                 wanted.eq(Cat(wishes[end] for end in exits)),
-                source.ready.eq(~route.any() | leaves.any()),
+                source.ready.eq(~(route & ~leaves).any()),
                 dropped.eq(source.valid & source.ready & ~wanted.any()),
             ]
             # No bit of the route: no packet is there.

@@ -78,6 +78,7 @@ def packets(straps: Straps, entry: str, count: int, wrong: float, seed: int) -> 
     far, near = rng.integers(0, 256, shape), rng.integers(-7, 8, shape) + straps.here
     senders = np.where(rng.random(shape) < 0.3, far, near.clip(0, 255))
     senders = np.where(rng.random(shape) < 0.5, straps.here, senders)
+    senders = np.where(rng.random((len(senders), 1)) < 0.1, straps.here, senders)
     is_any = rng.random(len(senders)) < wrong
     found: list[int] = []
     # At a border no packet can come along some links.

@@ -92,6 +92,7 @@ def packets(straps: Straps, entry: str, count: int, wrong: float, seed: int) -> 
     far, near = rng.integers(0, 256, shape), rng.integers(-4, 5, shape) + straps.here
     targets = np.where(rng.random(shape) < 0.3, far, near.clip(0, 255))
     targets = np.where(rng.random(shape) < 0.5, straps.here, targets)
+    targets = np.where(rng.random((len(targets), 1)) < 0.1, straps.here, targets)
     is_any = rng.random(len(targets)) < wrong
     found: list[int] = []
     for (x, y, z), accepted in zip(targets.tolist(), is_any.tolist(), strict=True):

@@ -77,9 +77,9 @@ def test_no_cycle_in_the_full_machine(express: Site) -> None:
     # What hardware connects is what routes use, and has no cycle whatever the packets are.
     pairs = itertools.product(place.router.directions, repeat=2)
     allowed = {pair for pair in pairs if may_leave(*pair)}
-    # Beside express links of 2 places no route takes two nearest ones in a row.
-    spare = {(d.opposite, d) for d in place.router.directions if express[d.axis] == 2}
-    assert turns(edges) == allowed - {(a, b) for a, b in spare if b.span == 1}
+    # In three places along Z there is not room for all turns of express links that pass two.
+    assert turns(edges) <= allowed
+    assert express[2] or turns(edges) == allowed
     assert cycle(turn_graph(place, allowed)) is None
 
 
@@ -98,7 +98,7 @@ def test_another_order_of_links_gives_a_cycle(
     assert (cycle(graph(Machine(mesh=mesh(shape, router)))) is None) == is_sound
 
 
-@pytest.mark.parametrize("shape", [(3, 3, 1), (2, 2, 2), (4, 4, 3), FULL])
+@pytest.mark.parametrize("shape", [(3, 3, 1), (2, 2, 2), (5, 4, 3)])
 @pytest.mark.parametrize("express", [NEAREST, (3, 3, 0)])
 def test_one_network_for_both_channels_has_a_cycle(shape: Site, express: Site) -> None:
     place = mesh(shape, RouterConfig(express=express))
