@@ -131,7 +131,7 @@ def cycle(edges: Graph) -> list[Vertex] | None:
 def turns(edges: Graph) -> set[tuple[Direction, Direction]]:
     """Return the pairs of links, input and output, that unicast routes use in a row."""
     return {
-        (before[3].opposite, after[3])  # type: ignore[attr-defined, misc]
+        (before[3].opposite, after[3])
         for before, found in edges.items()
         for after in found
         if before[:2] == after[:2] == ("link", UNICAST)

@@ -119,4 +119,4 @@ def test_what_is_assumed_is_needed(shape: Site) -> None:
     assert {("injection", BROADCAST, place.master)} < set(found)
     # Two that broadcast: what goes one way and what goes the other meet in the stage.
     corner = tuple(extent - 1 for extent in shape)
-    assert cycle(graph(Machine(mesh=place, senders=(place.master, corner))))  # type: ignore[arg-type]
+    assert cycle(graph(Machine(mesh=place, senders=(place.master, corner))))
