@@ -223,6 +223,7 @@ def scenarios(config: RouterConfig) -> tuple[Scenario, ...]:
         """Every rate, with all links and some, at corners, with the host and without."""
         for here in ((0, 0, 0), (255, 255, 255), (3, 252, 2)):
             await drive(dut, rng, cover, offers=0.7, takes=0.7, wrong=0.5, here=here)
+        await drive(dut, rng, cover, offers=0.3, takes=0.9, wrong=1, exists=0)
         for host in (True, False):
             exists = int(rng.integers(0, everything))
             await drive(dut, rng, cover, offers=0.5, takes=0.9, wrong=1, exists=exists, host=host)

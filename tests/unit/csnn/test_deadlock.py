@@ -49,6 +49,16 @@ class InAnyOrder(Overshooting):
         return bool(target[1] % 2)
 
 
+class MixedWithin(RouterConfig):
+    """Takes express and nearest links along X in two orders, but never past the target."""
+
+    def unicast(self, here: Site, target: Site) -> Direction | None:
+        distance = target[0] - here[0]
+        if target[1] % 2 and distance % self.express[0]:
+            return Direction(0, 1 if distance > 0 else -1)
+        return super().unicast(here, target)
+
+
 def mesh(shape: Site, router: RouterConfig) -> Mesh:
     return Mesh(shape=shape, n_nodes=1, router=router)
 
@@ -88,6 +98,7 @@ def test_no_cycle_in_the_full_machine(express: Site) -> None:
     [
         (RouterConfig(), (3, 3, 1), True),
         (YBeforeX(), (3, 3, 1), False),
+        (MixedWithin(express=EXPRESS_X), (8, 2, 1), True),
         (Overshooting(express=EXPRESS_X), (8, 2, 1), True),
         (InAnyOrder(express=EXPRESS_X), (8, 2, 1), False),
     ],
