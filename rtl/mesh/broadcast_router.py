@@ -136,16 +136,17 @@ class BroadcastRouter(wiring.Component):
             if span:
                 residue = _residue(m, origin, span)
                 whole = {by: residue == _residue(m, here, span, by) for by in (0, 1, -1)}
+            went = {sign: Signal(name=f"went_{letter}_{sign > 0:d}") for sign in (1, -1)}
+            m.d.comb += [went[1].eq(origin < here), went[-1].eq(origin > here)]
             for direction in directions:
                 if direction.axis != axis:
                     continue
-                is_forward = direction.stride > 0
-                arrived = origin < here if is_forward else origin > here
-                onward = origin <= here if is_forward else origin >= here
+                sign = 1 if direction.stride > 0 else -1
+                arrived, onward = went[sign], ~went[-sign]
                 if direction.span > 1:
                     arrived, onward = arrived & whole[0], onward & whole[0]
                 elif span:
-                    arrived, onward = arrived & ~whole[0], onward & ~whole[direction.stride]
+                    arrived, onward = arrived & ~whole[0], onward & ~whole[sign]
                 came[direction.opposite] = unchanged & arrived
                 goes[direction] = unchanged & onward
             same = Signal(name=f"same_from_{letter}")

@@ -16,7 +16,9 @@ LOCAL, HOST = "local", "host"
 
 
 def may_leave(entry: Direction | str, leaving: Direction | str) -> bool:
-    """Return whether some route leads from an input to an output.
+    """Return whether an output follows an input in the order that all routes keep.
+
+    X before Y before Z; along one of them in one direction, express links before the nearest.
 
     Parameters
     ----------
@@ -35,8 +37,9 @@ def may_leave(entry: Direction | str, leaving: Direction | str) -> bool:
 class UnicastRouter(wiring.Component):
     """Sends every packet on towards its target, in the order of the dimensions.
 
-    Inputs are connected to outputs only where a route leads: a packet that would have to turn
-    otherwise is dropped. So no packets, whatever is in them, can wait for each other in a circle.
+    Inputs are connected only to the outputs that follow them in the order of all routes: a packet
+    that would have to turn otherwise is dropped. So no packets, whatever is in them, can wait for
+    each other in a circle.
 
     Ports
     -----
@@ -55,7 +58,7 @@ class UnicastRouter(wiring.Component):
         they are answers. Otherwise nothing leaves there.
     misrouted : 1 bit, out
         Since the last `clear` a packet came that no output is for: its link does not exist, or no
-        route turns so. It was dropped.
+        route turns so, back for instance. It was dropped.
     clear : 1 bit, in
         Lowers `misrouted`, unless such a packet is accepted in the same cycle.
 
@@ -106,7 +109,7 @@ class UnicastRouter(wiring.Component):
             wishes = self._wishes(m, entry, exits, data.View(TARGET, source.payload[:TARGET_BITS]))
             m.d.comb += [
                 wanted.eq(Cat(wishes[end] for end in exits)),
-                source.ready.eq(~route.any() | leaves.any()),
+                source.ready.eq(~(route & ~leaves).any()),
                 dropped.eq(source.valid & source.ready & ~wanted.any()),
             ]
             # No bit of the route: no packet is there.

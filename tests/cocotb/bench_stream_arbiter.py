@@ -107,4 +107,7 @@ BENCH = Bench(
         "none follows",
         "reset with a payload inside",
     ),
+    equivalent={
+        "$: | { grant[3], grant[1] } => | { grant[1], grant[3] }": "an OR has no order",
+    },
 )

@@ -155,7 +155,7 @@ def test_a_planted_fault_is_found() -> None:
         assert [case for case, ways in zip(cases, found, strict=True) if ways != case.exits]
 
 
-@pytest.mark.parametrize("express", EXPRESS[:3])
+@pytest.mark.parametrize("express", [(0, 0, 0), (3, 3, 0), (4, 0, 5), (2, 2, 2)])
 def test_inputs_lead_where_some_route_leads(express: tuple[int, int, int]) -> None:
     config = RouterConfig(express=express)
     here = (100, 100, 100)
@@ -172,4 +172,7 @@ def test_inputs_lead_where_some_route_leads(express: tuple[int, int, int]) -> No
         for entry, leaving in itertools.product(config.directions, repeat=2)
         if may_leave(entry, leaving)
     }
-    assert {(entry, leaving) for entry, leaving in turns if leaving is not None} == allowed
+    found = {(entry, leaving) for entry, leaving in turns if leaving is not None}
+    # Beside express links of 2 places no route takes two nearest ones in a row.
+    spare = {(d.opposite, d) for d in config.directions if d.span == 1} if 2 in express else set()
+    assert found == allowed - spare
