@@ -21,7 +21,7 @@ _READ_ONLY = (
     Register("barrier_sum", False, "sum of hashes that they tell"),
     Register("last_step_cycles", False, "cycles of the last step, sync message to last barrier"),
     Register("longest_step_cycles", False, "the most of any step since `control.clear`"),
-    Register("shortest_step_cycles", False, "the least of any step; 0: none has ended"),
+    Register("shortest_step_cycles", False, "the least of any step; 2^32 - 1: none has ended"),
 )
 _SETTINGS = (
     Register("control", True, "see the bits of `control`"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -146,7 +146,8 @@ class BarrierSet(wiring.Component):
         counted = active.read_port(domain="comb")
         m.d.comb += [counted.addr.eq(cursor[low:]), self.is_empty.eq(active_count == 0)]
         with m.If(self.begin):
-            m.d.sync += [self.counting.eq(1), cursor.eq(0), active_count.eq(0)]
+            # The cursor went round when the nodes were counted last.
+            m.d.sync += [self.counting.eq(1), active_count.eq(0)]
         with m.Elif(self.counting):
             m.d.sync += [
                 cursor.eq(cursor + 1),
@@ -161,21 +162,19 @@ class BarrierSet(wiring.Component):
     ) -> None:
         """Let the host see both bitmaps, and write the one."""
         write = active.write_port()
-        active_read, arrived_read = (
-            memory.read_port(domain="comb") for memory in (active, arrived)
-        )
+        shown, active_read = active.read_port(domain="comb"), active.read_port(domain="comb")
+        arrived_read = arrived.read_port(domain="comb")
         m.d.comb += [
             write.en.eq(self.active.write),
             write.addr.eq(self.active.address),
             write.data.eq(self.active.write_data),
-            active_read.addr.eq(
-                Mux(self.active.select, self.active.address, self.missing_words.address)
-            ),
+            shown.addr.eq(self.active.address),
+            active_read.addr.eq(self.missing_words.address),
             arrived_read.addr.eq(self.missing_words.address),
         ]
         misses = arrived_read.data ^ colour.replicate(len(arrived_read.data))
         m.d.sync += [
-            self.active.read_data.eq(active_read.data),
+            self.active.read_data.eq(shown.data),
             self.missing_words.read_data.eq(
                 active_read.data & (misses | fresh.replicate(len(misses)))
             ),

@@ -6,6 +6,8 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+_NONE = (1 << 32) - 1
+
 
 class StepTimer(wiring.Component):
     """Counts the cycles of a step; keeps those of the last, the longest, the shortest.
@@ -23,7 +25,7 @@ class StepTimer(wiring.Component):
     expired : 1 bit, out
         The step takes more.
     last, longest, shortest : 32 bits, out
-        0: no step has ended.
+        0, 0 and 2^32 - 1 if no step has ended.
 
     Latency
         1 cycle to `last`, 2 to the others.
@@ -45,7 +47,7 @@ class StepTimer(wiring.Component):
                 "expired": Out(1),
                 "last": Out(32),
                 "longest": Out(32),
-                "shortest": Out(32),
+                "shortest": Out(32, init=_NONE),
             }
         )
 
@@ -61,13 +63,8 @@ class StepTimer(wiring.Component):
             m.d.sync += self.last.eq(elapsed)
         with m.If(has_ended & (self.last > self.longest)):
             m.d.sync += self.longest.eq(self.last)
-        with m.If(has_ended & ((self.shortest == 0) | (self.last < self.shortest))):
+        with m.If(has_ended & (self.last < self.shortest)):
             m.d.sync += self.shortest.eq(self.last)
         with m.If(self.clear):
-            m.d.sync += [
-                has_ended.eq(0),
-                self.last.eq(0),
-                self.longest.eq(0),
-                self.shortest.eq(0),
-            ]
+            m.d.sync += [self.last.eq(0), self.longest.eq(0), self.shortest.eq(_NONE)]
         return m
