@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from csnn.hardware.config import NodeConfig
+from csnn.hardware.master_config import MasterConfig
 from csnn.hardware.mesh import Mesh, Site
 from csnn.host.machine import Machine, MachineError
 from csnn.host.transport import Transport
@@ -112,7 +113,7 @@ def verify_machine(
     state: MachineState,
     mesh: Mesh,
     steps: int,
-    make: Callable[[NodeConfig], ObservedMachine],
+    make: Callable[[NodeConfig, MasterConfig], ObservedMachine],
     *,
     preload: bool = False,
     step_timeout: int = 0,
@@ -135,11 +136,12 @@ def verify_machine(
     """
     config = NodeConfig.for_nodes(image.nodes)
     with progress(None, "build the machine"):
-        observed = make(config)
+        master = MasterConfig(nodes=1 << max(1, (image.n_nodes - 1).bit_length()))
+        observed = make(config, master)
     machine = Machine(mesh, observed)
     began = time.perf_counter()
     with progress(None, "upload the image"):
-        machine.upload(image, config, state, preload=preload, step_timeout=step_timeout)
+        machine.upload(image, config, master, state, preload=preload, step_timeout=step_timeout)
     upload_s = time.perf_counter() - began
     reference = _Reference(image, state, mesh)
     observed.watch(True)

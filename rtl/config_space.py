@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from enum import IntEnum
+
 from amaranth.hdl import Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -12,10 +15,21 @@ from rtl.packet_decoder import ACCESS
 
 ANSWER = data.StructLayout({"refused": 1, "data": 32})
 _READ_ONLY = (Region.SYNAPTIC_INPUT, Region.EXTERNAL_INPUT)
+# Registers have no memory to be taken from a running unit.
+_ANY_TIME = (Region.REGISTERS,)
 
 
 class ConfigSpace(wiring.Component):
     """Carries out one request after the other.
+
+    Parameters
+    ----------
+    widths : mapping of IntEnum to int
+        Regions that there are, with the bits of an offset.
+    read_only : collection of IntEnum
+        Regions that cannot be written.
+    any_time : collection of IntEnum
+        Regions that answer though the node is not halted.
 
     Ports
     -----
@@ -38,8 +52,15 @@ class ConfigSpace(wiring.Component):
         `csnn.hardware.memory_map`.
     """
 
-    def __init__(self, widths: dict[Region, int]) -> None:
+    def __init__(
+        self,
+        widths: Mapping[IntEnum, int],
+        *,
+        read_only: Collection[IntEnum] = _READ_ONLY,
+        any_time: Collection[IntEnum] = _ANY_TIME,
+    ) -> None:
         self.widths = widths
+        self._read_only, self._any_time = read_only, any_time
         super().__init__(
             {
                 "request": In(stream.Signature(ACCESS)),
@@ -67,12 +88,10 @@ class ConfigSpace(wiring.Component):
             for name, bits in self.widths.items():
                 access = getattr(self, name.name.lower())
                 with m.Case(name):
-                    # Registers answer at any time and have no memory to be taken from a running
-                    # unit.
-                    allowed = self.halted if name is not Region.REGISTERS else Const(1, 1)
+                    allowed = Const(1, 1) if name in self._any_time else self.halted
                     m.d.comb += [
                         is_there.eq((offset[bits:] == 0) & allowed),
-                        may_write.eq(name not in _READ_ONLY),
+                        may_write.eq(name not in self._read_only),
                         access.select.eq(select),
                         access.write.eq(select & request.is_write),
                         read.eq(access.read_data),

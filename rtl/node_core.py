@@ -19,7 +19,8 @@ from rtl.memory_access import MemoryAccess, connect_parts
 from rtl.ode_unit import OdeUnit
 from rtl.packet_decoder import ACCESS, EVENT
 from rtl.packet_layout import payload_layout
-from rtl.registers import Registers, joined
+from rtl.register_file import joined
+from rtl.registers import Registers
 from rtl.spike_output import SpikeOutput
 from rtl.spike_recorder import BEAT, BURST, SpikeRecorder
 from rtl.spike_router import SpikeRouter

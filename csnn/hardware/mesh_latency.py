@@ -1,4 +1,7 @@
-"""Latencies of links and routers in cycles of the communication clock; the RTL takes them here."""
+"""Latencies around the nodes; the RTL takes its figures from here.
+
+Links and routers: in cycles of the communication clock; master node: of the application's.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,15 @@ STREAM_ARBITER = 1
 UNICAST_ROUTER = 1 + STREAM_ARBITER
 # The arbiter of the inputs, the register of the packet and its branches, the queue of a branch.
 BROADCAST_ROUTER = STREAM_ARBITER + 1 + FIFO
+
+# From a packet at the input of the master node to the packet that follows from it at the output.
+# A spike: FIFO, decoder, register of the output.
+MASTER_REBROADCAST = 4
+# The last barrier message of a step: FIFO, decoder, count of the missing, comparison, register of
+# the output. One more if a spike came in the cycle before.
+MASTER_SYNC = 6
+# Cycles for each node that the master can serve, before the first sync message of a run.
+MASTER_START_PER_NODE = 1
 
 
 def link_jitter(config: LinkConfig) -> int:

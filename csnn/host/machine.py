@@ -9,10 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from csnn.errors import CsnnError, InvalidInputError
-from csnn.hardware import master_registers as master
 from csnn.hardware import registers as node
 from csnn.hardware import router_registers as router
 from csnn.hardware.config import NodeConfig
+from csnn.hardware.master_config import MasterConfig
+from csnn.hardware.master_map import MasterRegion, bitmap_address, bitmap_words
+from csnn.hardware.master_registers import (
+    MASTER_CONTROL_BITS,
+    MASTER_COUNTERS,
+    MASTER_ERROR_BITS,
+    MASTER_OFFSETS,
+    MASTER_STATUS_BITS,
+)
 from csnn.hardware.memory_map import OFFSET_BITS, Region, Words, node_words
 from csnn.hardware.mesh import Mesh, Site
 from csnn.hardware.recorder import PAGE_BITS, RECORD_BYTES, records
@@ -114,6 +122,7 @@ class Machine:
         self,
         image: Image,
         config: NodeConfig,
+        master: MasterConfig,
         state: MachineState,
         *,
         step_timeout: int = 0,
@@ -127,6 +136,8 @@ class Machine:
         image : Image
         config : NodeConfig
             Hardware of the nodes.
+        master : MasterConfig
+            Hardware of the master node.
         state : MachineState
             Where the run starts.
         step_timeout : int
@@ -175,21 +186,21 @@ class Machine:
             if errors or status & _bits(node.STATUS_BITS, "halted"):
                 raise MachineError(f"{self._named(site)} is not ready: errors 0x{errors:x}")
         place = self.mesh.master
-        self._set(place, master.OFFSETS, control=0)
-        self.write(place, master.active_words(len(nodes)))
-        self._set(place, master.OFFSETS, host=0, step=state.step, timeout=step_timeout)
-        self._set(place, master.OFFSETS, stop_step=state.step)
-        self._set(place, master.OFFSETS, control=_bits(master.CONTROL_BITS, "clear"))
+        self._set(place, MASTER_OFFSETS, control=0)
+        self.write(place, _active(master, len(nodes)))
+        self._set(place, MASTER_OFFSETS, host=0, step=state.step, timeout=step_timeout)
+        self._set(place, MASTER_OFFSETS, stop_step=state.step)
+        self._set(place, MASTER_OFFSETS, control=_bits(MASTER_CONTROL_BITS, "clear"))
 
     def start(self, stop_step: int) -> None:
         """Let the machine run until a step has been computed."""
         place = self.mesh.master
-        self._set(place, master.OFFSETS, stop_step=stop_step)
-        self._set(place, master.OFFSETS, control=_bits(master.CONTROL_BITS, "run"))
+        self._set(place, MASTER_OFFSETS, stop_step=stop_step)
+        self._set(place, MASTER_OFFSETS, control=_bits(MASTER_CONTROL_BITS, "run"))
 
     def stop(self) -> None:
         """Let the machine halt after the step that it is in."""
-        self._set(self.mesh.master, master.OFFSETS, control=0)
+        self._set(self.mesh.master, MASTER_OFFSETS, control=0)
 
     def wait(self, *, limit_ms: float, between_ms: float = 0.02) -> int:
         """Wait until the machine halts; return the step that it has computed last.
@@ -209,12 +220,12 @@ class Machine:
         waited = 0.0
         while True:
             status, errors, step = self._get(
-                self.mesh.master, 0, master.OFFSETS, "status", "errors", "step"
+                self.mesh.master, 0, MASTER_OFFSETS, "status", "errors", "step"
             )
             if errors:
                 faults = "; ".join(str(fault) for fault in self.faults())
                 raise MachineError(f"the machine stopped in step {step}: {faults}")
-            if status & _bits(master.STATUS_BITS, "halted"):
+            if status & _bits(MASTER_STATUS_BITS, "halted"):
                 return step
             if waited >= limit_ms:
                 raise MachineError(f"the machine does not halt; it is in step {step}")
@@ -244,7 +255,8 @@ class Machine:
     def missing(self) -> list[int]:
         """Return the nodes whose barrier message has not come."""
         n = len(self.mesh.nodes)
-        words = self.read(self.mesh.master, master.missing_addresses(n))
+        addresses = [bitmap_address(MasterRegion.MISSING, first) for first in range(0, n, 32)]
+        words = self.read(self.mesh.master, addresses)
         bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little")
         return [int(number) for number in np.flatnonzero(bits[:n])]
 
@@ -268,11 +280,13 @@ class Machine:
             yield from _told(site, "router", errors, router.ERRORS)
             if unit == "router":
                 return
-            table = master if site == self.mesh.master else node
-            (errors,) = self._get(site, 0, table.OFFSETS, "errors")
-            names_of = {bit.name: bit.meaning for bit in table.ERROR_BITS}
+            is_master = site == self.mesh.master
+            offsets = MASTER_OFFSETS if is_master else node.OFFSETS
+            (errors,) = self._get(site, 0, offsets, "errors")
+            bits = MASTER_ERROR_BITS if is_master else node.ERROR_BITS
+            names_of = {bit.name: bit.meaning for bit in bits}
             yield from _told(site, unit, errors, names_of)
-            if site == self.mesh.master:
+            if is_master:
                 for number in self.missing() if errors else ():
                     yield Fault(self.mesh.nodes[number], f"node {number}", "no barrier message")
         except MachineError:
@@ -286,8 +300,8 @@ class Machine:
 
     def master_counters(self) -> dict[str, int]:
         """Return the counters of the master node by name."""
-        words = self._get(self.mesh.master, 0, master.OFFSETS, *master.COUNTERS)
-        return dict(zip(master.COUNTERS, words, strict=True))
+        words = self._get(self.mesh.master, 0, MASTER_OFFSETS, *MASTER_COUNTERS)
+        return dict(zip(MASTER_COUNTERS, words, strict=True))
 
     def spikes(self) -> tuple[U32, U32]:
         """Return step and source of all spikes recorded, by step and source, shape (n,) each."""
@@ -299,6 +313,14 @@ class Machine:
         together = np.concatenate(found)
         order = np.lexsort((together["source"], together["step"]))
         return together["step"][order], together["source"][order]
+
+
+def _active(config: MasterConfig, n: int) -> Words:
+    """Return the words that make nodes 0 to n - 1 the active ones."""
+    bits = np.zeros(32 * bitmap_words(config), dtype=np.uint8)
+    bits[:n] = 1
+    values = np.packbits(bits, bitorder="little").view("<u4")
+    return Words(MasterRegion.ACTIVE, np.arange(len(values), dtype=np.uint32), values)
 
 
 def _told(site: Site, unit: str, errors: int, meanings: Mapping[str, str]) -> Iterator[Fault]:

@@ -15,7 +15,6 @@ from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import Region, Words, digests, node_words
 from csnn.hardware.recorder import PAGE_BITS, RECORD, records
 from csnn.hardware.registers import OFFSETS, STATUS_BITS
-from csnn.image.node import NodeImage
 from csnn.image.store import Image
 from csnn.neurons.registry import MODELS
 from csnn.packets import Kind, encode, packet_words, spike_sum

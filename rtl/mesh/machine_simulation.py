@@ -14,7 +14,7 @@ import numpy.typing as npt
 from csnn.errors import ToolFailedError
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.frames import FRAME_BITS
-from csnn.hardware.master_registers import MasterConfig
+from csnn.hardware.master_config import MasterConfig
 from csnn.hardware.memory_map import NEURON_BITS, Region, Words
 from csnn.hardware.mesh import Direction, Mesh, Site
 from rtl.gated_clock import gate_clock

@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from csnn.hardware.mesh import AXES, COORDINATE_BITS, RouterConfig
 from csnn.hardware.memory_map import OFFSET_BITS
+from csnn.hardware.mesh import AXES, COORDINATE_BITS, RouterConfig
 from csnn.hardware.router_registers import (
     COUNTERS,
     ERRORS,

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from csnn.hardware.memory_map import Words
 from csnn.hardware.mesh import Site
-from rtl.mesh.machine_simulation import MachineSimulation
+from rtl.mesh.machine_simulation import MachineSimulation, Snapshots
 
 U32 = npt.NDArray[np.uint32]
 _NS_PER_MS = 1e6
@@ -47,3 +47,15 @@ class SimulatedTransport:
     def preload(self, site: Site, words: Words) -> None:
         """Write words of a node past the mesh."""
         self.simulation.preload(site, words)
+
+    def watch(self, on: bool) -> None:
+        """Keep the memories of every node at the end of every step from here on."""
+        self.simulation.watch(on)
+
+    def snapshot_now(self) -> None:
+        """Keep the memories of the step that no other has followed yet."""
+        self.simulation.snapshot_now()
+
+    def snapshots(self, site: Site) -> Snapshots:
+        """Return and forget what was kept of a node."""
+        return self.simulation.snapshots(site)

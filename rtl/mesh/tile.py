@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from csnn.hardware.config import NodeConfig
-from csnn.hardware.master_registers import MasterConfig
+from csnn.hardware.master_config import MasterConfig
 from csnn.hardware.mesh import AXES, RouterConfig
 from csnn.packets import PACKET_BITS
 from rtl.axi import recorder_ports, window_ports

@@ -1,162 +1,37 @@
-"""Bench of the registers: a dictionary of words is their model."""
+"""Bench of a node's registers; see `register_scenarios`."""
 
 from __future__ import annotations
 
-import numpy as np
-from bench import Arrays, Bench, Coverage, Dut
+from register_scenarios import Declared, register_bench
 
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.registers import (
-    CONTROL_BITS,
     COUNTERS,
     ERROR_BITS,
     INTERFACE_VERSION,
     NODE_ID,
-    OFFSETS,
     REGISTERS,
-    SETTINGS,
     STATUS_BITS,
 )
 from rtl.registers import Registers
 
 CONFIG = NodeConfig(neurons=96, pipelines=4, delay_slots=16, rows=300)
-FIXED = {
-    "id": NODE_ID,
-    "version": INTERFACE_VERSION,
-    "pipelines": CONFIG.pipelines,
-    "capacity": CONFIG.neurons,
-    "slots": CONFIG.delay_slots,
-    "rows": CONFIG.rows,
-}
-RUN, CLEAR = (1 << bit.position for bit in CONTROL_BITS)
-CYCLES = 900
-PLAIN = [name for name in SETTINGS if name != "control"]
 
-
-def check(found: Arrays, cover: Coverage) -> None:
-    """Compare all outputs, cycle by cycle."""
-    words = {register.name: FIXED.get(register.name, 0) for register in REGISTERS}
-    read: int | None = None
-    names = [register.name for register in REGISTERS]
-    for t in range(len(found["rst"])):
-        inputs = {name: int(column[t]) for name, column in found.items()}
-        if read is not None:
-            assert inputs["access__read_data"] == read, t
-        assert inputs["run"] == words["control"], t
-        assert inputs["failed"] == (words["errors"] != 0), t
-        for name in PLAIN:
-            assert inputs[f"setting_{name}"] == words[name], (t, name)
-        place = inputs["access__address"]
-        name = names[place] if place < len(names) else None
-        writes = bool(inputs["access__write"])
-        data = inputs["access__write_data"]
-        clear = name == "control" and writes and bool(data & CLEAR) and bool(inputs["halted"])
-        assert inputs["clear"] == clear, t
-        words["status"], words["recorded"] = inputs["status"], inputs["recorded"]
-        read = words[name] if name is not None else 0
-        cover.hit("no register", name is None)
-        cover.hit(
-            "setting refused while running", name in PLAIN and writes and not inputs["halted"]
-        )
-        cover.hit(
-            "clear refused while running",
-            name == "control" and writes and data & CLEAR and not clear,
-        )
-        cover.hit(
-            "started in spite of an error",
-            name == "control" and writes and data & RUN and not clear and words["errors"],
-        )
-        cover.hit("clear and error at once", clear and inputs["errors"])
-        cover.hit("error ends the run", inputs["errors"] and words["control"])
-        cover.hit("read-only register written", writes and name in FIXED)
-        had_errors = words["errors"] != 0
-        if writes and name in PLAIN and inputs["halted"]:
-            words[name] = data
-            cover.hit("step set as a step begins", name == "step" and inputs["next_step"])
-        if inputs["next_step"]:
-            words["step"] = (int(found["setting_step"][t]) + 1) % (1 << 32)
-            cover.hit("step wraps", words["step"] == 0)
-        if inputs["errors"] and not clear:
-            words["control"] = 0
-        elif writes and name == "control":
-            words["control"] = int(bool(data & RUN) and (clear or not had_errors))
-        words["errors"] = 0 if clear else words["errors"] | inputs["errors"]
-        for counter in COUNTERS:
-            words[counter] = (
-                0 if clear else (words[counter] + inputs[f"count_{counter}"]) % (1 << 32)
-            )
-        if inputs["rst"]:
-            cover.hit("reset while running", words["control"])
-            words = {register.name: FIXED.get(register.name, 0) for register in REGISTERS}
-            read = 0
-
-
-async def drive(
-    dut: Dut, rng: np.random.Generator, cover: Coverage,
-    *, writes: float, errors: float = 0.02, halted: float = 0.6, resets: float = 0.0,
-) -> None:  # fmt: skip
-    n = CYCLES
-    address = rng.integers(0, 1 << (len(REGISTERS) - 1).bit_length(), n)
-    # Control and step are written often; a step near its end shows that it wraps.
-    address = np.where(rng.random(n) < 0.3, OFFSETS["control"], address)
-    address = np.where(rng.random(n) < 0.1, OFFSETS["step"], address)
-    data = rng.integers(0, 2**32, n)
-    data = np.where((address == OFFSETS["step"]) & (rng.random(n) < 0.5), 2**32 - 1, data)
-    resetting = rng.random(n) < resets
-    # All models begin with what a reset leaves.
-    resetting[-1] = True
-    found = await dut.run(
+BENCH = register_bench(
+    lambda: Registers(CONFIG),
+    Declared(
+        REGISTERS,
         {
-            "access__select": 1,
-            "access__address": address,
-            "access__write": rng.random(n) < writes,
-            "access__write_data": data,
-            "halted": np.repeat(rng.random(n // 10) < halted, 10),
-            "next_step": rng.random(n) < 0.2,
-            "status": rng.integers(0, 1 << len(STATUS_BITS), n),
-            "recorded": rng.integers(0, 2**32, n),
-            "errors": np.where(rng.random(n) < errors, 1 << rng.integers(0, len(ERROR_BITS), n), 0),
-            **{f"count_{name}": rng.random(n) < 0.5 for name in COUNTERS},
-            "rst": resetting,
-        }
-    )
-    check(found, cover)
-
-
-async def idle(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
-    """Nothing is written; counters count."""
-    await drive(dut, rng, cover, writes=0.0, errors=0.0)
-
-
-async def back_pressure(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
-    """A word in every cycle: the registers never stall."""
-    await drive(dut, rng, cover, writes=1.0, halted=1.0)
-
-
-async def reset_in_flight(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
-    """A reset puts every register back."""
-    await drive(dut, rng, cover, writes=0.5, resets=0.05)
-
-
-async def random(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
-    """A node that halts, runs and fails."""
-    for writes, errors in ((0.3, 0.0), (0.3, 0.01), (0.6, 0.1)):
-        await drive(dut, rng, cover, writes=writes, errors=errors)
-
-
-BENCH = Bench(
-    make=lambda: Registers(CONFIG),
-    scenarios=(idle, back_pressure, reset_in_flight, random),
-    bins=(
-        "no register",
-        "setting refused while running",
-        "clear refused while running",
-        "started in spite of an error",
-        "clear and error at once",
-        "error ends the run",
-        "read-only register written",
-        "step set as a step begins",
-        "step wraps",
-        "reset while running",
+            "id": NODE_ID,
+            "version": INTERFACE_VERSION,
+            "pipelines": CONFIG.pipelines,
+            "capacity": CONFIG.neurons,
+            "slots": CONFIG.delay_slots,
+            "rows": CONFIG.rows,
+        },
+        ("recorded",),
+        COUNTERS,
+        len(ERROR_BITS),
+        len(STATUS_BITS),
     ),
 )
