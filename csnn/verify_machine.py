@@ -211,8 +211,8 @@ class _Reference:
             self.step += 1
             sources = [node.compute(self.step) for node in self._nodes]
             found_of = [kept.pop(0) for kept in self._kept]
-            for number, (step, found) in enumerate(found_of):
-                mismatch = next(self._differences(number, step, found), None)
+            for number, (step, words) in enumerate(found_of):
+                mismatch = next(self._differences(number, step, words), None)
                 if mismatch is not None:
                     return mismatch
             together = np.concatenate(sources)

@@ -93,7 +93,7 @@ def present_regions(config: NodeConfig) -> list[Region]:
 class Words:
     """Words of one region: offsets and values, both uint32 arrays of shape (n,)."""
 
-    region: IntEnum
+    region: Region
     offset: U32
     value: U32
 

@@ -21,7 +21,7 @@ from csnn.hardware.master_registers import (
     MASTER_OFFSETS,
     MASTER_STATUS_BITS,
 )
-from csnn.hardware.memory_map import OFFSET_BITS, Region, Words, node_words
+from csnn.hardware.memory_map import OFFSET_BITS, node_words
 from csnn.hardware.mesh import Mesh, Site
 from csnn.hardware.recorder import PAGE_BITS, RECORD_BYTES, records
 from csnn.host.transport import Preloading, Transport
@@ -68,9 +68,9 @@ class Machine:
 
     # Words.
 
-    def write(self, site: Site, words: Words) -> None:
+    def write(self, site: Site, addresses: npt.ArrayLike, values: npt.ArrayLike) -> None:
         """Write words of a place."""
-        self.transport.send(_packets(Kind.CONFIG, site, words.address, words.value))
+        self.transport.send(_packets(Kind.CONFIG, site, addresses, values))
 
     def read(self, site: Site, addresses: npt.ArrayLike) -> U32:
         """Return words of a place, in the order of their addresses.
@@ -99,12 +99,7 @@ class Machine:
         return [int(word) for word in self.read(site, addresses)]
 
     def _set(self, site: Site, offsets: Mapping[str, int], **values: int) -> None:
-        words = Words(
-            Region.REGISTERS,
-            np.array([offsets[name] for name in values], dtype=np.uint32),
-            np.array([*values.values()], dtype=np.uint32),
-        )
-        self.write(site, words)
+        self.write(site, [offsets[name] for name in values], [*values.values()])
 
     def _named(self, site: Site) -> str:
         x, y, z = site
@@ -178,7 +173,7 @@ class Machine:
                 if preload and isinstance(self.transport, Preloading):
                     self.transport.preload(site, words)
                 else:
-                    self.write(site, words)
+                    self.write(site, words.address, words.value)
             self._set(site, node.OFFSETS, **settings)
             self._set(site, node.OFFSETS, control=_bits(node.CONTROL_BITS, "run", "clear"))
         for site in nodes:
@@ -187,7 +182,7 @@ class Machine:
                 raise MachineError(f"{self._named(site)} is not ready: errors 0x{errors:x}")
         place = self.mesh.master
         self._set(place, MASTER_OFFSETS, control=0)
-        self.write(place, _active(master, len(nodes)))
+        self.write(place, *_active(master, len(nodes)))
         self._set(place, MASTER_OFFSETS, host=0, step=state.step, timeout=step_timeout)
         self._set(place, MASTER_OFFSETS, stop_step=state.step)
         self._set(place, MASTER_OFFSETS, control=_bits(MASTER_CONTROL_BITS, "clear"))
@@ -283,8 +278,8 @@ class Machine:
             is_master = site == self.mesh.master
             offsets = MASTER_OFFSETS if is_master else node.OFFSETS
             (errors,) = self._get(site, 0, offsets, "errors")
-            bits = MASTER_ERROR_BITS if is_master else node.ERROR_BITS
-            names_of = {bit.name: bit.meaning for bit in bits}
+            table = MASTER_ERROR_BITS if is_master else node.ERROR_BITS
+            names_of = {bit.name: bit.meaning for bit in table}
             yield from _told(site, unit, errors, names_of)
             if is_master:
                 for number in self.missing() if errors else ():
@@ -315,12 +310,13 @@ class Machine:
         return together["step"][order], together["source"][order]
 
 
-def _active(config: MasterConfig, n: int) -> Words:
-    """Return the words that make nodes 0 to n - 1 the active ones."""
+def _active(config: MasterConfig, n: int) -> tuple[list[int], U32]:
+    """Return addresses and words that make nodes 0 to n - 1 the active ones."""
     bits = np.zeros(32 * bitmap_words(config), dtype=np.uint8)
     bits[:n] = 1
     values = np.packbits(bits, bitorder="little").view("<u4")
-    return Words(MasterRegion.ACTIVE, np.arange(len(values), dtype=np.uint32), values)
+    addresses = [bitmap_address(MasterRegion.ACTIVE, 32 * word) for word in range(len(values))]
+    return addresses, values
 
 
 def _told(site: Site, unit: str, errors: int, meanings: Mapping[str, str]) -> Iterator[Fault]:

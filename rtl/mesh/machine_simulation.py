@@ -286,7 +286,8 @@ class MachineSimulation:
         ]
         for region, path in _PLAIN_REGIONS.items():
             lines.append(
-                f"    if (region == {region.value}) {{ {root}{path}[offset] = value; return true; }}"
+                f"    if (region == {region.value}) "
+                f"{{ {root}{path}[offset] = value; return true; }}"
             )
         lines += [
             f"    if (region != {Region.DELAY_BUFFER.value}) return false;",

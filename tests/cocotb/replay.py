@@ -29,8 +29,8 @@ from csnn.image.store import Image, open_image
 from csnn.neurons.registry import MODELS
 from csnn.packets import Kind, encode, packet_words, spike_sum
 from csnn.simulator.plain import Node as ReferenceNode
-from csnn.spec.machine import SUM_LIMIT_UNITS
 from csnn.simulator.state import with_state
+from csnn.spec.machine import SUM_LIMIT_UNITS
 from csnn.verify import Traffic, record_traffic
 from rtl.gated_clock import gate_clock
 from rtl.node import Node

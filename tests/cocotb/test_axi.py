@@ -19,9 +19,8 @@ from csnn.image.node import NodeImage
 from csnn.neurons.registry import MODELS
 from csnn.packets import Kind, encode, packet_words, spike_sum
 from csnn.simulator.plain import Node as ReferenceNode
-from csnn.simulator.state import MachineState, initial_state
+from csnn.simulator.state import MachineState, initial_state, with_state
 from csnn.spec.machine import SUM_LIMIT_UNITS
-from csnn.simulator.state import with_state
 from csnn.verify import record_traffic
 from rtl.axi import recorder_ports, window_ports
 from rtl.node import Node
