@@ -94,8 +94,9 @@ class StreamArbiter(wiring.Component):
 
 
 def _lowest(bits: Value) -> Value:
-    """Return the lowest bit that is set, alone."""
-    return bits & (-bits)[: len(bits)]
+    """Return the lowest bit that is set, alone; no carry, which would be slower."""
+    first, *others = (bits[place] for place in range(len(bits)))
+    return Cat(first, *(bit & ~bits[:place].any() for place, bit in enumerate(others, 1)))
 
 
 def _place(one_hot: Value) -> Value:

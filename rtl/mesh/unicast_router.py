@@ -60,7 +60,7 @@ class UnicastRouter(wiring.Component):
         Since the last `clear` a packet came that no output is for: its link does not exist, or no
         route turns so, back for instance. It was dropped.
     clear : 1 bit, in
-        Lowers `misrouted`, unless such a packet is accepted in the same cycle.
+        Lowers `misrouted`, unless such a packet was accepted in the cycle before.
 
     Latency
         2 cycles: the register of the input, that of the output.
@@ -110,11 +110,12 @@ class UnicastRouter(wiring.Component):
             m.d.comb += [
                 wanted.eq(Cat(wishes[end] for end in exits)),
                 source.ready.eq(~(route & ~leaves).any()),
-                dropped.eq(source.valid & source.ready & ~wanted.any()),
             ]
             # No bit of the route: no packet is there.
             with m.If(source.ready):
                 m.d.sync += [packet.eq(source.payload), route.eq(Mux(source.valid, wanted, 0))]
+            # A register of its own: the way from the turns to here is long.
+            m.d.sync += dropped.eq(source.valid & source.ready & ~wanted.any())
             drops.append(dropped)
             for place, end in enumerate(exits):
                 sources[end].append((route[place], packet, leaves[place]))

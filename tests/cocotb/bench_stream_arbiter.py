@@ -109,5 +109,8 @@ BENCH = Bench(
     ),
     equivalent={
         "$: | { grant[3], grant[1] } => | { grant[1], grant[3] }": "an OR has no order",
+        "$: | { inputs__1__valid, inputs__0__valid } => | { inputs__0__valid, inputs__1__valid }": (
+            "an OR has no order"
+        ),
     },
 )

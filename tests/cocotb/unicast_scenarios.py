@@ -113,7 +113,7 @@ def check(straps: Straps, found: Arrays, cover: Coverage) -> None:
     held: dict[str, tuple[int, str]] = {}
     leaving: dict[str, int] = {}
     last = dict.fromkeys(ends, HOST)
-    misrouted = False
+    misrouted = dropped_before = False
     for t, resets in enumerate(flags["rst"]):
         chosen: dict[str, str] = {}
         freed = []
@@ -157,12 +157,14 @@ def check(straps: Straps, found: Arrays, cover: Coverage) -> None:
             cover.hit("link does not exist", wish is not None and not straps.has(wish))
         clears = flags["clear"][t]
         cover.hit("two dropped at once", dropped > 1)
-        cover.hit("dropped while cleared", dropped and clears)
-        cover.hit("cleared", misrouted and clears and not dropped)
-        misrouted = bool(dropped or (misrouted and not clears))
+        cover.hit("dropped while cleared", dropped_before and clears)
+        cover.hit("cleared", misrouted and clears and not dropped_before)
+        misrouted = dropped_before or (misrouted and not clears)
+        dropped_before = dropped > 0
         if resets:
             cover.hit("reset with packets inside", len(held) > 1)
-            held, leaving, last, misrouted = {}, {}, dict.fromkeys(ends, HOST), False
+            held, leaving, last = {}, {}, dict.fromkeys(ends, HOST)
+            misrouted = dropped_before = False
     for end in ends:
         assert_held(found, f"{end}_out")
 
