@@ -145,15 +145,15 @@ class BarrierSet(wiring.Component):
         # How many there are.
         counted = active.read_port(domain="comb")
         m.d.comb += [counted.addr.eq(cursor[low:]), self.is_empty.eq(active_count == 0)]
-        with m.If(self.begin):
-            # The cursor went round when the nodes were counted last.
-            m.d.sync += [self.counting.eq(1), active_count.eq(0)]
-        with m.Elif(self.counting):
+        with m.If(self.counting):
             m.d.sync += [
                 cursor.eq(cursor + 1),
                 active_count.eq(active_count + counted.data.bit_select(cursor[:low], 1)),
                 self.counting.eq(~cursor.all()),
             ]
+        with m.If(self.begin):
+            # The cursor went round when the nodes were counted last.
+            m.d.sync += [self.counting.eq(1), active_count.eq(0)]
         self._words(m, active, arrived, colour, fresh)
         return m
 

@@ -200,7 +200,10 @@ class Environment:
             "event__payload": self.event or 0,
             "spike__ready": int(not self.chance(self.stalls)),
             "sync__ready": int(not self.chance(self.stalls)),
-            "expired": int(self.chance(self.faults / 40)),
+            # It must not matter but while barriers are missing.
+            "expired": int(
+                self.chance(0.3 if self.failed or model.barriers.complete else self.faults / 40)
+            ),
             "missing_words__select": int(self.chance(0.5)),
             "missing_words__address": int(self.rng.integers(2)),
             "rst": int(self.chance(self.resets)),
@@ -233,7 +236,9 @@ class Environment:
             self.step = (self.step + 1) % (1 << 32)
             hit("step 0 follows the last", self.step == 0)
             self.told, self.arrived = {}, set()
-        random_failure = self.chance(self.faults / 100)
+        # Another unit fails, as the step ends for instance.
+        ends = after == "COLLECT" and self.model.barriers.complete
+        random_failure = self.chance(self.late / 2 if ends else self.faults / 100)
         self.failed = not i["clear"] and (self.failed or bool(errors) or random_failure)
         if errors or random_failure:
             self.run = False
@@ -297,14 +302,15 @@ async def random(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
     """Steps, halts, and every error."""
     for first in (0, 61, 2**32 - 3):
         await drive(dut, rng, cover, halts=0.01, first=first)
-        await drive(dut, rng, cover, faults=0.03, halts=0.01, first=first, cycles=2500)
-        await drive(dut, rng, cover, faults=0.01, first=first, cycles=2500, spikes=0.3)
-        await drive(dut, rng, cover, late=0.3, first=first)
-        await drive(dut, rng, cover, faults=0.2, halts=0.01, first=first, cycles=2500)
+        await drive(dut, rng, cover, faults=0.03, halts=0.01, first=first)
+        await drive(dut, rng, cover, faults=0.01, first=first, spikes=0.3)
+        await drive(dut, rng, cover, faults=0.03, late=0.3, first=first)
+        await drive(dut, rng, cover, faults=0.2, halts=0.01, first=first)
 
 
 BENCH = Bench(
     make=lambda: MasterControl(CONFIG),
     scenarios=(idle, back_pressure, reset_in_flight, random),
     bins=BINS,
+    mutated="top",
 )

@@ -85,7 +85,7 @@ class Machine:
         resetting[-1] = reset
         found = await self.dut.run(
             {
-                "input__valid": self.rng.random(cycles) < offers,
+                "input__valid": (self.rng.random(cycles) < offers) & bool(packets),
                 "broadcast__ready": self.rng.random(cycles) < broadcast,
                 "output__ready": self.rng.random(cycles) < output,
                 **{f"here_{axis}": place for axis, place in zip("xyz", self.here, strict=True)},
