@@ -95,7 +95,9 @@ class Machine:
         )
         for stream in ("broadcast", "output"):
             assert_held(found, stream)
-        self.stalled += int(np.sum((found["broadcast__valid"] == 1) & (found["broadcast__ready"] == 0)))
+        self.stalled += int(
+            np.sum((found["broadcast__valid"] == 1) & (found["broadcast__ready"] == 0))
+        )
         self.taken = [self.now + at for at, _ in moved(found, "input")] if packets else []
         for stream, seen, place in (
             ("broadcast", self.broadcast, self.here),
