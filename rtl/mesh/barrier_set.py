@@ -90,7 +90,8 @@ class BarrierSet(wiring.Component):
         m.submodules.active_nodes = active = Memory(shape=width, depth=depth, init=[])
         m.submodules.arrived_nodes = arrived = Memory(shape=width, depth=depth, init=[])
         colour, fresh = Signal(), Signal(init=1)
-        cursor, active_count = Signal(node_bits), Signal(len(self.missing))
+        cursor = Signal(node_bits)
+        active_count = Signal(len(self.missing))
 
         # A message: look its node up, and give its bit the colour.
         node = self.barrier.node
