@@ -53,15 +53,17 @@ packets with its own coordinates, and answers the host.
 ## A step
 
 A sync message carries number, count and sum of hashes of the step that is complete; the nodes
-compute the next one. Their spikes are broadcast in the order of arrival, one per cycle, and counted.
-When the barrier messages of all active nodes have come, counts and sums that they tell must be those
-of the spikes broadcast. Then the next sync message follows, behind the last spike on the same stream.
+compute the next one. Their spikes are broadcast in the order of arrival, one per cycle, and
+counted. When the barrier messages of all active nodes have come, counts and sums that they tell
+must be those of the spikes broadcast. Then the next sync message follows, behind the last spike on
+the same stream.
 
 From a spike's packet at the input to its broadcast it takes {mesh_latency.MASTER_REBROADCAST}
 cycles, from the last barrier's to the sync message {mesh_latency.MASTER_SYNC}, one more if a spike
 came just before it. That all nodes are missing anew costs no time: a node has arrived if its bit
-has the colour of the step, and the colour changes. Before the first sync message of a run the active
-nodes are counted, a cycle for each that there may be (`capacity`, {config.nodes} by default).
+has the colour of the step, and the colour changes. Before the first sync message of a run the
+active nodes are counted, a cycle for each that there may be (`capacity`, {config.nodes} by
+default).
 
 ## Rules for a host
 
@@ -72,15 +74,16 @@ nodes are counted, a cycle for each that there may be (`capacity`, {config.nodes
   either is written while the machine stands at `stop_step`.
 - `run` = 0 halts it, as does `stop_step`, when all barriers of the step have come. `status.halted`
   tells.
-- Do not have more than `answers` ({config.answers}) MONITOR requests under way. Their answers wait in a queue of
-  that size, and a request that finds it full waits, with all spikes and barriers behind it, until
-  the network takes an answer.
-- Any bit of `errors` stops the machine: no sync message follows; spikes and barrier messages are dropped,
-  so that the mesh runs dry; requests are answered. Let it run dry before `control.clear`.
+- Do not have more than `answers` ({config.answers} by default) MONITOR requests under way. Their
+  answers wait in a queue of that size, and a request that finds it full waits, with all spikes and
+  barriers behind it, until the network takes an answer.
+- Any bit of `errors` stops the machine: no sync message follows; spikes and barrier messages are
+  dropped, so that the mesh runs dry; requests are answered. Let it run dry before `control.clear`.
 - A request that is refused is answered with the data 0, and sets `errors.address`, which stops the
   machine. So while it runs ask for registers and MISSING only.
-- `missing` and MISSING tell who is late: active and not arrived in the step under way, or in the one that failed. After
-  `clear` or a write of ACTIVE they tell nothing new: MISSING shows all active nodes until a step begins.
+- `missing` and MISSING tell who is late: active and not arrived in the step under way, or in the
+  one that failed. After `clear` or a write of ACTIVE, MISSING shows all active nodes until a step
+  begins.
 - Counters have 32 bits and begin anew at 2^32.
 
 ## Configuration space
