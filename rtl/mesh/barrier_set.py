@@ -89,7 +89,8 @@ class BarrierSet(wiring.Component):
         node_bits, low = address_bits(self.config.nodes), address_bits(width)
         m.submodules.active_nodes = active = Memory(shape=width, depth=depth, init=[])
         m.submodules.arrived_nodes = arrived = Memory(shape=width, depth=depth, init=[])
-        colour, fresh = Signal(), Signal(init=1)
+        colour = Signal()
+        fresh = Signal(init=1)
         cursor = Signal(node_bits)
         active_count = Signal(len(self.missing))
 

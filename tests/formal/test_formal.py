@@ -75,7 +75,7 @@ FAULTS = [
     ("master_control", r"assign arrives = .*;", "assign arrives = valid & ~unknown;"),
     ("master_control", r"assign unknown = .*;", "assign unknown = 1'h0;"),
     ("master_control", r"arrived_word \^ \S+ ;", "arrived_word;"),
-    ("master_control", r"= ~ \\\$signal\$9 ;", r"= \\$signal$9 ;"),
+    ("master_control", r"~ colour", "colour"),
     ("master_control", r"active_count \+", "active_count |"),
     ("master_control", r"count \+ barrier\[9:0\]", "count"),
     # A spike after the last barrier is broadcast, or one of another step, or after an error; the
