@@ -1,4 +1,4 @@
-"""Writes docs/rtl.md and its pictures from the design and the declarations it follows.
+"""Writes docs/rtl.md, its pictures and docs/master.md from the design and its declarations.
 
 `python -m rtl.documentation` writes them; a test compares the files with `documents()`.
 """
@@ -19,16 +19,19 @@ from rtl import interface_tables
 from rtl.block_diagram import block_diagram
 from rtl.emit import latencies
 from rtl.interface_tables import table
+from rtl.mesh import master_documentation
 from rtl.timing_diagram import EXAMPLE, NEURONS, timing_diagram, trace
 
 FOLDER = Path("docs")
-PAGE, BLOCKS, TIMING = "rtl.md", "images/rtl_blocks.svg", "images/rtl_timing.svg"
+PAGE, MASTER_PAGE = "rtl.md", "master.md"
+BLOCKS, TIMING = "images/rtl_blocks.svg", "images/rtl_timing.svg"
 
 
 def documents() -> dict[str, str]:
     """Return the text of every file by its path within the folder."""
     return {
         PAGE: page(),
+        MASTER_PAGE: master_documentation.page(),
         BLOCKS: block_diagram(MICROCIRCUIT),
         TIMING: timing_diagram(trace()),
     }

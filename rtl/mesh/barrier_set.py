@@ -89,8 +89,10 @@ class BarrierSet(wiring.Component):
         node_bits, low = address_bits(self.config.nodes), address_bits(width)
         m.submodules.active_nodes = active = Memory(shape=width, depth=depth, init=[])
         m.submodules.arrived_nodes = arrived = Memory(shape=width, depth=depth, init=[])
-        colour, fresh = Signal(), Signal(init=1)
-        cursor, active_count = Signal(node_bits), Signal(len(self.missing))
+        colour = Signal()
+        fresh = Signal(init=1)
+        cursor = Signal(node_bits)
+        active_count = Signal(len(self.missing))
 
         # A message: look its node up, and give its bit the colour.
         node = self.barrier.node
@@ -145,15 +147,15 @@ class BarrierSet(wiring.Component):
         # How many there are.
         counted = active.read_port(domain="comb")
         m.d.comb += [counted.addr.eq(cursor[low:]), self.is_empty.eq(active_count == 0)]
-        with m.If(self.begin):
-            # The cursor went round when the nodes were counted last.
-            m.d.sync += [self.counting.eq(1), active_count.eq(0)]
-        with m.Elif(self.counting):
+        with m.If(self.counting):
             m.d.sync += [
                 cursor.eq(cursor + 1),
                 active_count.eq(active_count + counted.data.bit_select(cursor[:low], 1)),
                 self.counting.eq(~cursor.all()),
             ]
+        with m.If(self.begin):
+            # The cursor went round when the nodes were counted last.
+            m.d.sync += [self.counting.eq(1), active_count.eq(0)]
         self._words(m, active, arrived, colour, fresh)
         return m
 

@@ -125,8 +125,14 @@ class MasterControl(wiring.Component):
             self.sync.payload.step.eq(self.step),
             self.sync.payload.sum.eq(spikes.sum),
         ]
-        goes_on, agreed = Signal(), Signal()
-        m.d.comb += goes_on.eq(self.run & (self.step != self.stop_step))
+        goes_on, same_count, same_sum = Signal(), Signal(), Signal()
+        m.d.comb += [
+            goes_on.eq(self.run & (self.step != self.stop_step)),
+            same_count.eq(barriers.count == spikes.count),
+            same_sum.eq(barriers.sum == spikes.sum),
+            self.error_count.eq(self.ends & ~same_count),
+            self.error_sum.eq(self.ends & ~same_sum),
+        ]
         with m.FSM(init="HALTED"):
             with m.State("HALTED"):
                 m.d.comb += self.halted.eq(~spikes.busy)
@@ -152,14 +158,9 @@ class MasterControl(wiring.Component):
                 with m.Elif(~barriers.complete):
                     m.d.comb += self.error_timeout.eq(self.expired)
                 with m.Elif(~spikes.busy):
-                    m.d.comb += [
-                        self.ends.eq(1),
-                        self.error_count.eq(barriers.count != spikes.count),
-                        self.error_sum.eq(barriers.sum != spikes.sum),
-                        agreed.eq(~self.error_count & ~self.error_sum),
-                    ]
+                    m.d.comb += self.ends.eq(1)
                     m.next = "HALTED"
-                    with m.If(agreed & goes_on):
+                    with m.If(same_count & same_sum & goes_on):
                         m.next = "SYNC"
         return m
 

@@ -54,7 +54,8 @@ class StepTimer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Count; compare the last step with the extremes when it has been stored."""
         m = Module()
-        elapsed, has_ended = Signal(32), Signal()
+        elapsed = Signal(32)
+        has_ended = Signal()
         m.d.comb += self.expired.eq((self.limit != 0) & (elapsed > self.limit))
         m.d.sync += [elapsed.eq(elapsed + 1), has_ended.eq(self.ends)]
         with m.If(self.begins):

@@ -141,4 +141,5 @@ BENCH = Bench(
         *("read waits for room", "write past a full queue", "refused read", "refused write"),
         *("answer waits", "reset with answers", "reset before the answer"),
     ),
+    mutated="top",
 )

@@ -19,7 +19,7 @@ from rtl.mesh.barrier_set import BarrierSet
 CONFIG = MasterConfig(nodes=64)
 NODES, PER_WORD = CONFIG.nodes, 32
 # Cycles of every stretch.
-CYCLES = 1200
+CYCLES = 800
 OUTPUTS = (
     *("counting", "unknown", "duplicate", "is_empty", "complete", "partly", "missing"),
     *("count", "sum", "active__read_data", "missing_words__read_data"),

@@ -129,12 +129,12 @@ class Environment:
 
     def __init__(
         self, rng: np.random.Generator, cover: Coverage, model: Model,
-        *, first: int, spikes: float, faults: float, late: float, stalls: float, halts: float,
-        resets: float,
+        *, first: int, spikes: float, faults: float, totals: float, late: float,
+        stalls: float, halts: float, resets: float,
     ) -> None:  # fmt: skip
         self.rng, self.cover, self.model = rng, cover, model
         self.spikes, self.faults, self.late = spikes, faults, late
-        self.stalls, self.halts, self.resets = stalls, halts, resets
+        self.totals, self.stalls, self.halts, self.resets = totals, stalls, halts, resets
         self.step = first
         self.stop_step = (first + 5) % (1 << 32)
         self.run = self.failed = False
@@ -166,6 +166,8 @@ class Environment:
         if is_due:
             self.arrived.add(node)
         which = int(rng.integers(6)) if self.wrong() else None
+        if self.chance(self.totals):
+            which = int(rng.integers(3))
         count ^= 1 << int(rng.integers(10)) if which in (0, 2) else 0
         total ^= 1 << int(rng.integers(32)) if which in (1, 2) else 0
         step = self.step & 63 ^ (1 << int(rng.integers(6)) if which == 3 else 0)
@@ -200,7 +202,10 @@ class Environment:
             "event__payload": self.event or 0,
             "spike__ready": int(not self.chance(self.stalls)),
             "sync__ready": int(not self.chance(self.stalls)),
-            "expired": int(self.chance(self.faults / 40)),
+            # It must not matter but while barriers are missing.
+            "expired": int(
+                self.chance(0.3 if self.failed or model.barriers.complete else self.faults / 40)
+            ),
             "missing_words__select": int(self.chance(0.5)),
             "missing_words__address": int(self.rng.integers(2)),
             "rst": int(self.chance(self.resets)),
@@ -233,7 +238,9 @@ class Environment:
             self.step = (self.step + 1) % (1 << 32)
             hit("step 0 follows the last", self.step == 0)
             self.told, self.arrived = {}, set()
-        random_failure = self.chance(self.faults / 100)
+        # Another unit fails, as the step ends for instance.
+        ends = after == "COLLECT" and self.model.barriers.complete
+        random_failure = self.chance(self.late / 2 if ends else self.faults / 100)
         self.failed = not i["clear"] and (self.failed or bool(errors) or random_failure)
         if errors or random_failure:
             self.run = False
@@ -245,7 +252,8 @@ class Environment:
 async def drive(
     dut: Dut, rng: np.random.Generator, cover: Coverage,
     *, cycles: int = 1500, share: float = 0.1, spikes: float = 0.5, faults: float = 0.0,
-    late: float = 0.0, stalls: float = 0.2, halts: float = 0.0, resets: float = 0.0, first: int = 7,
+    totals: float = 0.0, late: float = 0.0, stalls: float = 0.2, halts: float = 0.0,
+    resets: float = 0.0, first: int = 7,
 ) -> None:  # fmt: skip
     """Play a stretch and compare all outputs."""
     model = Model()
@@ -253,8 +261,8 @@ async def drive(
     low, high = (sum(1 << k for k in np.flatnonzero(row).tolist()) for row in bits)
     await load_active(dut, model.barriers, (low, high))
     around = Environment(
-        rng, cover, model, first=first, spikes=spikes, faults=faults, late=late, stalls=stalls,
-        halts=halts, resets=resets,
+        rng, cover, model, first=first, spikes=spikes, faults=faults, totals=totals,
+        late=late, stalls=stalls, halts=halts, resets=resets,
     )  # fmt: skip
     taken, expected = [], []
     for _ in range(cycles):
@@ -297,14 +305,19 @@ async def random(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
     """Steps, halts, and every error."""
     for first in (0, 61, 2**32 - 3):
         await drive(dut, rng, cover, halts=0.01, first=first)
-        await drive(dut, rng, cover, faults=0.03, halts=0.01, first=first, cycles=2500)
-        await drive(dut, rng, cover, faults=0.01, first=first, cycles=2500, spikes=0.3)
-        await drive(dut, rng, cover, late=0.3, first=first)
-        await drive(dut, rng, cover, faults=0.2, halts=0.01, first=first, cycles=2500)
+        await drive(dut, rng, cover, faults=0.03, halts=0.01, first=first)
+        await drive(dut, rng, cover, faults=0.01, first=first, spikes=0.3)
+        await drive(dut, rng, cover, totals=0.05, late=0.3, first=first)
+        await drive(dut, rng, cover, faults=0.2, halts=0.01, first=first)
 
 
 BENCH = Bench(
     make=lambda: MasterControl(CONFIG),
     scenarios=(idle, back_pressure, reset_in_flight, random),
     bins=BINS,
+    mutated="top",
+    equivalent={
+        "clear$: next_step | clear => next_step ^ clear": "the master is cleared while it is "
+        "halted",
+    },
 )

@@ -85,7 +85,7 @@ class Machine:
         resetting[-1] = reset
         found = await self.dut.run(
             {
-                "input__valid": self.rng.random(cycles) < offers,
+                "input__valid": (self.rng.random(cycles) < offers) & bool(packets),
                 "broadcast__ready": self.rng.random(cycles) < broadcast,
                 "output__ready": self.rng.random(cycles) < output,
                 **{f"here_{axis}": place for axis, place in zip("xyz", self.here, strict=True)},
@@ -95,7 +95,9 @@ class Machine:
         )
         for stream in ("broadcast", "output"):
             assert_held(found, stream)
-        self.stalled += int(np.sum((found["broadcast__valid"] == 1) & (found["broadcast__ready"] == 0)))
+        self.stalled += int(
+            np.sum((found["broadcast__valid"] == 1) & (found["broadcast__ready"] == 0))
+        )
         self.taken = [self.now + at for at, _ in moved(found, "input")] if packets else []
         for stream, seen, place in (
             ("broadcast", self.broadcast, self.here),

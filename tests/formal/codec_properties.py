@@ -18,7 +18,7 @@ from csnn.packets import PACKET_BITS, PAYLOAD_BITS, TARGET_BITS, TARGET_FIELDS, 
 from rtl.packet_decoder import PacketDecoder
 from rtl.packet_encoder import PacketEncoder
 
-_EVENTS, _ACCESSES = (Kind.SPIKE, Kind.SYNC), (Kind.CONFIG, Kind.MONITOR)
+_ACCESSES = (Kind.CONFIG, Kind.MONITOR)
 _KIND = next(field for field in TARGET_FIELDS if field.name == "kind")
 _AXES = [field for field in TARGET_FIELDS if field.name != "kind"]
 
@@ -29,9 +29,10 @@ def _is_one_of(packet: Value, kinds: Sequence[Kind]) -> Value:
 
 
 class DecoderHarness(wiring.Component):
-    """A decoder beside a place for one packet."""
+    """A decoder, of a node or of the master node, beside a place for one packet."""
 
-    def __init__(self) -> None:
+    def __init__(self, spike: Kind = Kind.SPIKE, end: Kind = Kind.SYNC) -> None:
+        self.events = (spike, end)
         super().__init__(
             {
                 "input": In(stream.Signature(PACKET_BITS)),
@@ -39,7 +40,7 @@ class DecoderHarness(wiring.Component):
                 "config_ready": In(1),
                 "clear": In(1),
                 "violated": Out(1),
-                **{f"reached_{name}": Out(1) for name in ("sync_after_spike", "read", "error")},
+                **{f"reached_{name}": Out(1) for name in ("end_after_spike", "read", "error")},
             }
         )
 
@@ -47,7 +48,7 @@ class DecoderHarness(wiring.Component):
         """Compare all outputs with the place."""
         m = Module()
         p = Properties(m, self)
-        m.submodules.decoder = decoder = PacketDecoder()
+        m.submodules.decoder = decoder = PacketDecoder(*self.events)
         wiring.connect(m, wiring.flipped(self.input), decoder.input)
         event, config = decoder.event, decoder.config
         m.d.comb += [
@@ -57,8 +58,8 @@ class DecoderHarness(wiring.Component):
         ]
         holds, packet, failed = Signal(), Signal(PACKET_BITS), Signal()
         taken, leaves = Signal(), Signal()
-        is_event, is_access = _is_one_of(packet, _EVENTS), _is_one_of(packet, _ACCESSES)
-        known = _is_one_of(self.input.payload, (*_EVENTS, *_ACCESSES))
+        is_event, is_access = _is_one_of(packet, self.events), _is_one_of(packet, _ACCESSES)
+        known = _is_one_of(self.input.payload, (*self.events, *_ACCESSES))
         m.d.comb += [
             taken.eq(self.input.valid & self.input.ready),
             leaves.eq((is_event & self.event_ready) | (is_access & self.config_ready)),
@@ -73,14 +74,15 @@ class DecoderHarness(wiring.Component):
         for offered in (event, config):
             body = Value.cast(offered.payload)
             p.never(offered.valid & (body[-PAYLOAD_BITS:] != packet[TARGET_BITS:]))
-        p.never(event.valid & (event.payload.is_sync != _is_one_of(packet, (Kind.SYNC,))))
+        is_end = event.payload.as_value()[0]
+        p.never(event.valid & (is_end != _is_one_of(packet, self.events[1:])))
         p.never(config.valid & (config.payload.is_write != _is_one_of(packet, (Kind.CONFIG,))))
         p.never(self.input.ready != (~holds | leaves))
         p.never(decoder.error != failed)
         spiked = Signal()
         with m.If(event.valid & event.ready):
-            m.d.sync += spiked.eq(~event.payload.is_sync)
-        p.cover("sync_after_spike", spiked & event.valid & event.payload.is_sync)
+            m.d.sync += spiked.eq(~is_end)
+        p.cover("end_after_spike", spiked & event.valid & is_end)
         p.cover("read", config.valid & ~config.payload.is_write)
         p.cover("error", decoder.error & event.valid)
         p.finish()

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """No sync message before all barriers, one for each step, and after all spikes of the step.
 
 The spikes' counts and sums are free inputs, as in the proof of the node's control; how long they

@@ -150,10 +150,19 @@ class Prover:
 
 
 def _planted(verilog: str, pattern: str, replacement: str) -> str:
-    """Return the text with the pattern replaced in the component's module."""
-    begin = verilog.index("module \\top.")
-    end = verilog.index("endmodule", begin)
-    module, places = re.subn(pattern, replacement, verilog[begin:end])
+    """Return the text with the pattern replaced in the component's module and its parts."""
+    # The component comes first.
+    name = re.escape(verilog[verilog.index("module \\top.") :].split()[1])
+    places = 0
+
+    def planted(module: re.Match[str]) -> str:
+        nonlocal places
+        text, count = re.subn(pattern, replacement, module[0])
+        places += count
+        return text
+
+    modules = rf"^module {name}[ .(].*?^endmodule"
+    changed = re.sub(modules, planted, verilog, flags=re.DOTALL | re.MULTILINE)
     if not places:
         raise ValueError(f"the component has no {pattern!r}")
-    return verilog[:begin] + module + verilog[end:]
+    return changed

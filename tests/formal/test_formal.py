@@ -1,4 +1,4 @@
-"""What is claimed of buffer, codec, sums and control holds in every state that can be reached."""
+"""What is claimed of buffer, codec, sums and controls holds in every state that can be reached."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from amaranth.lib.wiring import Component
+from broadcast_properties import BroadcastHarness
 from codec_properties import DecoderHarness, EncoderHarness
 from control_properties import ControlHarness
 from fifo_properties import FifoHarness
+from master_properties import MasterControlHarness
 from prover import VIOLATED, Prover
 from spike_sum_properties import SpikeSumHarness
+
+from csnn.packets import Kind
 
 HARNESSES: dict[str, Callable[[], Component]] = {
     "fifo": FifoHarness,
@@ -19,6 +23,9 @@ HARNESSES: dict[str, Callable[[], Component]] = {
     "encoder": EncoderHarness,
     "spike_sum": SpikeSumHarness,
     "control": ControlHarness,
+    "master_decoder": lambda: DecoderHarness(Kind.AER, Kind.BARRIER),
+    "broadcast": BroadcastHarness,
+    "master_control": MasterControlHarness,
 }
 FAULTS = [
     # A packet that comes while one leaves is not counted; a full buffer accepts; a packet that
@@ -57,6 +64,33 @@ FAULTS = [
         "control",
         r"assign barrier__payload\[63:32\] = .*;",
         "assign barrier__payload[63:32] = 32'd0;",
+    ),
+    # A barrier is lost; the sync message is accepted beside a spike; a packet is replaced.
+    ("master_decoder", r"== 2'h3", "== 3'h7"),
+    ("broadcast", r"assign sync__ready = .*;", "assign sync__ready = free;"),
+    ("broadcast", r"~ output__valid", "1'h1"),
+    # The last barrier but one is enough; a node counts twice; one that is not active counts; who
+    # arrived is not marked, or stays so; the nodes are counted wrongly; a barrier is not added up.
+    ("master_control", r"missing == 1'h1", "missing == 2'h2"),
+    ("master_control", r"assign arrives = .*;", "assign arrives = valid & ~unknown;"),
+    ("master_control", r"assign unknown = .*;", "assign unknown = 1'h0;"),
+    ("master_control", r"arrived_word \^ \S+ ;", "arrived_word;"),
+    ("master_control", r"~ colour", "colour"),
+    ("master_control", r"active_count \+", "active_count |"),
+    ("master_control", r"count \+ barrier\[9:0\]", "count"),
+    # A spike after the last barrier is broadcast, or one of another step, or after an error; the
+    # sum has not settled.
+    ("master_control", r"~ complete", "1'h1"),
+    ("master_control", r"== step;", "!= step;"),
+    ("master_control", r"~ failed", "1'h1"),
+    ("master_control", r"~ busy", "1'h1"),
+    # Wrong sums are agreed to; the machine does not stop; the sync message tells another count.
+    ("master_control", r"assign same_sum = .*;", "assign same_sum = 1'h1;"),
+    ("master_control", r"step != stop_step", "1'h1"),
+    (
+        "master_control",
+        r"assign sync__payload\[25:0\] = .*;",
+        "assign sync__payload[25:0] = 26'd0;",
     ),
 ]
 
