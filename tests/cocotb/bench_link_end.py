@@ -77,6 +77,8 @@ async def drive(
         cover.hit("time-outs", here.sender.failed)
         cover.hit("silent", errors["silent"])
         cover.hit("overflow", errors["overflow"])
+        cover.hit("two errors", errors["overflow"] and here.sender.failed)
+        cover.hit("not taken after time-outs", "taken no more" in here.receiver.events)
         cover.hit("frame for an end that does not exist", not exists and to_here is not None)
         if rst:
             cover.hit("reset in use", here.tx_frame is not None)
@@ -114,6 +116,9 @@ async def lost(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
     await drive(dut, rng, cover, offers=0.0, cut=200, cycles=500)
     await drive(dut, rng, cover, offers=0.5, cut=0, cycles=500)
     await drive(dut, rng, cover, offers=0.2, ready=0.05, forged=0.3, cycles=300)
+    # Time-outs after an error, and packets that still come after the time-outs.
+    await drive(dut, rng, cover, offers=0.5, ready=0.05, forged=0.3, loss=0.7, cycles=500)
+    await drive(dut, rng, cover, offers=0.5, ready=1.0, cut=0, forged=0.05, cycles=400)
 
 
 BENCH = Bench(
@@ -127,6 +132,8 @@ BENCH = Bench(
         "time-outs",
         "silent",
         "overflow",
+        "two errors",
+        "not taken after time-outs",
         "frame for an end that does not exist",
         "reset in use",
     ),

@@ -173,5 +173,15 @@ BENCH = Bench(
         "not enabled",
         "reset with packets under way",
     ),
+    equivalent={
+        "moves: $signal$ | $signal$ => $signal$ ^ $signal$": (
+            "a packet is taken only when none is to be sent again"
+        ),
+        "$: $signal$ | (! $ [6:0]) => $signal$ ^ $": "nothing advances when nothing is under way",
+        "$: ($signal$ | $) | expires => $ ^ expires": (
+            "time does not expire when something advances, nor when nothing is under way: then it "
+            "began anew in the cycle before"
+        ),
+    },
 )
 # amaranth: UnusedElaboratable=no
