@@ -1,11 +1,10 @@
-"""Amaranth layouts of the frames that `csnn.hardware.frames` declares, and their CRC."""
+"""Amaranth layouts of the frames that `csnn.hardware.frames` declares."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Value
 from amaranth.lib import data
 
-from csnn.hardware.frames import COUNT_BITS, CRC_BITS, FRAME_BITS, FRAME_FIELDS, crc
+from csnn.hardware.frames import COUNT_BITS, CRC_BITS, FRAME_BITS, FRAME_FIELDS
 from csnn.packets import PACKET_BITS
 
 BODY_BITS = FRAME_BITS - CRC_BITS
@@ -24,19 +23,3 @@ def body_layout(packet_bits: int = PACKET_BITS, count_bits: int = COUNT_BITS) ->
     return data.StructLayout(
         {field.name: widths.get(field.name, field.width) for field in FRAME_FIELDS[:-1]}
     )
-
-
-def frame_crc(body: Value) -> Value:
-    """Return the CRC of the body of a frame, of `CRC_BITS` bits.
-
-    Every bit is the exclusive-or of some bits of the body and a constant: three levels of
-    six-input tables.
-    """
-    constant = crc(0)
-    columns = [crc(1 << place) ^ constant for place in range(BODY_BITS)]
-    masks = [
-        sum((column >> bit & 1) << place for place, column in enumerate(columns))
-        for bit in range(CRC_BITS)
-    ]
-    parities = Cat(*((body & Const(mask, BODY_BITS)).xor() for mask in masks))
-    return parities ^ Const(constant, CRC_BITS)

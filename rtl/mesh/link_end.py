@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,7 +10,8 @@ from csnn.hardware import mesh_latency
 from csnn.hardware.frames import CRC_BITS, FRAME_BITS
 from csnn.hardware.mesh import LinkConfig
 from csnn.packets import PACKET_BITS
-from rtl.mesh.frame_layout import BODY_BITS, COUNTS, body_layout, frame_crc
+from rtl.mesh.frame_crc import FrameCrc
+from rtl.mesh.frame_layout import BODY_BITS, COUNTS, body_layout
 from rtl.mesh.link_receiver import LinkReceiver
 from rtl.mesh.link_sender import LinkSender
 
@@ -99,10 +100,11 @@ class LinkEnd(wiring.Component):
             self.count_sent.eq(sender.count_sent),
             self.count_resent.eq(sender.count_resent),
         ]
-        body = Value.cast(sender.frame)
+        m.submodules.crc = crc = FrameCrc()
+        m.d.comb += crc.body.eq(sender.frame)
         tx_frame = Signal(FRAME_BITS, reset_less=True)
         m.d.comb += self.tx_frame.eq(tx_frame)
-        m.d.sync += [tx_frame.eq(Cat(body, frame_crc(body))), self.tx_valid.eq(sender.frame_valid)]
+        m.d.sync += [tx_frame.eq(Cat(crc.body, crc.crc)), self.tx_valid.eq(sender.frame_valid)]
         self._check(m, receiver)
         m.d.comb += sender.heard_valid.eq(receiver.frame_valid)
         m.d.comb += [sender.heard[name].eq(receiver.frame[name]) for name in COUNTS]
@@ -114,11 +116,13 @@ class LinkEnd(wiring.Component):
         body, sound = (Signal(body_layout(), name=n, reset_less=True) for n in ("body", "sound"))
         difference = Signal(CRC_BITS, reset_less=True)
         came, computed, is_sound = Signal(), Signal(), Signal()
+        m.submodules.check = check = FrameCrc()
+        m.d.comb += check.body.eq(frame[:BODY_BITS])
         m.d.sync += [
             frame.eq(self.rx_frame),
             came.eq(self.rx_valid & self.exists),
             body.eq(frame[:BODY_BITS]),
-            difference.eq(frame_crc(frame[:BODY_BITS]) ^ frame[BODY_BITS:]),
+            difference.eq(check.crc ^ frame[BODY_BITS:]),
             computed.eq(came),
             sound.eq(body),
             is_sound.eq(computed & (difference == 0)),

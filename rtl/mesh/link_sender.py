@@ -91,7 +91,8 @@ class LinkSender(wiring.Component):
             Signal(self.count_bits, name=name) for name in ("acknowledged", "cursor", "fresh")
         )
         under_way = Signal(self.count_bits)
-        resends, begins, may_take, taken = Signal(), Signal(), Signal(), Signal()
+        resends, taken, moves = Signal(), Signal(), Signal()
+        begins, may_take = Signal(), Signal()
         slot, is_due = self._slots(m, begins)
         # Counts as in the last frame that began.
         told = Signal.like(self.counts)
@@ -100,9 +101,8 @@ class LinkSender(wiring.Component):
             resends.eq(slot & (cursor != fresh)),
             may_take.eq(slot & (cursor == fresh) & (under_way != config.window)),
             taken.eq(self._take(m, may_take)),
-            begins.eq(
-                resends | taken | (slot & (is_due | (Value.cast(told) != Value.cast(self.counts))))
-            ),
+            moves.eq(resends | taken),
+            begins.eq(moves | (slot & (is_due | (Value.cast(told) != Value.cast(self.counts))))),
         ]
         with m.If(begins):
             m.d.sync += told.eq(self.counts)
@@ -111,7 +111,7 @@ class LinkSender(wiring.Component):
             self.count_sent.eq(taken),
             self.count_resent.eq(resends),
         ]
-        self._assemble(m, cursor, taken, resends, begins, told)
+        self._assemble(m, cursor, taken, moves, begins, told)
 
         step = Signal(self.count_bits)
         advances, expires = Signal(), Signal()
@@ -129,7 +129,7 @@ class LinkSender(wiring.Component):
         with m.Elif(expires):
             m.d.sync += cursor.eq(acknowledged)
         with m.Else():
-            m.d.sync += cursor.eq(cursor + (taken | resends))
+            m.d.sync += cursor.eq(cursor + moves)
         self._time_out(m, advances, under_way == 0, expires)
         return m
 
@@ -172,21 +172,22 @@ class LinkSender(wiring.Component):
             m.d.sync += sent.eq(sent + moved[name])
             with m.If(self.heard_valid & (gain <= held)):
                 m.d.sync += freed.eq(heard)
-        first = wants["unicast"] & (last_was_broadcast | ~wants["broadcast"])
+        gives_way = Signal()
         m.d.comb += [
-            self.unicast.ready.eq(may_take & first),
-            self.broadcast.ready.eq(may_take & ~first & wants["broadcast"]),
+            gives_way.eq(wants["broadcast"] & ~last_was_broadcast),
+            self.unicast.ready.eq(may_take & wants["unicast"] & ~gives_way),
+            self.broadcast.ready.eq(may_take & wants["broadcast"] & ~self.unicast.ready),
         ]
-        with m.If(moved["unicast"] | moved["broadcast"]):
-            m.d.sync += last_was_broadcast.eq(moved["broadcast"])
-        return moved["unicast"] | moved["broadcast"]
+        with m.If(may_take & (wants["unicast"] | wants["broadcast"])):
+            m.d.sync += last_was_broadcast.eq(self.broadcast.ready)
+        return may_take & (wants["unicast"] | wants["broadcast"])
 
     def _assemble(
         self,
         m: Module,
         cursor: Signal,
         taken: Signal,
-        resends: Signal,
+        moves: Signal,
         begins: Signal,
         told: data.View,
     ) -> None:
@@ -212,7 +213,7 @@ class LinkSender(wiring.Component):
         has_packet, begun = Signal(reset_less=True), Signal()
         m.d.sync += [
             number.eq(cursor),
-            has_packet.eq(taken | resends),
+            has_packet.eq(moves),
             begun.eq(begins),
             self.frame_valid.eq(begun),
             self.frame.packet.eq(Mux(has_packet, read.data.packet, 0)),
@@ -237,7 +238,7 @@ class LinkSender(wiring.Component):
             m.d.sync += waited.eq(waited + 1)
         with m.If(advances):
             m.d.sync += retries.eq(0)
-        with m.Elif(expires & (retries == config.retry_limit)):
-            m.d.sync += self.failed.eq(1)
-        with m.Elif(expires):
+        with m.If(expires):
             m.d.sync += retries.eq(retries + 1)
+            with m.If(retries == config.retry_limit):
+                m.d.sync += self.failed.eq(1)

@@ -92,14 +92,20 @@ class Prover:
     fault : tuple of str, optional
         A fault to plant in the component, the submodule of the harness: a pattern that occurs in
         its Verilog, and what stands in its place.
+    part : str, optional
+        Name of the submodule in which the fault is, of several.
     """
 
     def __init__(
-        self, harness: Component, folder: Path, fault: tuple[str, str] | None = None
+        self,
+        harness: Component,
+        folder: Path,
+        fault: tuple[str, str] | None = None,
+        part: str = "",
     ) -> None:
         verilog = to_verilog(harness)
         if fault is not None:
-            verilog = _planted(verilog, *fault)
+            verilog = _planted(verilog, part, *fault)
         self._folder = folder
         (folder / "harness.v").write_text(verilog, encoding="utf-8")
         outputs = [
@@ -149,10 +155,10 @@ class Prover:
         raise RuntimeError(f"{name}: undecided\n{done.stdout}{done.stderr}")
 
 
-def _planted(verilog: str, pattern: str, replacement: str) -> str:
+def _planted(verilog: str, part: str, pattern: str, replacement: str) -> str:
     """Return the text with the pattern replaced in the component's module and its parts."""
-    # The component comes first.
-    name = re.escape(verilog[verilog.index("module \\top.") :].split()[1])
+    # The component comes first, unless one of several is named.
+    name = re.escape(verilog[verilog.index(f"module \\top.{part}") :].split()[1])
     places = 0
 
     def planted(module: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""What is claimed of buffer, codec, sums and controls holds in every state that can be reached."""
+"""What is claimed of components holds in every state that can be reached."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from broadcast_properties import BroadcastHarness
 from codec_properties import DecoderHarness, EncoderHarness
 from control_properties import ControlHarness
 from fifo_properties import FifoHarness
+from link_properties import LinkHarness
 from master_properties import MasterControlHarness
 from prover import VIOLATED, Prover
 from spike_sum_properties import SpikeSumHarness
@@ -26,6 +27,7 @@ HARNESSES: dict[str, Callable[[], Component]] = {
     "master_decoder": lambda: DecoderHarness(Kind.AER, Kind.BARRIER),
     "broadcast": BroadcastHarness,
     "master_control": MasterControlHarness,
+    "link": LinkHarness,
 }
 FAULTS = [
     # A packet that comes while one leaves is not counted; a full buffer accepts; a packet that
@@ -92,6 +94,20 @@ FAULTS = [
         r"assign sync__payload\[25:0\] = .*;",
         "assign sync__payload[25:0] = 26'd0;",
     ),
+    # Any count is believed; one packet too many is under way; credits without end; what was sent
+    # again is not skipped when it has come; the cursor stays behind a time-out; frames tell
+    # what was told before.
+    ("link.sender", r"\[1:0\] <= \S+ \[1:0\]", "[1:0] != 2'h0"),
+    ("link.sender", r"!= 2'h2", "!= 2'h3"),
+    ("link.sender", r"assign (wants_\w+) = (\w+__valid) & .*;", r"assign \1 = \2;"),
+    ("link.sender", r"cursor == fresh", "1'h1"),
+    ("link.sender", r"begun <= .*;", "begun <= 1'h1;"),
+    # A packet of any number is taken; a packet is counted that was not taken; one leaves uncounted;
+    # a broadcast goes to the other buffer too.
+    ("link.receiver", r"== counts\[1:0\]", "!= 2'h3"),
+    ("link.receiver", r"assign is_next = .*;", "assign is_next = frame_valid;"),
+    ("link.receiver", r"counts\[3:2\] \+ 1'h1", "counts[3:2] + 2'h2"),
+    ("link.receiver", r"== 1'h1", "!= 2'h2"),
 ]
 
 
@@ -108,5 +124,6 @@ def test_proof(name: str, tmp_path: Path) -> None:
 def test_a_planted_fault_is_found(
     name: str, pattern: str, replacement: str, tmp_path: Path
 ) -> None:
-    prover = Prover(HARNESSES[name](), tmp_path, (pattern, replacement))
+    harness, _, part = name.partition(".")
+    prover = Prover(HARNESSES[harness](), tmp_path, (pattern, replacement), part)
     assert prover.reach(VIOLATED) is not None
