@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -112,7 +112,7 @@ class Node(wiring.Component):
             request.ready.eq(arbiter.packet.ready & answers.input.ready),
             answers.input.valid.eq(arbiter.packet_answered & is_read),
             answer.address.eq(address),
-            answer.data.eq(core.answer.data),
+            answer.data.eq(Mux(core.answer.refused, 0, core.answer.data)),
             encoder.monitor.valid.eq(answers.output.valid),
             encoder.monitor.payload.as_value().eq(answers.output.payload),
             answers.output.ready.eq(encoder.monitor.ready),

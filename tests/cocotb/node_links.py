@@ -305,13 +305,18 @@ class NodeLink(Link):
 
     async def fault(self, name: str) -> None:
         """See `Link.fault`."""
-        packet = (
-            UNKNOWN_KIND << 24
-            if name == "packet"
-            else encode(Kind.CONFIG, self._anywhere(), address=MISSING, data=0)
-        )
-        found, _ = await self._ask([packet], [])
-        assert not moved(found, "output")
+        packets, answers = [UNKNOWN_KIND << 24], []
+        if name == "address":
+            # A node that runs has no memories; what it answers does not tell what is in them.
+            answers = [Region.SEED << 20, MISSING]
+            packets = [
+                encode(kind, self._anywhere(), address=address, data=0x5A5A5A5A)
+                for address in answers
+                for kind in (Kind.CONFIG, Kind.MONITOR)
+            ]
+        found, _ = await self._ask(packets, [])
+        told = [(packet["address"], packet["data"]) for _, packet in self._told(found, "host")]
+        assert told == [(address, 0) for address in answers]
 
     def _anywhere(self) -> tuple[int, int, int]:
         """Return a target: a node takes what reaches it."""

@@ -100,7 +100,6 @@ FAULTS = [
     ("link.sender", r"\[1:0\] <= \S+ \[1:0\]", "[1:0] != 2'h0"),
     ("link.sender", r"!= 2'h2", "!= 2'h3"),
     ("link.sender", r"assign (wants_\w+) = (\w+__valid) & .*;", r"assign \1 = \2;"),
-    ("link.sender", r"cursor == fresh", "1'h1"),
     ("link.sender", r"begun <= .*;", "begun <= 1'h1;"),
     # A packet of any number is taken; a packet is counted that was not taken; one leaves uncounted;
     # a broadcast goes to the other buffer too.
