@@ -94,9 +94,8 @@ FAULTS = [
         r"assign sync__payload\[25:0\] = .*;",
         "assign sync__payload[25:0] = 26'd0;",
     ),
-    # Any count is believed; one packet too many is under way; credits without end; what was sent
-    # again is not skipped when it has come; the cursor stays behind a time-out; frames tell
-    # what was told before.
+    # Any count is believed; one packet too many is under way; credits without end; frames that
+    # nothing began.
     ("link.sender", r"\[1:0\] <= \S+ \[1:0\]", "[1:0] != 2'h0"),
     ("link.sender", r"!= 2'h2", "!= 2'h3"),
     ("link.sender", r"assign (wants_\w+) = (\w+__valid) & .*;", r"assign \1 = \2;"),
