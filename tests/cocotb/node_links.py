@@ -311,8 +311,11 @@ class NodeLink(Link):
             answers = [Region.SEED << 20, MISSING]
             packets = [
                 encode(kind, self._anywhere(), address=address, data=0x5A5A5A5A)
-                for address in answers
-                for kind in (Kind.CONFIG, Kind.MONITOR)
+                for kind, address in (
+                    (Kind.MONITOR, answers[0]),
+                    (Kind.CONFIG, MISSING),
+                    (Kind.MONITOR, MISSING),
+                )
             ]
         found, _ = await self._ask(packets, [])
         told = [(packet["address"], packet["data"]) for _, packet in self._told(found, "host")]
