@@ -14,9 +14,9 @@ USE = """### Rules for a host
 
 - Any bit of `errors` stops the node. What is under way ends, no barrier message follows, spikes and
   sync messages are dropped from then on, and `control.run` is ignored until `control.clear`.
-- A request that is refused gets an answer like any other, with the data 0. Refused by packet, it
-  also sets `errors.address`, which stops a node that runs. So while the node runs, packets must ask
-  for registers only; AXI4-Lite answers SLVERR and sets no bit.
+- A request that is refused gets an answer like any other, whose data mean nothing. Refused by
+  packet, it also sets `errors.address`, which stops a node that runs. So while the node runs,
+  packets must ask for registers only; AXI4-Lite answers SLVERR and sets no bit.
 - `control.run` = 0 halts the node when it waits at the barrier, within a broadcast if one is going
   on. A spike or sync message that arrives at a halted node waits in the input FIFO, and with it the
   requests by packet behind it, `control.run` = 1 among them. So halt a node by packet only while
