@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Bench of a link end: its model talks to another such model over a channel that is no good."""
 
 from __future__ import annotations
@@ -139,4 +140,3 @@ BENCH = Bench(
     ),
     mutated="top",
 )
-# amaranth: UnusedElaboratable=no

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Bench of the receiver of a link: a queue for each channel is its model."""
 
 from __future__ import annotations
@@ -138,4 +139,3 @@ BENCH = Bench(
     ),
     mutated="top",
 )
-# amaranth: UnusedElaboratable=no

@@ -1,3 +1,4 @@
+# amaranth: UnusedElaboratable=no
 """Bench of the sender of a link: all packets ever taken, and the time, are its model."""
 
 from __future__ import annotations
@@ -184,4 +185,3 @@ BENCH = Bench(
         ),
     },
 )
-# amaranth: UnusedElaboratable=no

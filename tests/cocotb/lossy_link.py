@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Const, Module, Signal, Value
 from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from csnn.hardware.frames import FRAME_BITS
@@ -20,12 +21,12 @@ DELAY_BITS = 9
 class LossyChannel(wiring.Component):
     """Keeps every frame for as long as it is told when it comes, and delivers one per cycle.
 
-    A frame goes into the next of its places; one that is still there is lost. With `doubles` it
-    goes into two places, with a delay of its own each; with neither `keeps` nor `doubles` it is
-    lost. `flips` is added to the frame.
+    A frame takes the next place; one that is still there is lost. With `keeps` it is delivered
+    after `delay`, with `doubles` after `delay_again`, besides; with neither never. `flips` is
+    added to it.
     """
 
-    def __init__(self, places: int = 32) -> None:
+    def __init__(self, places: int = 16) -> None:
         self._places = places
         super().__init__(
             {
@@ -45,14 +46,18 @@ class LossyChannel(wiring.Component):
         """Count down at every place; the first that has come to its end delivers."""
         m = Module()
         half = self._places // 2
+        m.submodules.memory = memory = Memory(shape=FRAME_BITS, depth=half, init=[])
+        write, read = memory.write_port(), memory.read_port(domain="comb")
         following = Signal(range(half))
-        with m.If(self.valid):
-            m.d.sync += following.eq(following + 1)
-        delivered = Const(0, 1)
-        out: Signal = Signal(FRAME_BITS)
+        m.d.comb += [
+            write.addr.eq(following),
+            write.data.eq(self.frame ^ self.flips),
+            write.en.eq(self.valid),
+        ]
+        m.d.sync += following.eq(following + self.valid)
+        delivered: Value = Const(0, 1)
         for place in range(self._places):
-            frame, rest = Signal(FRAME_BITS), Signal(DELAY_BITS)
-            holds, delivers = Signal(), Signal()
+            rest, holds, delivers = Signal(DELAY_BITS), Signal(), Signal()
             told, delay = (
                 (self.keeps, self.delay) if place < half else (self.doubles, self.delay_again)
             )
@@ -60,15 +65,14 @@ class LossyChannel(wiring.Component):
             with m.If(rest != 0):
                 m.d.sync += rest.eq(rest - 1)
             with m.If(delivers):
+                m.d.comb += read.addr.eq(place % half)
                 m.d.sync += holds.eq(0)
             with m.If(self.valid & (following == place % half)):
-                m.d.sync += [frame.eq(self.frame ^ self.flips), rest.eq(delay), holds.eq(told)]
-            chosen = Signal(FRAME_BITS)
-            m.d.comb += chosen.eq(out | Mux(delivers, frame, 0))
+                m.d.sync += [rest.eq(delay), holds.eq(told)]
             so_far = Signal()
             m.d.comb += so_far.eq(delivered | delivers)
-            out, delivered = chosen, so_far
-        m.d.sync += [self.out_valid.eq(delivered), self.out_frame.eq(out)]
+            delivered = so_far
+        m.d.sync += [self.out_valid.eq(delivered), self.out_frame.eq(read.data)]
         return m
 
 

@@ -94,14 +94,15 @@ FAULTS = [
         r"assign sync__payload\[25:0\] = .*;",
         "assign sync__payload[25:0] = 26'd0;",
     ),
-    # Any count is believed; one packet too many is under way; credits without end; frames that
-    # nothing began.
+    # Any count is believed; one packet too many is under way; credits have no end; a unicast goes
+    # as a broadcast; frames tell what is no longer true.
     ("link.sender", r"\[1:0\] <= \S+ \[1:0\]", "[1:0] != 2'h0"),
     ("link.sender", r"!= 2'h2", "!= 2'h3"),
     ("link.sender", r"assign (wants_\w+) = (\w+__valid) & .*;", r"assign \1 = \2;"),
+    ("link.sender", r"~ read__data\[1\]", "read__data[1]"),
     ("link.sender", r"begun <= .*;", "begun <= 1'h1;"),
-    # A packet of any number is taken; a packet is counted that was not taken; one leaves uncounted;
-    # a broadcast goes to the other buffer too.
+    # A packet of another number is taken; every packet is; a place is told to be free that is
+    # not; a frame without a packet is taken for one.
     ("link.receiver", r"== counts\[1:0\]", "!= 2'h3"),
     ("link.receiver", r"assign is_next = .*;", "assign is_next = frame_valid;"),
     ("link.receiver", r"counts\[3:2\] \+ 1'h1", "counts[3:2] + 2'h2"),
