@@ -176,6 +176,32 @@ def _verify_parser(commands: Any, actions: Mapping[str, Any]) -> None:
                      "waveform (default: csnn-mismatch)")  # fmt: skip
     rtl.add_argument("--replay", metavar="DIR",
                      help="repeat a mismatch laid down (IMAGE: if it was moved)")  # fmt: skip
+    machine = _command(
+        kinds, "machine", actions,
+        "run a network on the whole machine in RTL: nodes, routers, links, master node",
+        """
+  csnn verify machine out/small --mesh 3,3,1 --steps 500""",
+        key="verify machine",
+    )  # fmt: skip
+    machine.add_argument("image", metavar="IMAGE", help="image directory")
+    machine.add_argument("--mesh", required=True, metavar="X,Y,Z",
+                         help="places, for all nodes and the master node")  # fmt: skip
+    machine.add_argument("--steps", type=int, default=100, metavar="N",
+                         help="steps to compare (default 100)")  # fmt: skip
+    machine.add_argument("--warmup-ms", type=float, default=500.0, metavar="MS",
+                         help="model time simulated before (default 500)")  # fmt: skip
+    machine.add_argument("--express", default="0,0,0", metavar="X,Y,Z",
+                         help="places that express links along the axes pass (default 0,0,0: "
+                         "none)")  # fmt: skip
+    machine.add_argument("--link-latency-ns", type=float, default=800.0, metavar="NS",
+                         help="from serialiser to serialiser (default 800)")  # fmt: skip
+    machine.add_argument("--jitter-ns", type=float, default=0.0, metavar="NS",
+                         help="by up to so much every frame is late (default 0)")  # fmt: skip
+    machine.add_argument("--ppm", type=float, default=100.0, metavar="X",
+                         help="clocks differ by up to so many ppm (default 100)")  # fmt: skip
+    machine.add_argument("--upload", action="store_true",
+                         help="through the host's port and the mesh (slow)")  # fmt: skip
+    _seed_and_threads(machine)
 
 
 def _emit_parser(commands: Any, actions: Mapping[str, Any]) -> None:

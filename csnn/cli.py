@@ -36,6 +36,7 @@ from csnn.spec.toml import dumps, load
 
 if TYPE_CHECKING:
     from csnn.hardware.config import NodeConfig
+    from csnn.hardware.master_config import MasterConfig
     from csnn.run import Validation
     from csnn.validation.statistics import Statistics
 
@@ -138,6 +139,14 @@ def _integers(field: str, text: str | None) -> tuple[int, ...] | None:
             raise reject(field, text, "a range must ascend and hold at most 1,000,000 numbers")
         numbers.extend(range(low, high + 1))
     return tuple(numbers)
+
+
+def _triple(field: str, text: str) -> tuple[int, int, int]:
+    """Parse three numbers such as 3,3,1."""
+    match = re.fullmatch(r"\s*([0-9]{1,9}),([0-9]{1,9}),([0-9]{1,9})\s*", text)
+    if match is None:
+        raise reject(field, text, "must be three numbers for X, Y and Z, such as 3,3,1")
+    return int(match[1]), int(match[2]), int(match[3])
 
 
 def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
@@ -559,6 +568,63 @@ def _verify_rtl(options: argparse.Namespace) -> int:
     return OK if result.mismatch is None else MISMATCH
 
 
+def _verify_machine(options: argparse.Namespace) -> int:
+    from csnn.hardware.mesh import Mesh, RouterConfig
+    from csnn.image.store import open_image
+    from csnn.verify import record_traffic
+    from csnn.verify_machine import summary, verify_machine
+    from rtl.mesh.machine_simulation import MachineSimulation, Physics
+    from rtl.mesh.simulated_transport import SimulatedTransport
+
+    image = open_image(options.image)
+    checks.integer("verify", "steps", options.steps, 1, 10**7)
+    checks.non_negative("verify", "warmup_ms", options.warmup_ms)
+    seed = 1 if options.seed is None else options.seed
+    checks.integer("verify", "seed", seed, 0, 2**63 - 1)
+    run = Run() if options.threads is None else Run(threads=options.threads)
+    mesh = Mesh(
+        shape=_triple("--mesh", options.mesh),
+        n_nodes=image.n_nodes,
+        router=RouterConfig(express=_triple("--express", options.express)),
+    )
+    physics = Physics(
+        ppm=options.ppm,
+        latency_ns=options.link_latency_ns,
+        jitter_ns=options.jitter_ns,
+        seed=seed,
+    )
+    physics.check_links(mesh.router.link)
+    state = record_traffic(image, warmup_ms=options.warmup_ms, steps=1, threads=run.threads).state
+
+    def make_machine(node: NodeConfig, master: MasterConfig) -> SimulatedTransport:
+        return SimulatedTransport(
+            MachineSimulation(mesh, node, master, physics, threads=run.threads)
+        )
+
+    found = verify_machine(
+        image, state, mesh, options.steps, make_machine, preload=not options.upload
+    )
+    content = {
+        "bit_exact": found.is_exact,
+        "mesh": list(mesh.shape),
+        "nodes": image.n_nodes,
+        "physics": dataclasses.asdict(physics),
+        "steps": found.steps,
+        "spikes": found.spikes,
+        "synapses": found.synapses,
+        "mean_step_ns": float(found.step_ns.mean()) if len(found.step_ns) else None,
+        "largest_step_ns": float(found.step_ns.max()) if len(found.step_ns) else None,
+        "build_s": found.build_s,
+        "upload_s": found.upload_s,
+        "simulate_s": found.simulate_s,
+        "mismatch": None if found.mismatch is None else dataclasses.asdict(found.mismatch),
+        "stopped": found.stopped,
+    }
+    lines = [str(image.path), *summary(found, mesh, image.dt_ms, physics.app_mhz)]
+    _emit(options, content, _wrapped(lines))
+    return OK if found.is_exact else MISMATCH
+
+
 def _emit_rtl(options: argparse.Namespace) -> int:
     from csnn.hardware.devices import DEVICES
     from csnn.image.store import open_image
@@ -596,6 +662,7 @@ _COMMANDS = {
     "synth": _synth,
     "emit rtl": _emit_rtl,
     "verify rtl": _verify_rtl,
+    "verify machine": _verify_machine,
     "run": _run,
     "generate": _generate,
     "simulate": _simulate,

@@ -24,10 +24,11 @@ from csnn.spec.machine import SUM_LIMIT_UNITS
 
 U32 = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
-# Steps between two comparisons: what is kept of a full-scale machine takes 2.5 MB per step.
-_CHUNK = 20
-# Time of the machine that a step may take.
-_STEP_LIMIT_MS = 1.0
+# Time of the machine between two comparisons: what is kept of a full-scale machine takes 2 MB per
+# step, and a step a few microseconds at least.
+_SLICE_MS = 0.05
+# A machine that does no step in this time has stopped.
+_PATIENCE_MS = 1.0
 
 
 class Snapshots(Protocol):
@@ -50,6 +51,9 @@ class ObservedMachine(Transport, Protocol):
 
     def snapshots(self, site: Site) -> Snapshots:
         """Return and forget what was kept of a node."""
+
+
+MakeMachine = Callable[[NodeConfig, MasterConfig], ObservedMachine]
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,12 @@ class MachineReplay:
     mismatch : MachineMismatch or None
     stopped : str or None
         Why the machine did not go on.
-    spikes : int
-    synapses : int
-    step_ns : ndarray of float64, shape (steps - 1,)
-        Time from the beginning of each step at the first node to that of the next one.
-    upload_s, simulate_s : float
+    spikes, synapses : int
+        Spikes, and synaptic events that followed from them, since the machine was loaded.
+    step_ns : ndarray of float64, shape (steps - 2,) at most
+        Time from the beginning of each step at the first node to that of the next one; without the
+        first step, before which nothing had to be exchanged, and the last, after which none begins.
+    build_s, upload_s, simulate_s : float
         Wall time.
     """
 
@@ -99,6 +104,7 @@ class MachineReplay:
     spikes: int
     synapses: int
     step_ns: npt.NDArray[np.float64]
+    build_s: float
     upload_s: float
     simulate_s: float
 
@@ -109,16 +115,20 @@ class MachineReplay:
 
 
 def verify_machine(
-    image: Image,
-    state: MachineState,
-    mesh: Mesh,
-    steps: int,
-    make: Callable[[NodeConfig, MasterConfig], ObservedMachine],
-    *,
-    preload: bool = False,
-    step_timeout: int = 0,
-) -> MachineReplay:
+    image: Image, state: MachineState, mesh: Mesh, steps: int, make: MakeMachine, *,
+    preload: bool = False, step_timeout: int = 0,
+) -> MachineReplay:  # fmt: skip
     """Run an image on a machine and compare every word of every node in every step.
+
+    The parameters are those of `MachineVerification`, and how many steps.
+    """
+    return MachineVerification(
+        image, state, mesh, make, preload=preload, step_timeout=step_timeout
+    ).run(steps)
+
+
+class MachineVerification:
+    """A machine that has been loaded, beside the definition.
 
     Parameters
     ----------
@@ -126,53 +136,114 @@ def verify_machine(
     state : MachineState
         Where to start.
     mesh : Mesh
-    steps : int
     make : callable
-        Makes the machine with nodes of a configuration.
+        Makes the machine with nodes and master node of a configuration.
     preload : bool
         Load the nodes past the mesh.
     step_timeout : int
         See `csnn.host.machine.Machine.upload`.
+    timeout_ms : float
+        See `csnn.host.machine.Machine`.
+
+    Attributes
+    ----------
+    observed : ObservedMachine
+        What `make` made.
     """
-    config = NodeConfig.for_nodes(image.nodes)
-    with progress(None, "build the machine"):
-        master = MasterConfig(nodes=1 << max(1, (image.n_nodes - 1).bit_length()))
-        observed = make(config, master)
-    machine = Machine(mesh, observed)
-    began = time.perf_counter()
-    with progress(None, "upload the image"):
-        machine.upload(image, config, master, state, preload=preload, step_timeout=step_timeout)
-    upload_s = time.perf_counter() - began
-    reference = _Reference(image, state, mesh)
-    observed.watch(True)
-    began = time.perf_counter()
-    last = state.step + steps
-    mismatch: MachineMismatch | None = None
-    stopped = None
-    with progress(steps, "simulate the machine", "steps") as bar:
-        while reference.step < last and mismatch is None and stopped is None:
-            until = min(reference.step + _CHUNK, last)
-            try:
-                machine.run(until, limit_ms=_STEP_LIMIT_MS * _CHUNK)
-            except MachineError as error:
-                stopped = str(error)
-            if stopped is None and until == last:
-                observed.snapshot_now()
+
+    def __init__(
+        self, image: Image, state: MachineState, mesh: Mesh, make: MakeMachine, *,
+        preload: bool = False, step_timeout: int = 0, timeout_ms: float = 1.0,
+    ) -> None:  # fmt: skip
+        config = NodeConfig.for_nodes(image.nodes)
+        began = time.perf_counter()
+        with progress(None, "build the machine"):
+            master = MasterConfig(nodes=1 << max(1, (image.n_nodes - 1).bit_length()))
+            self.observed = make(config, master)
+        self._build_s = time.perf_counter() - began
+        self._machine = Machine(mesh, self.observed, timeout_ms=timeout_ms)
+        with progress(None, "upload the image"):
+            self._machine.upload(
+                image, config, master, state, preload=preload, step_timeout=step_timeout
+            )
+        self._upload_s = time.perf_counter() - began - self._build_s
+        self._reference = _Reference(image, state, mesh)
+        self.observed.watch(True)
+
+    def run(self, steps: int) -> MachineReplay:
+        """Go on by so many steps, compare them, then what was recorded and counted so far."""
+        reference = self._reference
+        began, first = time.perf_counter(), reference.step
+        reference.times.clear()
+        mismatch: MachineMismatch | None = None
+        stopped = None
+        try:
+            mismatch = _run(self._machine, self.observed, reference, first + steps)
+            if mismatch is None:
+                mismatch = reference.compare_spikes(self._machine)
+        except MachineError as error:
+            stopped = str(error)
+        return MachineReplay(
+            steps=reference.step - first,
+            mismatch=mismatch,
+            stopped=stopped,
+            spikes=reference.spikes,
+            synapses=reference.synapses,
+            step_ns=np.diff(np.array(reference.times[:-1], dtype=np.float64)) * 1e-6,
+            build_s=self._build_s,
+            upload_s=self._upload_s,
+            simulate_s=time.perf_counter() - began,
+        )
+
+
+def _run(
+    machine: Machine, observed: ObservedMachine, reference: _Reference, last: int
+) -> MachineMismatch | None:
+    """Run to a step without a halt and compare what the nodes have done meanwhile."""
+    first, waited = reference.step, 0.0
+    machine.start(last)
+    with progress(last - first, "simulate the machine", "steps") as bar:
+        # The registers of the last step do not go on.
+        while reference.step < last - 1 and waited < _PATIENCE_MS:
             before = reference.step
+            observed.rest(_SLICE_MS)
             mismatch = reference.compare(observed)
+            if mismatch is not None:
+                return mismatch
             bar.update(reference.step - before)
-    simulate_s = time.perf_counter() - began
-    if mismatch is None and stopped is None:
-        mismatch = reference.compare_spikes(machine)
-    return MachineReplay(
-        steps=reference.step - state.step,
-        mismatch=mismatch,
-        stopped=stopped,
-        spikes=reference.spikes,
-        synapses=reference.synapses,
-        step_ns=np.diff(np.array(reference.times, dtype=np.float64)) * 1e-6,
-        upload_s=upload_s,
-        simulate_s=simulate_s,
+            waited = 0.0 if reference.step > before else waited + _SLICE_MS
+        machine.wait(limit_ms=_PATIENCE_MS)
+        observed.snapshot_now()
+        mismatch = reference.compare(observed)
+        bar.update(1)
+    return mismatch
+
+
+def summary(found: MachineReplay, mesh: Mesh, dt_ms: float, app_mhz: float) -> Iterator[str]:
+    """Yield what a verification found, for people."""
+    x, y, z = mesh.shape
+    yield (
+        f"{x} x {y} x {z} places: {len(mesh.nodes)} nodes, the master node at "
+        f"({', '.join(map(str, mesh.master))}), {x * y * z - len(mesh.nodes) - 1} relays"
+    )
+    if found.mismatch is not None:
+        yield f"mismatch at {found.mismatch}"
+    if found.stopped is not None:
+        yield found.stopped
+    yield (
+        f"{found.steps:,} steps ({found.steps * dt_ms:g} ms), {found.spikes:,} spikes, "
+        f"{found.synapses:,} synapses" + (": bit-exact" if found.is_exact else "")
+    )
+    if len(found.step_ns):
+        mean, worst = found.step_ns.mean(), found.step_ns.max()
+        cycles = app_mhz * 1e-3
+        yield (
+            f"a step took {mean * cycles:,.1f} cycles of {app_mhz:g} MHz on average, "
+            f"{worst * cycles:,.1f} at most; real-time factor {mean * 1e-6 / dt_ms:.4f}"
+        )
+    yield (
+        f"wall time: built in {found.build_s:.1f} s, loaded in {found.upload_s:.1f} s, "
+        f"simulated in {found.simulate_s:.1f} s"
     )
 
 

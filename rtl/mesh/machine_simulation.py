@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from csnn.errors import ToolFailedError
+from csnn.errors import ToolFailedError, reject
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.frames import FRAME_BITS
 from csnn.hardware.master_config import MasterConfig
 from csnn.hardware.memory_map import NEURON_BITS, Region, Words
-from csnn.hardware.mesh import Direction, Mesh, Site
+from csnn.hardware.mesh import Direction, LinkConfig, Mesh, Site
+from csnn.hardware.mesh_latency import link_jitter
 from rtl.gated_clock import gate_clock
 from rtl.mesh.tile import Tile
 from rtl.ode_unit import PIPELINE_ENABLE
@@ -68,8 +69,10 @@ class Physics:
         Every clock differs from these by up to so much.
     latency_ns, jitter_ns : float
         Of a link, from serialiser to serialiser; every frame is late by up to the jitter.
+    spread_ns : float
+        Links differ in their latency by up to so much.
     seed : int
-        Of phases, clocks and jitter.
+        Of phases, clocks, latencies and jitter.
     """
 
     app_mhz: float = 150.0
@@ -77,7 +80,34 @@ class Physics:
     ppm: float = 100.0
     latency_ns: float = 800.0
     jitter_ns: float = 0.0
+    spread_ns: float = 0.0
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("app_mhz", 1.0, 1000.0),
+            ("comm_mhz", 1.0, 1000.0),
+            ("ppm", 0.0, 10_000.0),
+            # Less than a cycle of a clock would need places to run in step.
+            ("latency_ns", 10.0, 1e6),
+            ("jitter_ns", 0.0, 1e6),
+            ("spread_ns", 0.0, 1e6),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise reject(f"physics.{name}", value, f"must be from {low:g} to {high:g}")
+
+    def check_links(self, link: LinkConfig) -> None:
+        """Refuse delays that links of a configuration cannot work with."""
+        cycle_ns = 1e3 / self.comm_mhz
+        limit = link_jitter(link) * cycle_ns
+        if self.jitter_ns > limit:
+            rule = f"must be at most {limit:g}, lest numbers of frames go round"
+            raise reject("physics.jitter_ns", self.jitter_ns, rule)
+        limit = link.timeout * cycle_ns / 2 - self.jitter_ns - self.spread_ns
+        if self.latency_ns >= limit:
+            rule = f"must be below {limit:g}: acknowledgements must come in time"
+            raise reject("physics.latency_ns", self.latency_ns, rule)
 
 
 @dataclass(frozen=True)
@@ -132,6 +162,7 @@ class MachineSimulation:
     ) -> None:
         self.mesh, self.node = mesh, node
         self.physics = physics or Physics()
+        self.physics.check_links(mesh.router.link)
         self.threads = threads
         units = {Role.NODE: node, Role.MASTER: master, Role.RELAY: None}
         designs = {}
@@ -202,6 +233,7 @@ class MachineSimulation:
                 if not there:
                     continue
                 number = len(self.wires)
+                latency_ns = physics.latency_ns + physics.spread_ns * rng.random()
                 self.wires[site, direction] = number
                 self._library.machine_add_wire(
                     self._machine,
@@ -209,7 +241,7 @@ class MachineSimulation:
                     ctypes.c_uint32(out),
                     ctypes.c_uint32(self.places[direction.from_site(site)]),
                     ctypes.c_uint32(directions.index(direction.opposite)),
-                    ctypes.c_uint64(round(physics.latency_ns * FS_PER_NS)),
+                    ctypes.c_uint64(round(latency_ns * FS_PER_NS)),
                     ctypes.c_uint64(round(physics.jitter_ns * FS_PER_NS)),
                     ctypes.c_uint64(int(rng.integers(1, 1 << 32))),
                 )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from commands import succeed
+from commands import csnn, succeed
 
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.master_config import MasterConfig
@@ -17,21 +18,26 @@ from csnn.verify_machine import MachineReplay, verify_machine
 from rtl.mesh.machine_simulation import FaultKind, MachineSimulation, Physics, Snapshots
 from rtl.mesh.simulated_transport import SimulatedTransport
 
-STEPS = 150
-WRONG_STEP, WRONG_NODE, WRONG_NEURON = 1007, 2, 31
+MESH = Mesh(shape=(3, 3, 1), n_nodes=8)
+# The column of 8 nodes is silent for a while and then bursts: up to 31 spikes in a step.
+WARMUP_MS, STEPS = 950.0, 300
+PHYSICS = Physics(jitter_ns=200.0, spread_ns=300.0, seed=7)
+WRONG_STEP, WRONG_NODE, WRONG_NEURON = 9507, 2, 31
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     """A column of which every population fits a node: 8 nodes."""
     path: Path = tmp_path_factory.mktemp("machine") / "image"
-    succeed("generate", "pd14", "--scale", "0.0116", "--seed", "1", "--out", path)
+    succeed(
+        "generate", "pd14", "--n-scale", "0.0116", "--k-scale", "0.4", "--seed", "1", "--out", path
+    )
     return open_image(path)
 
 
 @pytest.fixture(scope="module")
 def state(image: Image) -> MachineState:
-    return record_traffic(image, warmup_ms=100.0, steps=1, threads=2).state
+    return record_traffic(image, warmup_ms=WARMUP_MS, steps=1, threads=2).state
 
 
 class Machine(SimulatedTransport):
@@ -55,27 +61,27 @@ class Machine(SimulatedTransport):
 
 def verify(
     image: Image, state: MachineState, *, steps: int = STEPS, preload: bool = True,
-    forge: bool = False, flip: bool = False,
+    physics: Physics = PHYSICS, forge: bool = False, flip: bool = False,
 ) -> MachineReplay:  # fmt: skip
-    mesh = Mesh(shape=(3, 3, 1), n_nodes=image.n_nodes)
-
     def make(node: NodeConfig, master: MasterConfig) -> Machine:
-        physics = Physics(jitter_ns=200.0, seed=7)
-        return Machine(MachineSimulation(mesh, node, master, physics), forge=forge, flip=flip)
+        return Machine(MachineSimulation(MESH, node, master, physics), forge=forge, flip=flip)
 
-    return verify_machine(image, state, mesh, steps, make, preload=preload, step_timeout=100_000)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("preload", [True, False], ids=["preloaded", "uploaded"])
-def test_every_word_of_every_node(image: Image, state: MachineState, preload: bool) -> None:
-    found = verify(image, state, preload=preload)
-    assert found.is_exact, found.mismatch or found.stopped
-    assert found.steps == STEPS
-    assert found.spikes > 0
+    return verify_machine(image, state, MESH, steps, make, preload=preload, step_timeout=30_000)
 
 
-@pytest.mark.slow
+def test_machine_of_eight_nodes_is_bit_exact(image: Image) -> None:
+    """At least 500 spikes and two turns of the circular buffer, by the command."""
+    out = succeed(
+        "verify", "machine", image.path, "--mesh", "3,3,1", "--steps", STEPS, "--warmup-ms",
+        WARMUP_MS, "--jitter-ns", 150, "--json",
+    )  # fmt: skip
+    found = json.loads(out)
+    assert found["bit_exact"]
+    assert found["steps"] == STEPS >= 2 * image.nodes[0].delay_slots
+    assert found["spikes"] >= 500
+    assert found["synapses"] > 100 * found["spikes"]
+
+
 def test_a_wrong_bit_is_found(image: Image, state: MachineState) -> None:
     found = verify(image, state, steps=WRONG_STEP - state.step + 2, flip=True)
     mismatch = found.mismatch
@@ -85,9 +91,39 @@ def test_a_wrong_bit_is_found(image: Image, state: MachineState) -> None:
     assert mismatch.expected ^ mismatch.found == 1 << 5
 
 
-@pytest.mark.slow
 def test_an_altered_source_stops_the_machine(image: Image, state: MachineState) -> None:
     found = verify(image, state, forge=True)
     assert found.stopped is not None
     assert "error sum" in found.stopped
     assert "no barrier message" in found.stopped
+
+
+@pytest.mark.slow
+def test_machine_that_the_host_loaded_is_bit_exact(image: Image, state: MachineState) -> None:
+    found = verify(image, state, preload=False)
+    assert found.is_exact, found.mismatch or found.stopped
+    assert found.steps == STEPS
+    assert found.spikes >= 500
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--mesh", "3,3"), "--mesh = '3,3': must be three numbers for X, Y and Z, such as 3,3,1"),
+        (("--mesh", "2,2,2"), "mesh.shape = 2,2,2: has 8 places; 8 compute nodes"),
+        (("--mesh", "3,3,0"), "mesh.shape = 0: must be"),
+        (("--mesh", "3,3,1", "--express", "1,0,0"), "express links pass 2 places or more"),
+        (("--mesh", "3,3,1", "--steps", "0"), "verify.steps = 0: must be"),
+        (("--mesh", "3,3,1", "--jitter-ns", "nan"), "physics.jitter_ns = nan: must be"),
+        (("--mesh", "3,3,1", "--jitter-ns", "3000"), "physics.jitter_ns = 3000.0: must be"),
+        (("--mesh", "3,3,1", "--link-latency-ns", "1"), "physics.latency_ns = 1.0: must be"),
+        (("--mesh", "3,3,1", "--link-latency-ns", "9000"), "physics.latency_ns = 9000.0: must"),
+        (("--mesh", "3,3,1", "--ppm", "-1"), "physics.ppm = -1.0: must be"),
+    ],
+)
+def test_what_cannot_be_is_refused(image: Image, arguments: tuple[str, ...], message: str) -> None:
+    done = csnn("verify", "machine", image.path, *arguments)
+    assert done.returncode == 3
+    assert done.stderr.startswith("csnn: ")
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
