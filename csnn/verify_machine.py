@@ -27,8 +27,6 @@ U64 = npt.NDArray[np.uint64]
 # Time of the machine between two comparisons: what is kept of a full-scale machine takes 2 MB per
 # step, and a step a few microseconds at least.
 _SLICE_MS = 0.05
-# A machine that does no step in this time has stopped.
-_PATIENCE_MS = 1.0
 
 
 class Snapshots(Protocol):
@@ -138,12 +136,16 @@ class MachineVerification:
     mesh : Mesh
     make : callable
         Makes the machine with nodes and master node of a configuration.
+    config : NodeConfig, optional
+        Hardware of the nodes; what the image needs without it.
     preload : bool
         Load the nodes past the mesh.
     step_timeout : int
         See `csnn.host.machine.Machine.upload`.
     timeout_ms : float
         See `csnn.host.machine.Machine`.
+    patience_ms : float
+        A machine that does no step in this time of its own has stopped.
 
     Attributes
     ----------
@@ -153,9 +155,10 @@ class MachineVerification:
 
     def __init__(
         self, image: Image, state: MachineState, mesh: Mesh, make: MakeMachine, *,
-        preload: bool = False, step_timeout: int = 0, timeout_ms: float = 1.0,
+        config: NodeConfig | None = None, preload: bool = False, step_timeout: int = 0,
+        timeout_ms: float = 1.0, patience_ms: float = 1.0,
     ) -> None:  # fmt: skip
-        config = NodeConfig.for_nodes(image.nodes)
+        config = config or NodeConfig.for_nodes(image.nodes)
         began = time.perf_counter()
         with progress(None, "build the machine"):
             master = MasterConfig(nodes=1 << max(1, (image.n_nodes - 1).bit_length()))
@@ -167,6 +170,7 @@ class MachineVerification:
                 image, config, master, state, preload=preload, step_timeout=step_timeout
             )
         self._upload_s = time.perf_counter() - began - self._build_s
+        self._patience_ms = patience_ms
         self._reference = _Reference(image, state, mesh)
         self.observed.watch(True)
 
@@ -178,7 +182,7 @@ class MachineVerification:
         mismatch: MachineMismatch | None = None
         stopped = None
         try:
-            mismatch = _run(self._machine, self.observed, reference, first + steps)
+            mismatch = self._run_to(first + steps)
             if mismatch is None:
                 mismatch = reference.compare_spikes(self._machine)
         except MachineError as error:
@@ -195,28 +199,26 @@ class MachineVerification:
             simulate_s=time.perf_counter() - began,
         )
 
-
-def _run(
-    machine: Machine, observed: ObservedMachine, reference: _Reference, last: int
-) -> MachineMismatch | None:
-    """Run to a step without a halt and compare what the nodes have done meanwhile."""
-    first, waited = reference.step, 0.0
-    machine.start(last)
-    with progress(last - first, "simulate the machine", "steps") as bar:
-        # The registers of the last step do not go on.
-        while reference.step < last - 1 and waited < _PATIENCE_MS:
-            before = reference.step
-            observed.rest(_SLICE_MS)
+    def _run_to(self, last: int) -> MachineMismatch | None:
+        """Run to a step without a halt and compare what the nodes have done meanwhile."""
+        machine, observed, reference = self._machine, self.observed, self._reference
+        first, waited = reference.step, 0.0
+        machine.start(last)
+        with progress(last - first, "simulate the machine", "steps") as bar:
+            # The registers of the last step do not go on.
+            while reference.step < last - 1 and waited < self._patience_ms:
+                before = reference.step
+                observed.rest(_SLICE_MS)
+                mismatch = reference.compare(observed)
+                if mismatch is not None:
+                    return mismatch
+                bar.update(reference.step - before)
+                waited = 0.0 if reference.step > before else waited + _SLICE_MS
+            machine.wait(limit_ms=self._patience_ms)
+            observed.snapshot_now()
             mismatch = reference.compare(observed)
-            if mismatch is not None:
-                return mismatch
-            bar.update(reference.step - before)
-            waited = 0.0 if reference.step > before else waited + _SLICE_MS
-        machine.wait(limit_ms=_PATIENCE_MS)
-        observed.snapshot_now()
-        mismatch = reference.compare(observed)
-        bar.update(1)
-    return mismatch
+            bar.update(1)
+        return mismatch
 
 
 def summary(found: MachineReplay, mesh: Mesh, dt_ms: float, app_mhz: float) -> Iterator[str]:

@@ -6,6 +6,7 @@ tools, so that nothing stale is ever loaded.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.metadata
 import os
@@ -95,16 +96,33 @@ def build_library(
             )
             paths += ["-I", folder / top]
         objects = runtime_objects(package, defines, ("verilated_vcd_c",) if waveform else ())
-        first = next(iter(designs))
-        for top in designs:
-            # One translation unit: Verilator's headers cost more than most designs.
-            parts = sorted(f"{top}/{path.name}" for path in (folder / top).glob("*.cpp"))
-            if top == first:
-                parts.append("harness.cpp")
-            unit = folder / f"{top}.cc"
+
+        def compile_unit(name: str, parts: list[str], to: Path) -> None:
+            unit = folder / f"{name}.cc"
             unit.write_text("".join(f'#include "{part}"\n' for part in parts))
-            objects.append(folder / f"{top}.o")
-            compile_cpp(["-c", *defines, *paths, unit, "-o", objects[-1]])
+            compile_cpp(["-c", *defines, *paths, unit, "-o", to])
+
+        sources = {
+            top: sorted(f"{top}/{path.name}" for path in (folder / top).glob("*.cpp"))
+            for top in designs
+        }
+        if len(designs) == 1:
+            # One translation unit: Verilator's headers cost more than most designs.
+            (top,) = designs
+            objects.append(folder / "all.o")
+            compile_unit("all", [*sources[top], "harness.cpp"], objects[-1])
+        else:
+            # A tile takes minutes: it is kept by itself.
+            for top, verilog in designs.items():
+                digest = build_digest(top, verilog, *flags, *defines)
+                objects.append(
+                    cached_file(
+                        f"{top}-{digest}.o",
+                        lambda _, to, top=top: compile_unit(top, sources[top], to),
+                    )
+                )
+            objects.append(folder / "harness.o")
+            compile_unit("harness", ["harness.cpp"], objects[-1])
         compile_cpp(["-shared", *objects, "-o", built])
 
     return cached_file(f"{name}.so", build)
@@ -146,10 +164,18 @@ def compile_cpp(arguments: list[object]) -> None:
 
 
 def cached_file(name: str, build: Callable[[Path, Path], None]) -> Path:
-    """Return a file of the cache; made under another name, so that it is whole or absent."""
+    """Return a file of the cache; made under another name, so that it is whole or absent.
+
+    Who wants what another process is making waits for it.
+    """
     path = cache_folder() / name
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
+            return path
         with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
             built = Path(temporary) / "built"
             build(Path(temporary), built)

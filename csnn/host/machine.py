@@ -214,16 +214,19 @@ class Machine:
         """
         waited = 0.0
         while True:
-            status, errors, step = self._get(
-                self.mesh.master, 0, MASTER_OFFSETS, "status", "errors", "step"
-            )
+            try:
+                status, errors, step = self._get(
+                    self.mesh.master, 0, MASTER_OFFSETS, "status", "errors", "step"
+                )
+            except MachineError as error:
+                raise MachineError(f"{error}: {self._all_faults()}") from None
             if errors:
-                faults = "; ".join(str(fault) for fault in self.faults())
-                raise MachineError(f"the machine stopped in step {step}: {faults}")
+                raise MachineError(f"the machine stopped in step {step}: {self._all_faults()}")
             if status & _bits(MASTER_STATUS_BITS, "halted"):
                 return step
             if waited >= limit_ms:
-                raise MachineError(f"the machine does not halt; it is in step {step}")
+                faults = self._all_faults() or "no place tells of a fault"
+                raise MachineError(f"the machine does not halt; it is in step {step}: {faults}")
             self.transport.rest(between_ms)
             waited += between_ms
 
@@ -258,6 +261,9 @@ class Machine:
     def faults(self) -> list[Fault]:
         """Ask every place what is wrong; a place that does not answer is one of the faults."""
         return [fault for site in self._by_distance() for fault in self._faults_of(site)]
+
+    def _all_faults(self) -> str:
+        return "; ".join(str(fault) for fault in self.faults())
 
     def _by_distance(self) -> list[Site]:
         host = (0, 0, 0)

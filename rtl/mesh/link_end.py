@@ -38,8 +38,9 @@ class LinkEnd(wiring.Component):
         Frames from there.
     failed : 1 bit, out
         Packets were sent again `retry_limit` times in vain, or one of the two errors that follow.
-        Sticks. Nothing is sent or taken any more, so that the other end falls silent for this
-        one; what was received is still handed on.
+        Sticks. Nothing is sent or received any more, so that the other end falls silent for this
+        one; what was received is still handed on. What is to be sent is taken and dropped, lest
+        it stand before packets that go elsewhere: the host must reach who can tell what failed.
     silent : 1 bit, out
         No sound frame came for `silence_limit` cycles after one had come.
     overflow : 1 bit, out
@@ -88,7 +89,12 @@ class LinkEnd(wiring.Component):
         m.submodules.sender = sender = LinkSender(self.config)
         m.submodules.receiver = receiver = LinkReceiver(self.config)
         for name in ("unicast", "broadcast"):
-            wiring.connect(m, wiring.flipped(getattr(self, f"{name}_in")), getattr(sender, name))
+            source, taker = getattr(self, f"{name}_in"), getattr(sender, name)
+            m.d.comb += [
+                taker.payload.eq(source.payload),
+                taker.valid.eq(source.valid & ~self.failed),
+                source.ready.eq(taker.ready | self.failed),
+            ]
             wiring.connect(m, getattr(receiver, name), wiring.flipped(getattr(self, f"{name}_out")))
         m.d.comb += [
             self.silent.eq(receiver.silent),

@@ -38,6 +38,7 @@ std::uint64_t draw(std::uint64_t& state) {
 
 struct Frame {
   Time arrival;
+  bool late = false;  // held back by a fault, and not overtaken yet
   std::uint32_t words[FRAME_WORDS];
 
   std::uint32_t channel() const { return words[3] & 3; }
@@ -61,7 +62,6 @@ struct Fault {
   std::uint64_t after;  // so many such frames are left alone
   std::uint64_t argument;
   std::uint64_t hits;
-  Time hit_at;
 };
 
 // One direction of a link.
@@ -73,12 +73,17 @@ struct Wire {
   std::vector<Frame> outgoing[2];
   std::deque<Frame> queue;
   std::vector<Fault> faults;
-  std::uint64_t packets = 0, frames = 0;
+  std::uint64_t packets = 0, frames = 0, overtaken = 0;
   bool stuck = false;
 
   void insert(Frame frame) {
     const auto later = [](Time t, const Frame& f) { return t < f.arrival; };
-    queue.insert(std::upper_bound(queue.begin(), queue.end(), frame.arrival, later), frame);
+    const auto place = std::upper_bound(queue.begin(), queue.end(), frame.arrival, later);
+    for (auto passed = place; passed != queue.end(); ++passed) {
+      overtaken += passed->late;
+      passed->late = false;
+    }
+    queue.insert(place, frame);
   }
 
   void send(Time now, const std::uint32_t* words, int window) {
@@ -96,7 +101,6 @@ struct Wire {
         continue;
       }
       ++fault.hits;
-      fault.hit_at = now;
       switch (fault.kind) {
         case DROP:
           drop = true;
@@ -127,6 +131,7 @@ struct Wire {
       last = frame.arrival;
     }
     frame.arrival += extra;
+    frame.late = extra != 0;
     outgoing[window & 1].push_back(frame);
     if (twice) {
       frame.arrival += latency / 8;
@@ -192,7 +197,7 @@ struct Place {
   Memory memory;
   bool is_host = false;
   std::uint32_t step = 0;
-  std::uint64_t app_cycles = 0;
+  std::uint64_t app_cycles = 0, full_cycles = 0;
   std::vector<StepTime> times;
   std::vector<std::uint32_t> snapshots;
 };
@@ -250,6 +255,7 @@ struct Machine {
 
   void after_app(Place& p, Time t) {
     ++p.app_cycles;
+    p.full_cycles += p.tile->is_full();
     if (!p.tile->is_node) return;
     p.memory.offer(p.tile->memory);
     const std::uint32_t step = p.tile->step();
@@ -480,19 +486,17 @@ void machine_memory(void* handle, std::uint32_t place, std::uint64_t address, st
 
 void machine_add_fault(void* handle, std::uint32_t wire, std::uint32_t kind, std::uint64_t after,
                        std::uint64_t argument) {
-  of(handle).wires[wire].faults.push_back({kind, after, argument, 0, 0});
+  of(handle).wires[wire].faults.push_back({kind, after, argument, 0});
 }
 
-// Frames, frames with a packet, hits of all faults, and the time of the last hit.
+// Frames, frames with a packet, hits of all faults, and how many that were late were overtaken.
 void machine_wire_counts(void* handle, std::uint32_t wire, std::uint64_t* counts) {
   const Wire& w = of(handle).wires[wire];
   counts[0] = w.frames;
   counts[1] = w.packets;
-  counts[2] = counts[3] = 0;
-  for (const Fault& fault : w.faults) {
-    counts[2] += fault.hits;
-    counts[3] = std::max(counts[3], fault.hit_at);
-  }
+  counts[2] = 0;
+  for (const Fault& fault : w.faults) counts[2] += fault.hits;
+  counts[3] = w.overtaken;
 }
 
 // Stops the clocks of a place in a span of time.
@@ -504,6 +508,11 @@ void machine_stop_clocks(void* handle, std::uint32_t place, std::uint32_t app, s
       clock->stop_from = from;
       clock->stop_until = until;
     }
+}
+
+// Cycles of the application in which the input FIFO of a node was full.
+std::uint64_t machine_full_cycles(void* handle, std::uint32_t place) {
+  return of(handle).places[place].full_cycles;
 }
 
 std::uint64_t machine_app_cycles(void* handle, std::uint32_t place) {

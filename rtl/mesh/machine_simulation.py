@@ -30,6 +30,7 @@ PACKET_WORDS = 3
 FS_PER_NS = 1_000_000
 _FOLDER = Path(__file__).parent
 _CORE = "__DOT__node__DOT__core__DOT__"
+_FIFO_LEVEL = "__DOT__node__DOT__fifo__DOT__level"
 _LOOKUP = "router__DOT__lookup__DOT__"
 # Memories with a word per address.
 _PLAIN_REGIONS = {
@@ -182,7 +183,7 @@ class MachineSimulation:
         self._library = ctypes.CDLL(str(library))
         for name in ("create",):
             getattr(self._library, f"machine_{name}").restype = ctypes.c_void_p
-        for name in ("now", "app_cycles"):
+        for name in ("now", "app_cycles", "full_cycles"):
             getattr(self._library, f"machine_{name}").restype = ctypes.c_uint64
         for name in ("receive", "snapshot_count"):
             getattr(self._library, f"machine_{name}").restype = ctypes.c_size_t
@@ -286,7 +287,8 @@ class MachineSimulation:
     def _node_tile(self) -> list[str]:
         """Return the class of a node's tile, which knows where Verilator keeps the memories."""
         config = self.node
-        root = f"top.rootp->{_module(Role.NODE)}{_CORE}"
+        tile = f"top.rootp->{_module(Role.NODE)}"
+        root = tile + _CORE
         lanes = config.pipelines
         capacity = lanes << config.group_bits
         lines = [
@@ -296,6 +298,8 @@ class MachineSimulation:
             *(f"    memory.{name} = &top.m_axi_{name};" for name in _MEMORY),
             *(f"    window.{name} = &top.s_axil_{name};" for name in _WINDOW),
             "  }",
+            f"  bool is_full() const override {{ return {tile}{_FIFO_LEVEL} =="
+            f" {config.event_fifo}; }}",
             f"  std::uint32_t step() const override {{ return {root}setting_step; }}",
             "  std::size_t snapshot_words() const override {",
             f"    return {len(snapshot_names(config)) * capacity};",
@@ -448,6 +452,10 @@ class MachineSimulation:
         """Return how many of the faults of a link have hit a packet."""
         return int(self._wire_counts(site, direction)[2])
 
+    def overtaken(self, site: Site, direction: Direction) -> int:
+        """Return how many frames that were held back on a link have been overtaken."""
+        return int(self._wire_counts(site, direction)[3])
+
     def packets(self, site: Site, direction: Direction) -> int:
         """Return how many frames with a packet have been sent on a link."""
         return int(self._wire_counts(site, direction)[1])
@@ -476,6 +484,11 @@ class MachineSimulation:
         """Return the cycles of the application's clock at a place."""
         place = ctypes.c_uint32(self.places[site])
         return int(self._library.machine_app_cycles(self._machine, place))
+
+    def full_cycles(self, site: Site) -> int:
+        """Return the cycles in which the input FIFO of a node was full."""
+        place = ctypes.c_uint32(self.places[site])
+        return int(self._library.machine_full_cycles(self._machine, place))
 
 
 _NEVER = (1 << 64) - 1

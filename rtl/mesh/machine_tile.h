@@ -62,6 +62,8 @@ struct Tile {
 
   virtual ~Tile() = default;
   virtual void eval() = 0;
+  // Whether the input FIFO of a node is full.
+  virtual bool is_full() const { return false; }
   // Of a node: the step in its register, its memories at the end of a step, a word put into a
   // memory; false if that memory cannot be reached so.
   virtual std::uint32_t step() const { return 0; }

@@ -11,8 +11,8 @@ from rtl.mesh.machine_simulation import MachineSimulation, Snapshots
 
 U32 = npt.NDArray[np.uint32]
 _NS_PER_MS = 1e6
-# Within this time the machine takes a packet of the host, if it takes any.
-_NS_PER_PACKET, _PATIENCE_NS = 1_000, 1_000_000
+# The machine takes a packet of the host in this time.
+_NS_PER_PACKET = 1_000
 
 
 class SimulatedTransport:
@@ -21,15 +21,18 @@ class SimulatedTransport:
     Parameters
     ----------
     simulation : MachineSimulation
+    patience_ms : float
+        What the machine has not taken after this time of its own, it does not take.
     """
 
-    def __init__(self, simulation: MachineSimulation) -> None:
-        self.simulation = simulation
+    def __init__(self, simulation: MachineSimulation, *, patience_ms: float = 1.0) -> None:
+        self.simulation, self.patience_ms = simulation, patience_ms
 
     def send(self, packets: U32) -> None:
         """Send packets; what a machine that stands does not take stays where it is."""
         self.simulation.send(packets)
-        self.simulation.run(_PATIENCE_NS + _NS_PER_PACKET * len(packets), wanted=0)
+        limit_ns = self.patience_ms * _NS_PER_MS + _NS_PER_PACKET * len(packets)
+        self.simulation.run(limit_ns, wanted=0)
 
     def receive(self, count: int, timeout_ms: float) -> U32:
         """Return the next packets for the host."""

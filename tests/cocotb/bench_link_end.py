@@ -75,6 +75,7 @@ async def drive(
                 if moved[name]:
                     side[name].offered = None
         errors = here.errors
+        cover.hit("dropped", errors["failed"] and any(accepted.values()))
         cover.hit("time-outs", here.sender.failed)
         cover.hit("silent", errors["silent"])
         cover.hit("overflow", errors["overflow"])
@@ -134,6 +135,7 @@ BENCH = Bench(
         "silent",
         "overflow",
         "two errors",
+        "dropped",
         "not taken after time-outs",
         "frame for an end that does not exist",
         "reset in use",

@@ -256,10 +256,13 @@ class LinkEndModel:
         self._out.append(None if sent is None else encode_frame(**sent))
         sends = exists and not self.receiver.silent and not self.receiver.overflow
         takes = exists and not self.sender.failed
-        counts = self.receiver.counts
+        counts, drops = self.receiver.counts, self.errors["failed"]
         self.receiver.step(frame, ready, takes)
         heard = None if frame is None else counts_of(frame)
-        return self.sender.step(offered, counts, heard, sends)
+        if not drops:
+            return self.sender.step(offered, counts, heard, sends)
+        self.sender.step(dict.fromkeys(offered), counts, heard, sends)
+        return dict.fromkeys(offered, True)
 
 
 class LossyChannel:

@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from commands import csnn, succeed
+from machine_images import LOUD, MESH, eight_nodes
 
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.master_config import MasterConfig
-from csnn.hardware.mesh import Mesh, Site
-from csnn.image.store import Image, open_image
+from csnn.hardware.mesh import Site
+from csnn.image.store import Image
 from csnn.simulator.state import MachineState
 from csnn.verify import record_traffic
 from csnn.verify_machine import MachineReplay, verify_machine
 from rtl.mesh.machine_simulation import FaultKind, MachineSimulation, Physics, Snapshots
 from rtl.mesh.simulated_transport import SimulatedTransport
 
-MESH = Mesh(shape=(3, 3, 1), n_nodes=8)
-# The column of 8 nodes is silent for a while and then bursts: up to 31 spikes in a step.
-WARMUP_MS, STEPS = 950.0, 300
+STEPS = 150
 PHYSICS = Physics(jitter_ns=200.0, spread_ns=300.0, seed=7)
-WRONG_STEP, WRONG_NODE, WRONG_NEURON = 9507, 2, 31
+WRONG_STEP, WRONG_NODE, WRONG_NEURON = 9647, 2, 31
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     """A column of which every population fits a node: 8 nodes."""
-    path: Path = tmp_path_factory.mktemp("machine") / "image"
-    succeed(
-        "generate", "pd14", "--n-scale", "0.0116", "--k-scale", "0.4", "--seed", "1", "--out", path
-    )
-    return open_image(path)
+    return eight_nodes(tmp_path_factory.mktemp("machine") / "image", LOUD[0])
 
 
 @pytest.fixture(scope="module")
 def state(image: Image) -> MachineState:
-    return record_traffic(image, warmup_ms=WARMUP_MS, steps=1, threads=2).state
+    return record_traffic(image, warmup_ms=LOUD[1], steps=1, threads=2).state
 
 
 class Machine(SimulatedTransport):
@@ -66,14 +60,14 @@ def verify(
     def make(node: NodeConfig, master: MasterConfig) -> Machine:
         return Machine(MachineSimulation(MESH, node, master, physics), forge=forge, flip=flip)
 
-    return verify_machine(image, state, MESH, steps, make, preload=preload, step_timeout=30_000)
+    return verify_machine(image, state, MESH, steps, make, preload=preload, step_timeout=60_000)
 
 
 def test_machine_of_eight_nodes_is_bit_exact(image: Image) -> None:
     """At least 500 spikes and two turns of the circular buffer, by the command."""
     out = succeed(
         "verify", "machine", image.path, "--mesh", "3,3,1", "--steps", STEPS, "--warmup-ms",
-        WARMUP_MS, "--jitter-ns", 150, "--json",
+        LOUD[1], "--jitter-ns", 150, "--json",
     )  # fmt: skip
     found = json.loads(out)
     assert found["bit_exact"]
