@@ -141,4 +141,10 @@ BENCH = Bench(
         "reset in use",
     ),
     mutated="top",
+    equivalent={
+        f"{name}_in__ready: {name}__ready | failed => {name}__ready ^ failed": (
+            "the sender is ready only for what is offered; a failed link offers it nothing"
+        )
+        for name in CHANNELS
+    },
 )
