@@ -82,7 +82,7 @@ def fit_latency(
     float
         Latency in ns; the round trip is linear in it but for the edges of clocks.
     """
-    low, high = 0.0, 5000.0
+    low, high = 0.0, machine.longest_latency_ns - machine.wires.jitter_ns
     for _ in range(40):
         middle = (low + high) / 2
         found = measure_echo(with_latency(machine, middle), topology).most_us

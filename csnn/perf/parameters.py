@@ -123,11 +123,17 @@ class Machine:
         checks.integer("machine", "crossing_sink", self.crossing_sink, 1, 64)
         for name in ("eager", "pipelined"):
             checks.boolean("machine", name, getattr(self, name))
-        # A frame is acknowledged before it would be sent again.
         link = self.wires.config
-        cycle_ns = 1e3 / self.clocks.comm_mhz
-        there_and_back = 2 * (self.wires.latency_ns + self.wires.jitter_ns) / cycle_ns
-        wait = there_and_back + 2 * (self.wires.send_cycles + self.wires.check_cycles + 2)
-        if wait + 4 * link.frame_cycles > link.timeout:
-            rule = f"must be above the {wait:.0f} cycles after which an acknowledgement comes"
+        if self.wires.latency_ns + self.wires.jitter_ns > self.longest_latency_ns:
+            rule = (
+                f"must be longer: with it links may take {self.longest_latency_ns:.0f} ns at most, "
+                "or frames are sent again before they can be acknowledged"
+            )
             raise reject("link.timeout", link.timeout, rule)
+
+    @property
+    def longest_latency_ns(self) -> float:
+        """Latency of links with which a frame is acknowledged before it would be sent again."""
+        link, wires = self.wires.config, self.wires
+        ends = 2 * (wires.send_cycles + wires.check_cycles + 2) + 4 * link.frame_cycles
+        return max(0.0, (link.timeout - ends) / 2 * 1e3 / self.clocks.comm_mhz)

@@ -133,12 +133,12 @@ def make_topology(kind: str, n_nodes: int, *, mesh: Mesh | None = None, arity: i
 
 
 def smallest_mesh(n_nodes: int) -> tuple[int, int, int]:
-    """Return a shape of INC-3000 that has room: whole cards of 3 x 3 x 3, at most 12 x 12 x 3."""
-    for extent in range(1, 13):
-        for shape in ((extent, extent, 1), (extent, extent, 3)):
-            if shape[0] * shape[1] * shape[2] > n_nodes:
-                return shape
-    side = next(side for side in range(13, 257) if 3 * side * side > n_nodes)
+    """Return the smallest square of cards of 3 x 3 x 3 places with room, or a layer of one card."""
+    if n_nodes < 9:
+        return 3, 3, 1
+    side = 3
+    while 3 * side * side <= n_nodes:
+        side += 3
     return side, side, 3
 
 
