@@ -26,8 +26,8 @@ SPIKE_OUTPUT = 5
 SPIKE_SUM = 3
 # From a synapse to its place in the circular buffer.
 STORE = 6
-# From a spike at the spike router until a row that is absent or empty has been dropped.
-EMPTY_ROW = 12
+# From a spike at the spike router until a row that its presence bit denies has been dropped.
+ABSENT_ROW = 8
 # From the hand-over of a sync message to the change of the step's register.
 SYNC_TO_NEXT_STEP = 2
 STUB_PERMUTATION = 30
@@ -88,6 +88,11 @@ def row_lookup_latency(config: NodeConfig) -> int:
     """Return the cycles from a spike at the spike router to its first row."""
     sparse = 4 if config.presence_words else 0
     return 12 + sparse + (3 if Sampler.STUBS in config.samplers else 0)
+
+
+def empty_row_latency(config: NodeConfig) -> int:
+    """Return the cycles from a spike at the spike router until a row of length 0 is dropped."""
+    return 12 if config.presence_words else 8
 
 
 def unroller_latency(config: NodeConfig) -> int:

@@ -22,9 +22,10 @@ from csnn.perf import figures
 from csnn.perf.experiments import sweep_echo
 from csnn.perf.model import Timing, simulate
 from csnn.perf.parameters import Clocks, Machine, Wires
+from csnn.perf.rows import read_rows
 from csnn.perf.statistics import Summary, nodes_reached, summarise
 from csnn.perf.topology import Topology, make_topology, smallest_mesh
-from csnn.perf.workload import Workload, make_workload, row_lengths, silent_workload
+from csnn.perf.workload import Workload, make_workload, silent_workload
 from csnn.progress import progress
 from csnn.simulator.session import make_simulator, run_steps, whole_steps
 from csnn.spec import checks
@@ -53,7 +54,7 @@ def run_perf(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         require_kind(out, SCHEMA)
     step, source, first, steps = _spikes(options, image)
     with progress(None, "read the rows"):
-        workload = make_workload(image, step, source, first, steps, row_lengths(image))
+        workload = make_workload(image, step, source, first, steps, read_rows(image))
     with progress(None, "model the machine"):
         silent = simulate(machine, topology, silent_workload(workload.sizes, _SILENT_STEPS))
         timing = simulate(machine, topology, workload)

@@ -109,7 +109,7 @@ def unroll_cycles(workload: Workload) -> Figure:
 
 def breakdown(silent: Timing, timing: Timing) -> Figure:
     """Draw the parts of a step: synchronisation only, average, longest (8C)."""
-    figure, axes = _figure(6.4, 3.2)
+    figure, axes = _figure(6.4, 3.6)
     cycles = timing.cycles()
     parts, quiet = step_parts(timing), step_parts(silent)
     bars: Mapping[str, Mapping[str, float]] = {
@@ -123,7 +123,7 @@ def breakdown(silent: Timing, timing: Timing) -> Figure:
         axes.barh(list(bars), widths, left=start, color=_COLOURS[name], label=meaning)
         start += widths
     axes.invert_yaxis()
-    axes.legend(frameon=False, fontsize=7)
+    figure.legend(frameon=False, fontsize=7, loc="outside lower center", ncols=3)
     _label(axes, "8C", "cycles", "")
     return figure
 
@@ -143,5 +143,8 @@ def locality(workload: Workload) -> Figure:
     figure, axes = _figure()
     reached = nodes_reached(workload.lengths, workload.source)
     axes.hist(reached, bins=60, weights=np.full(len(reached), 1 / max(1, len(reached))))
+    if len(reached):
+        axes.axvline(float(reached.mean()), color=INHIBITORY, label=f"mean {reached.mean():.0f}")
+        axes.legend(frameon=False, fontsize=8)
     _label(axes, "", f"nodes with a target of a spike, of {workload.nodes}", "share of spikes")
     return figure

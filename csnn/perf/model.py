@@ -96,7 +96,7 @@ def simulate(
         rule = f"the workload has nodes of {workload.sizes.max()}"
         raise reject("node.neurons", machine.node.neurons, rule)
     memory = prepare(machine, topology, workload, first_sync_ns=first_sync_ns, echo=echo)
-    events = int(run(memory.words, workload.lengths, _MAX_EVENTS))
+    events = int(run(memory.words, workload.rows, _MAX_EVENTS))
     word = memory.words
     if not word[Master.STOP]:
         step, missing = int(word[Master.STEP]), int(word[Master.MISSING])

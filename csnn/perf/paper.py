@@ -29,8 +29,9 @@ from csnn.perf.experiments import fit_latency, inc_3000, measure_echo, measure_h
 from csnn.perf.model import simulate
 from csnn.perf.neuroaix import MEASURED_NS, NeuroAix, neuroaix_step_ns
 from csnn.perf.parameters import Machine
+from csnn.perf.rows import read_rows
 from csnn.perf.topology import Topology, mesh_topology
-from csnn.perf.workload import Workload, make_workload, row_lengths
+from csnn.perf.workload import Workload, make_workload
 from csnn.simulator.session import whole_steps
 
 ROUND_TRIP_US, HOP_US = 18.0, 1.0
@@ -97,15 +98,15 @@ def compare(image_path: Path, run: Path, steps: int | None) -> dict[str, Any]:
     there = result["last_step"] - first + 1
     steps = there if steps is None else min(steps, there)
     step, source = output.read_spikes(run)
-    lengths = row_lengths(image)
-    workload = make_workload(image, step, source, first, steps, lengths)
+    rows = read_rows(image)
+    workload = make_workload(image, step, source, first, steps, rows)
     machine = Machine(node=NodeConfig.for_nodes(image.nodes))
     topology = mesh_topology(inc_3000(image.n_nodes))
     latency_ns = fit_latency(machine, topology, ROUND_TRIP_US)
     fitted = with_latency(machine, latency_ns)
     echo = measure_echo(fitted, topology)
     predictions = [predict(machine, topology, workload, variant) for variant in VARIANTS]
-    few = make_workload(image, step, source, first, min(steps, 1000), lengths)
+    few = make_workload(image, step, source, first, min(steps, 1000), rows)
     sensitivity = {}
     for variant in (*VARIANTS,)[::3]:
         base = predict(machine, topology, few, variant).mean
@@ -118,7 +119,7 @@ def compare(image_path: Path, run: Path, steps: int | None) -> dict[str, Any]:
         made = replace(with_latency(machine, more), eager=eager, pipelined=pipelined)
         cycles = simulate(made, topology, few).cycles()
         sensitivity[variant]["echo 5 % longer"] = float(cycles.mean()) / base - 1
-    out_degree = lengths.sum(axis=(0, 2), dtype=np.int64).astype(np.float64)
+    out_degree = workload.lengths.sum(axis=(0, 2), dtype=np.int64).astype(np.float64)
     ends = workload.first[:: workload.nodes]
     other = [
         neuroaix_step_ns(NeuroAix(), workload.source[a:b], image.n_neurons, out_degree)[0]

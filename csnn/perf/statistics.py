@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from csnn.perf.model import Timing
-from csnn.perf.workload import Lengths, Workload
+from csnn.perf.rows import Rows
+from csnn.perf.workload import Workload
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -121,7 +122,7 @@ def summarise(timing: Timing, workload: Workload, *, hops: int, dt_ms: float) ->
     )
 
 
-def nodes_reached(lengths: Lengths, sources: I64) -> I64:
+def nodes_reached(lengths: Rows, sources: I64) -> I64:
     """Return in how many nodes each of some spikes has at least one target."""
     reached = (lengths > 0).any(axis=0).sum(axis=1)
     return np.asarray(reached[sources], np.int64)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from csnn.errors import InvalidInputError
 from csnn.image.store import Image
+from csnn.perf.rows import KIND_BITS, Rows
 
 U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
-Lengths = npt.NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,8 +31,8 @@ class Workload:
         Number of the neuron in its node.
     first : ndarray of int64, shape (steps * nodes + 1,)
         Where the spikes of a step and node begin.
-    lengths : ndarray, shape (rows, sources, nodes)
-        Synapses of the rows that a source has in a node; 0: no row.
+    rows : ndarray, shape (rows, sources, nodes)
+        What a source has in a node, as `csnn.perf.rows` puts it.
     """
 
     steps: int
@@ -40,7 +40,12 @@ class Workload:
     source: I64
     local: I64
     first: I64
-    lengths: Lengths
+    rows: Rows
+
+    @cached_property
+    def lengths(self) -> Rows:
+        """Synapses of the rows that a source has in a node, shape of `rows`."""
+        return np.asarray(self.rows >> KIND_BITS, self.rows.dtype)
 
     @property
     def nodes(self) -> int:
@@ -63,33 +68,8 @@ class Workload:
         return totals
 
 
-def row_lengths(image: Image) -> Lengths:
-    """Return the lengths of all rows of an image, shape (rows, sources, nodes).
-
-    A source has as many rows in a node as blocks of the node hold it.
-    """
-    nodes = image.nodes
-    n_sources = max(node.n_sources for node in nodes)
-    widest = max(int(node.length.max(initial=0)) for node in nodes)
-    dtype = np.uint8 if widest < 256 else np.uint16
-    lengths: Lengths = np.zeros((1, n_sources, len(nodes)), dtype)
-    for number, node in enumerate(nodes):
-        taken = np.zeros(n_sources, np.int64)
-        for index in range(len(node.blocks)):
-            source, _, length = node.rows(index)
-            if not len(source):
-                continue
-            layer = int(taken[source].max())
-            if layer == len(lengths):
-                lengths = np.concatenate([lengths, np.zeros_like(lengths[:1])])
-            # Rows of one source in several blocks come one after the other, whatever the layer.
-            lengths[layer, source, number] = length
-            taken[source] = layer + 1
-    return lengths
-
-
 def make_workload(
-    image: Image, step: U32, source: U32, first_step: int, steps: int, lengths: Lengths
+    image: Image, step: U32, source: U32, first_step: int, steps: int, rows: Rows
 ) -> Workload:
     """Return the work of so many steps.
 
@@ -99,8 +79,8 @@ def make_workload(
     step, source : ndarray of uint32, shape (n,)
         Spikes, in the order of their steps; those of other steps are left out.
     first_step, steps : int
-    lengths : ndarray
-        As `row_lengths` returns.
+    rows : ndarray
+        As `csnn.perf.rows.read_rows` returns.
 
     Raises
     ------
@@ -108,8 +88,8 @@ def make_workload(
         If a source is not one of the image's neurons.
     """
     nodes = image.nodes
-    node_of = np.full(lengths.shape[1], -1, np.int64)
-    local_of = np.zeros(lengths.shape[1], np.int64)
+    node_of = np.full(rows.shape[1], -1, np.int64)
+    local_of = np.zeros(rows.shape[1], np.int64)
     for number, node in enumerate(nodes):
         node_of[node.source_ids] = number
         local_of[node.source_ids] = np.arange(node.n_neurons)
@@ -130,7 +110,7 @@ def make_workload(
         source=sources[order],
         local=local_of[sources][order],
         first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        lengths=lengths,
+        rows=rows,
     )
 
 
@@ -143,5 +123,5 @@ def silent_workload(sizes: I64, steps: int) -> Workload:
         source=none,
         local=none,
         first=np.zeros(steps * len(sizes) + 1, np.int64),
-        lengths=np.zeros((1, 1, len(sizes)), np.uint8),
+        rows=np.zeros((1, 1, len(sizes)), np.uint16),
     )

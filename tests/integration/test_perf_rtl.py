@@ -1,4 +1,4 @@
-"""The performance model takes as many cycles for every step as the machine in simulated hardware."""
+"""The performance model takes as many cycles for every step as the machine in hardware."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from csnn.host.machine import Machine as Host
 from csnn.image.store import Image, open_image
 from csnn.perf.model import simulate
 from csnn.perf.parameters import Clocks, Machine, Wires
+from csnn.perf.rows import read_rows
 from csnn.perf.topology import mesh_topology
-from csnn.perf.workload import Workload, make_workload, row_lengths
+from csnn.perf.workload import Workload, make_workload
 from csnn.verify import record_traffic
 from rtl.mesh.machine_simulation import MachineSimulation, Physics
 from rtl.mesh.simulated_transport import SimulatedTransport
@@ -74,7 +75,7 @@ def measure(image: Image, physics: Physics, steps: int) -> Measured:
     sources = np.concatenate(traffic.spikes)
     return Measured(
         begins_fs=np.array(begins, np.int64).T[:steps],
-        workload=make_workload(image, numbers, sources, 0, steps, row_lengths(image)),
+        workload=make_workload(image, numbers, sources, 0, steps, read_rows(image)),
         machine=Machine(
             node=config,
             master=master,
@@ -96,6 +97,20 @@ def modelled(measured: Measured, machine: Machine) -> I64:
     return timing.begins_fs
 
 
+def aligned(measured: Measured) -> I64:
+    """Return the same with the first sync message in the cycle in which the hardware sent it."""
+    work, topology = measured.workload, mesh_topology(measured.mesh)
+    start_ns, cycle_ns = float(measured.begins_fs[0].min()) * 1e-6, 1e3 / 150.0
+    two = replace(work, steps=2, first=work.first[: 2 * work.nodes + 1])
+    for cycles in range(400):
+        first_sync_ns = start_ns - cycles * cycle_ns
+        timing = simulate(measured.machine, topology, two, first_sync_ns=first_sync_ns)
+        if (timing.begins_fs[0] == measured.begins_fs[0]).all():
+            timing = simulate(measured.machine, topology, work, first_sync_ns=first_sync_ns)
+            return timing.begins_fs
+    raise AssertionError("no cycle of the first sync message gives the first beginnings")
+
+
 def deviations(measured: Measured, begins_fs: I64) -> npt.NDArray[np.float64]:
     """Return by how much the time of each step at each node differs, relative to the hardware."""
     steps = np.diff(measured.begins_fs, axis=0).astype(np.float64)
@@ -114,6 +129,12 @@ def test_every_step_takes_as_long_as_in_hardware(measured: Measured) -> None:
     assert found.shape == (STEPS - 1, 8)
     assert np.abs(found).max() < TOLERANCE
     assert abs(found.mean()) < 0.002
+
+
+@pytest.mark.slow
+def test_every_beginning_is_that_of_the_hardware(measured: Measured) -> None:
+    """Not within a tolerance: to the edge of the clock, given the cycle of the first message."""
+    assert (aligned(measured) == measured.begins_fs).all()
 
 
 @pytest.mark.slow

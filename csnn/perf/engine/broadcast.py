@@ -24,7 +24,7 @@ from csnn.perf.engine.memory import (
     ring_at,
 )
 from csnn.perf.engine.nodes import take_broadcast
-from csnn.perf.workload import Lengths as Rows
+from csnn.perf.rows import Rows
 
 
 @jit

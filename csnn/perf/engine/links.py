@@ -25,7 +25,7 @@ from csnn.perf.engine.memory import (
     port_at,
     ring_at,
 )
-from csnn.perf.workload import Lengths as Rows
+from csnn.perf.rows import Rows
 
 UNICAST, BROADCAST = 1, 2
 

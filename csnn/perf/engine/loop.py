@@ -21,7 +21,7 @@ from csnn.perf.engine.memory import (
     place_at,
 )
 from csnn.perf.engine.unicast import serve_route
-from csnn.perf.workload import Lengths as Rows
+from csnn.perf.rows import Rows
 
 
 @jit

@@ -31,7 +31,7 @@ from csnn.perf.engine.memory import (
     port_at,
     ring_at,
 )
-from csnn.perf.workload import Lengths as Rows
+from csnn.perf.rows import ABSENT_ROW, KIND_BITS, KIND_MASK, NO_ROW, ROW, Rows
 
 
 @jit
@@ -103,19 +103,23 @@ def _route_spike(m: Words, rows: Rows, node: int, code: int, due: int) -> int:
     entry = cycle - m[at + Node.STALLED]
     found = 0
     for k in range(rows.shape[0]):
-        length = int(rows[k, source, node])
-        if length == 0:
+        word = int(rows[k, source, node])
+        kind, length = word & KIND_MASK, word >> KIND_BITS
+        if kind == NO_ROW:
             continue
-        due_row = entry + found + m[Fixed.LOOKUP]
-        found += 1
         # Rows before it that have yet to wait delay it as well.
-        delay = m[at + Node.STALLED]
+        passed = entry + found + m[at + Node.STALLED]
         for row in range(m[at + Node.STALL_FIRST], m[at + Node.STALL_LAST]):
-            delay += (
+            passed += (
                 m[ring_at(m, Base.STALL_UNTIL, node, row)]
                 - m[ring_at(m, Base.STALL_FROM, node, row)]
             )
-        offered = due_row + delay
+        found += 1
+        if kind != ROW:
+            after = m[Fixed.ABSENT_ROW] if kind == ABSENT_ROW else m[Fixed.EMPTY_ROW]
+            m[at + Node.QUIET] = max(m[at + Node.QUIET], passed + after)
+            continue
+        offered = passed + m[Fixed.LOOKUP]
         taken = max(offered, m[at + Node.UNROLLER_FREE])
         if taken > offered:
             m[ring_at(m, Base.STALL_FROM, node, m[at + Node.STALL_LAST])] = offered
@@ -128,8 +132,6 @@ def _route_spike(m: Words, rows: Rows, node: int, code: int, due: int) -> int:
         )
     m[at + Node.NEXT_ENTRY] = entry + max(1, found)
     m[at + Node.QUIET] = max(m[at + Node.QUIET], cycle + m[Fixed.SPIKE_SUM])
-    if found == 0:
-        m[at + Node.QUIET] = max(m[at + Node.QUIET], cycle + m[Fixed.EMPTY_ROW])
     return cycle
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from csnn.hardware.config import NodeConfig
 from csnn.perf.parameters import Clocks, Machine
+from csnn.perf.rows import row_words
 from csnn.perf.workload import Workload
 
 NODE = NodeConfig(rows=64)
@@ -26,7 +27,7 @@ def random_workload(
         source=np.concatenate([n * size + k for n, k in zip(node, local, strict=True)]),
         local=np.concatenate(local),
         first=np.concatenate([[0], np.cumsum(counts.ravel())]).astype(np.int64),
-        lengths=rng.integers(0, longest + 1, (rows, nodes * size, nodes)).astype(np.uint8),
+        rows=row_words(rng.integers(0, longest + 1, (rows, nodes * size, nodes))),
     )
 
 

@@ -12,8 +12,9 @@ from networks import image as image_of
 
 from csnn.errors import InvalidInputError
 from csnn.image.store import Image
+from csnn.perf.rows import ABSENT_ROW, EMPTY_ROW, KIND_BITS, KIND_MASK, NO_ROW, ROW, read_rows
 from csnn.perf.statistics import nodes_reached
-from csnn.perf.workload import make_workload, row_lengths
+from csnn.perf.workload import make_workload
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def found_synapses(image: Image, source: int) -> list[int]:
 
 
 def test_lengths_are_those_of_the_rows_that_a_spike_finds(image: Image) -> None:
-    lengths = row_lengths(image)
+    lengths = read_rows(image) >> KIND_BITS
     assert lengths.sum() == sum(int(node.length.sum()) for node in image.nodes)
     for source in range(image.n_neurons):
         assert lengths[:, source].sum(axis=0).tolist() == found_synapses(image, source)
@@ -48,11 +49,29 @@ def test_lengths_are_those_of_the_rows_that_a_spike_finds(image: Image) -> None:
     assert other[:, 3].sum(axis=0).tolist() != found_synapses(image, 3)
 
 
+def test_kinds_are_those_that_the_look_up_meets(image: Image) -> None:
+    rows = read_rows(image)
+    seen = set()
+    for number, node in enumerate(image.nodes):
+        for source in range(image.n_neurons):
+            spike = np.array([source], dtype=np.uint32)
+            expected = []
+            for k, block in enumerate(node.blocks):
+                if 0 <= source - int(block["source_first"]) < int(block["source_count"]):
+                    length = node.find_rows(k, spike)[2]
+                    kind = ROW if length.sum() else EMPTY_ROW
+                    expected.append(kind if len(length) else ABSENT_ROW)
+            found = (rows[:, source, number] & KIND_MASK).tolist()
+            assert [kind for kind in found if kind != NO_ROW] == expected
+            seen |= set(found)
+    assert {NO_ROW, ROW} < seen
+
+
 def test_spikes_stand_by_step_node_and_neuron(image: Image) -> None:
     rng = np.random.default_rng(5)
     step = np.sort(rng.integers(3, 20, 200)).astype(np.uint32)
     source = rng.integers(0, image.n_neurons, 200).astype(np.uint32)
-    work = make_workload(image, step, source, 5, 10, row_lengths(image))
+    work = make_workload(image, step, source, 5, 10, read_rows(image))
     assert work.counts.sum() == ((step >= 5) & (step < 15)).sum()
     for at in range(10):
         for number, node in enumerate(image.nodes):
@@ -66,7 +85,7 @@ def test_spikes_stand_by_step_node_and_neuron(image: Image) -> None:
 
 def test_unrolling_counts_the_rows_of_all_spikes(image: Image) -> None:
     step, source = np.array([1, 1, 2], np.uint32), np.array([0, 7, 9], np.uint32)
-    work = make_workload(image, step, source, 1, 2, row_lengths(image))
+    work = make_workload(image, step, source, 1, 2, read_rows(image))
     expected = [
         np.add(found_synapses(image, 0), found_synapses(image, 7)),
         found_synapses(image, 9),
@@ -75,7 +94,7 @@ def test_unrolling_counts_the_rows_of_all_spikes(image: Image) -> None:
 
 
 def test_nodes_reached_have_a_target(image: Image) -> None:
-    lengths = row_lengths(image)
+    lengths = read_rows(image) >> KIND_BITS
     reached = nodes_reached(lengths, np.arange(image.n_neurons))
     expected = [sum(n > 0 for n in found_synapses(image, s)) for s in range(image.n_neurons)]
     assert reached.tolist() == expected
@@ -86,11 +105,11 @@ def test_a_source_that_is_no_neuron_is_refused(image: Image) -> None:
     with pytest.raises(
         InvalidInputError, match=f"source = {image.n_neurons + 5}: must be a neuron"
     ):
-        make_workload(image, step, source, 1, 1, row_lengths(image))
+        make_workload(image, step, source, 1, 1, read_rows(image))
 
 
 def test_a_workload_is_frozen(image: Image) -> None:
     work = make_workload(
-        image, np.zeros(0, np.uint32), np.zeros(0, np.uint32), 1, 2, row_lengths(image)
+        image, np.zeros(0, np.uint32), np.zeros(0, np.uint32), 1, 2, read_rows(image)
     )
     assert replace(work, steps=2).counts.sum() == 0
