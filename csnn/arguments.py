@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import csnn
 from csnn.hardware.devices import DEVICES
+from csnn.perf.arguments import add_perf_options
 from csnn.spec.builtin import BUILTINS
 
 
@@ -136,6 +137,13 @@ example:
     edges.add_argument("--out", required=True, metavar="FILE", help=".npz, .csv or .csv.gz")
     _verify_parser(commands, actions)
     _emit_parser(commands, actions)
+    perf = _command(
+        commands, "perf", actions, "model how fast a machine runs an image",
+        """
+  csnn perf out/image --run out/run --mesh 12,12,3 --out out/perf
+  csnn perf out/image --topology tree --arity 6 --link-latency-ns 200""",
+    )  # fmt: skip
+    add_perf_options(perf)
     synth = _command(
         commands, "synth", actions, "resources and clock of a node's hardware, by open tools",
         """

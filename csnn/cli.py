@@ -658,7 +658,16 @@ def _synth(options: argparse.Namespace) -> int:
     return OK
 
 
+def _perf(options: argparse.Namespace) -> int:
+    from csnn.perf.command import run_perf
+
+    content, lines = run_perf(options)
+    _emit(options, content, _wrapped(lines))
+    return OK
+
+
 _COMMANDS = {
+    "perf": _perf,
     "synth": _synth,
     "emit rtl": _emit_rtl,
     "verify rtl": _verify_rtl,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from csnn.hardware.config import NodeConfig
+from csnn.rows import Sampler
 
 FIFO = 2
 PACKET_DECODER = 1
@@ -19,6 +20,17 @@ SYNC_TO_START = 3
 COMPUTED_TO_BARRIER = 1
 # Memories of input and state, and the sum of SS and ES.
 ODE_READ = 2
+# From a group with spikes to the ID of the first one.
+SPIKE_OUTPUT = 5
+# From a spike to its place in the sum that goes with the counts.
+SPIKE_SUM = 3
+# From a synapse to its place in the circular buffer.
+STORE = 6
+# From a spike at the spike router until a row that its presence bit denies has been dropped.
+ABSENT_ROW = 8
+# From the hand-over of a sync message to the change of the step's register.
+SYNC_TO_NEXT_STEP = 2
+STUB_PERMUTATION = 30
 
 
 def pipeline_latency(config: NodeConfig) -> int:
@@ -70,3 +82,29 @@ def step_cycles(config: NodeConfig, n: int) -> int:
 def packet_cycles(config: NodeConfig, n: int) -> int:
     """Return the same from sync packet to barrier packet, with FIFO, decoder and encoder."""
     return FIFO + PACKET_DECODER + step_cycles(config, n) + PACKET_ENCODER
+
+
+def row_lookup_latency(config: NodeConfig) -> int:
+    """Return the cycles from a spike at the spike router to its first row."""
+    sparse = 4 if config.presence_words else 0
+    return 12 + sparse + (3 if Sampler.STUBS in config.samplers else 0)
+
+
+def empty_row_latency(config: NodeConfig) -> int:
+    """Return the cycles from a spike at the spike router until a row of length 0 is dropped."""
+    return 12 if config.presence_words else 8
+
+
+def unroller_latency(config: NodeConfig) -> int:
+    """Return the cycles from a row to its first synapse."""
+    if Sampler.STUBS in config.samplers:
+        return STUB_PERMUTATION + 3
+    return 7 if Sampler.DISTINCT in config.samplers else 6
+
+
+def accept_cycles(config: NodeConfig, n: int) -> int:
+    """Return the cycles from a sync message to the first spike of its step that can be handled.
+
+    The slot must have moved and EXT must have drawn before: the states LOAD and COMPUTE.
+    """
+    return SYNC_TO_START + EXTERNAL + neuron_groups(config, n) + 1

@@ -26,6 +26,12 @@ STREAM_ARBITER = 1
 UNICAST_ROUTER = 1 + STREAM_ARBITER
 # The arbiter of the inputs, the register of the packet and its branches, the queue of a branch.
 BROADCAST_ROUTER = STREAM_ARBITER + 1 + FIFO
+# FIFO between two clocks: edges of the one that writes, of the one that reads, and its size.
+CROSSING_SOURCE = 1
+CROSSING_SINK = 3
+CROSSING_DEPTH = 16
+# States of the master node from the last barrier message to the sync message.
+MASTER_COLLECT = 1
 
 # From a packet at the input of the master node to the packet that follows from it at the output.
 # A spike: FIFO, decoder, register of the output.

@@ -1,0 +1,1 @@
+"""The performance model: cycles per step of a machine."""

@@ -1,0 +1,251 @@
+"""`csnn perf`: what is asked for, done, and told."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from csnn import output
+from csnn.errors import InvalidInputError, reject
+from csnn.files import MANIFEST_NAME, atomic_directory, require_kind, sha256
+from csnn.hardware.config import NodeConfig
+from csnn.hardware.master_config import MasterConfig
+from csnn.hardware.mesh import LinkConfig, Mesh, RouterConfig
+from csnn.image.store import Image, open_image, tool_versions
+from csnn.perf import figures
+from csnn.perf.experiments import sweep_echo
+from csnn.perf.model import Timing, simulate
+from csnn.perf.parameters import Clocks, Machine, Wires
+from csnn.perf.rows import read_rows
+from csnn.perf.statistics import Summary, nodes_reached, summarise
+from csnn.perf.topology import Topology, make_topology, smallest_mesh
+from csnn.perf.workload import Workload, make_workload, silent_workload
+from csnn.progress import progress
+from csnn.simulator.session import make_simulator, run_steps, whole_steps
+from csnn.spec import checks
+
+U32 = npt.NDArray[np.uint32]
+SCHEMA, VERSION = "csnn-perf", 1
+MAX_STEPS = 10**6
+_SILENT_STEPS = 50
+
+
+def run_perf(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Model a machine with the spikes of a run; return the figures, and lines for people.
+
+    Raises
+    ------
+    InvalidInputError
+        If an option, the image or the run breaks a rule.
+    """
+    image = open_image(options.image)
+    topology, mesh = _topology(options, image)
+    machine = _machine(options, image, mesh)
+    out = None if options.out is None else Path(options.out)
+    if out is not None:
+        if image.path.resolve().is_relative_to(out.resolve()):
+            raise InvalidInputError(f"{out}: holds the image {image.path}; choose another name")
+        require_kind(out, SCHEMA)
+    step, source, first, steps = _spikes(options, image)
+    with progress(None, "read the rows"):
+        workload = make_workload(image, step, source, first, steps, read_rows(image))
+    with progress(None, "model the machine"):
+        silent = simulate(machine, topology, silent_workload(workload.sizes, _SILENT_STEPS))
+        timing = simulate(machine, topology, workload)
+    summary = summarise(timing, workload, hops=topology.diameter, dt_ms=image.dt_ms)
+    reached = nodes_reached(workload.lengths, workload.source)
+    content = {
+        "network": image.manifest["network"],
+        "topology": topology.kind,
+        "mesh": list(mesh.shape) if mesh else None,
+        "places": topology.places,
+        "links_of_a_place": topology.degree,
+        **summary.to_dict(),
+        "silent_mean": float(silent.cycles().mean()),
+        "nodes_reached_by_a_spike": float(reached.mean()) if len(reached) else None,
+        "machine": _described(machine),
+    }
+    if out is not None:
+        with progress(None, "draw the figures"):
+            _write(out, image, content, machine, mesh, workload, silent, timing, summary)
+    return {**content, "out": options.out}, _lines(content, summary, image, out)
+
+
+def _shape(name: str, text: str | None) -> tuple[int, int, int] | None:
+    """Parse three numbers such as 12,12,3."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts):
+        raise reject(name, text, "must be three whole numbers, such as 12,12,3")
+    x, y, z = (int(part) for part in parts)
+    return x, y, z
+
+
+def _topology(options: argparse.Namespace, image: Image) -> tuple[Topology, Mesh | None]:
+    n = image.n_nodes
+    shape, express = _shape("--mesh", options.mesh), _shape("--express", options.express)
+    if options.topology != "mesh":
+        for name, value in (("--mesh", options.mesh), ("--express", options.express)):
+            if value is not None:
+                raise reject(name, value, f"excludes --topology {options.topology}")
+        arity = 6 if options.arity is None else options.arity
+        return make_topology(options.topology, n, arity=arity), None
+    router = RouterConfig(
+        express=express or (0, 0, 0), link=_link(options), branch_buffer=options.branch_buffer
+    )
+    mesh = Mesh(shape=shape or smallest_mesh(n), n_nodes=n, router=router)
+    return make_topology("mesh", n, mesh=mesh), mesh
+
+
+def _link(options: argparse.Namespace) -> LinkConfig:
+    return LinkConfig(
+        frame_cycles=1 if options.topology == "chip" else options.frame_cycles,
+        window=options.window,
+        buffer=options.buffer,
+    )
+
+
+def _machine(options: argparse.Namespace, image: Image, mesh: Mesh | None) -> Machine:
+    on_chip = options.topology == "chip"
+    comm_mhz = options.app_mhz if on_chip else options.comm_mhz
+    wires = Wires(
+        latency_ns=0.0 if on_chip else options.link_latency_ns,
+        jitter_ns=0.0 if on_chip else options.link_jitter_ns,
+        config=_link(options),
+        **({"send_cycles": 1, "check_cycles": 1} if on_chip else {}),
+    )
+    machine = Machine(
+        node=NodeConfig.for_nodes(image.nodes),
+        master=MasterConfig(nodes=1 << max(1, (image.n_nodes - 1).bit_length())),
+        wires=wires,
+        clocks=Clocks(
+            app_mhz=options.app_mhz, comm_mhz=comm_mhz, ppm=options.ppm, seed=options.seed
+        ),
+        branch_buffer=options.branch_buffer,
+    )
+    # One clock: nothing has to cross.
+    return replace(machine, crossing_sink=1) if on_chip else machine
+
+
+def _spikes(options: argparse.Namespace, image: Image) -> tuple[U32, U32, int, int]:
+    """Return steps and sources of spikes, the first step and how many there are."""
+    if options.run is not None:
+        if options.warmup_ms is not None:
+            raise reject("--warmup-ms", options.warmup_ms, "excludes --run, which has its own")
+        directory = Path(options.run)
+        result = output.read_result(directory)
+        if result["image_digest"] != image.digest:
+            raise InvalidInputError(f"{directory}: is a run of another image than {image.path}")
+        first = whole_steps("run", "warmup_ms", result["warmup_ms"], image.dt_ms) + 1
+        steps = result["last_step"] - first + 1
+        if options.time_ms is not None:
+            wanted = whole_steps("perf", "time_ms", options.time_ms, image.dt_ms)
+            if wanted > steps:
+                rule = f"must be within the {steps * image.dt_ms:g} ms of {directory}"
+                raise reject("--time-ms", options.time_ms, rule)
+            steps = wanted
+        step, source = output.read_spikes(directory)
+    else:
+        time_ms = 100.0 if options.time_ms is None else options.time_ms
+        warmup_ms = 500.0 if options.warmup_ms is None else options.warmup_ms
+        checks.non_negative("perf", "warmup_ms", warmup_ms)
+        warmup, end = run_steps(time_ms, warmup_ms, image.dt_ms)
+        first, steps = warmup + 1, end - warmup
+    if not 2 <= steps <= MAX_STEPS:
+        rule = f"the model needs 2 to {MAX_STEPS} steps"
+        raise reject("--time-ms", options.time_ms, f"{rule}; these are {steps}")
+    if options.run is None:
+        with progress(None, "simulate the network"):
+            simulator = make_simulator(image, threads=options.threads or 2)
+            simulator.run(warmup)
+            recording = simulator.run(steps)
+        step, source = recording.step, recording.source
+    return step, source, first, steps
+
+
+def _described(machine: Machine) -> dict[str, Any]:
+    wires, clocks = machine.wires, machine.clocks
+    return {
+        "app_mhz": clocks.app_mhz,
+        "comm_mhz": clocks.comm_mhz,
+        "ppm": clocks.ppm,
+        "seed": clocks.seed,
+        "pipelines": machine.node.pipelines,
+        "link_latency_ns": wires.latency_ns,
+        "link_jitter_ns": wires.jitter_ns,
+        "frame_cycles": wires.config.frame_cycles,
+        "window": wires.config.window,
+        "buffer": wires.config.buffer,
+        "branch_buffer": machine.branch_buffer,
+        "node_fifo": machine.node.event_fifo,
+        "master_fifo": machine.master.fifo,
+    }
+
+
+def _lines(content: dict[str, Any], summary: Summary, image: Image, out: Path | None) -> list[str]:
+    shape = "x".join(map(str, content["mesh"])) if content["mesh"] else content["topology"]
+    mhz = content["machine"]["app_mhz"]
+    parts = ", ".join(f"{name} {cycles:,.0f}" for name, cycles in summary.parts.items())
+    worst = ", ".join(f"{name} {cycles:,.0f}" for name, cycles in summary.worst_parts.items())
+    return [
+        f"{image.path} on {shape}: {summary.nodes} nodes, up to {summary.hops} hops",
+        f"cycles per step at {mhz:g} MHz: mean {summary.mean:,.1f}, longest {summary.most:,.0f} "
+        f"({summary.most / summary.mean:.2f} times), without spikes {content['silent_mean']:,.1f}",
+        f"{summary.mean_us:.3f} us per step, real-time factor {summary.real_time_factor:.4f} "
+        f"(speed-up {1 / summary.real_time_factor:.2f}), {summary.steps} steps of "
+        f"{summary.spikes_per_step:.1f} spikes",
+        f"mean step: {parts}",
+        f"longest step: {worst}",
+        f"limit: {summary.limit}",
+        *([f"{out}: figures"] if out else []),
+    ]
+
+
+def _write(
+    out: Path,
+    image: Image,
+    content: dict[str, Any],
+    machine: Machine,
+    mesh: Mesh | None,
+    workload: Workload,
+    silent: Timing,
+    timing: Timing,
+    summary: Summary,
+) -> None:
+    """Write figures, the cycles of all steps, and what was found."""
+    drawn = {
+        "6a_spikes_per_step": figures.spikes_per_step(workload),
+        "6b_spikes_per_node": figures.spikes_per_node(workload),
+        "6d_step_cycles": figures.step_cycles(timing),
+        "6e_unroll_cycles": figures.unroll_cycles(workload),
+        "8c_breakdown": figures.breakdown(silent, timing),
+        "fixed_clock": figures.fixed_clock(summary),
+        "locality": figures.locality(workload),
+    }
+    if mesh is not None:
+        most = len(mesh.sites) - 1
+        sizes = sorted({1, *np.linspace(2, most, min(most, 12)).astype(int).tolist(), mesh.n_nodes})
+        drawn["6c_echo"] = figures.echo_latency(sweep_echo(machine, mesh, sizes))
+    with atomic_directory(out) as folder:
+        for name, figure in drawn.items():
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        output.write_arrays(folder / "steps.npz", {"cycles": timing.cycles()})
+        (folder / "perf.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        manifest = {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "image_digest": image.digest,
+            "tools": tool_versions(),
+            "files": {
+                path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
+                for path in sorted(folder.iterdir())
+            },
+        }
+        (folder / MANIFEST_NAME).write_text(json.dumps(manifest, indent=1) + "\n")

@@ -1,0 +1,162 @@
+"""The performance model takes as many cycles for every step as the machine in hardware."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from commands import succeed
+
+from csnn.hardware.config import NodeConfig
+from csnn.hardware.master_config import MasterConfig
+from csnn.hardware.mesh import Mesh
+from csnn.host.machine import Machine as Host
+from csnn.image.store import Image, open_image
+from csnn.perf.model import simulate
+from csnn.perf.parameters import Clocks, Machine, Wires
+from csnn.perf.rows import read_rows
+from csnn.perf.topology import mesh_topology
+from csnn.perf.workload import Workload, make_workload
+from csnn.verify import record_traffic
+from rtl.mesh.machine_simulation import MachineSimulation, Physics
+from rtl.mesh.simulated_transport import SimulatedTransport
+
+STEPS = 400
+I64 = npt.NDArray[np.int64]
+# Steps of the comparison agree within so much, by the issue of the performance model.
+TOLERANCE = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """When each node began each step, fs, shape (steps, nodes), and the work of these steps."""
+
+    begins_fs: I64
+    workload: Workload
+    machine: Machine
+    mesh: Mesh
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """A column of which every population fits a node: 8 nodes."""
+    path: Path = tmp_path_factory.mktemp("perf") / "image"
+    succeed("generate", "pd14", "--scale", "0.0116", "--seed", "1", "--out", path)
+    return open_image(path)
+
+
+def measure(image: Image, physics: Physics, steps: int) -> Measured:
+    """Run the machine in one go: the host does not ask for anything meanwhile."""
+    traffic = record_traffic(image, warmup_ms=100.0, steps=steps, threads=2)
+    mesh = Mesh(shape=(3, 3, 1), n_nodes=image.n_nodes)
+    config = NodeConfig.for_nodes(image.nodes)
+    master = MasterConfig(nodes=1 << max(1, (image.n_nodes - 1).bit_length()))
+    simulation = MachineSimulation(mesh, config, master, physics)
+    host = Host(mesh, SimulatedTransport(simulation))
+    host.upload(image, config, master, traffic.state, preload=True)
+    simulation.watch(True)
+    host.start(traffic.state.step + steps)
+    begins: list[list[int]] = [[] for _ in mesh.nodes]
+    while len(begins[0]) < steps:
+        before = len(begins[0])
+        simulation.run(200_000)
+        for times, site in zip(begins, mesh.nodes, strict=True):
+            times += simulation.snapshots(site).time_fs.tolist()
+        assert len(begins[0]) > before, "the machine stands still"
+    simulation.run(20_000)
+    for times, site in zip(begins, mesh.nodes, strict=True):
+        times += simulation.snapshots(site).time_fs.tolist()
+    numbers = np.repeat(
+        np.arange(steps, dtype=np.uint32), [len(sources) for sources in traffic.spikes]
+    )
+    sources = np.concatenate(traffic.spikes)
+    return Measured(
+        begins_fs=np.array(begins, np.int64).T[:steps],
+        workload=make_workload(image, numbers, sources, 0, steps, read_rows(image)),
+        machine=Machine(
+            node=config,
+            master=master,
+            wires=Wires(latency_ns=physics.latency_ns, jitter_ns=physics.jitter_ns),
+            clocks=Clocks(ppm=physics.ppm, seed=physics.seed),
+        ),
+        mesh=mesh,
+    )
+
+
+def modelled(measured: Measured, machine: Machine) -> I64:
+    """Return the beginnings of the steps by the model, which starts when the hardware did."""
+    timing = simulate(
+        machine,
+        mesh_topology(measured.mesh),
+        measured.workload,
+        first_sync_ns=float(measured.begins_fs[0].min()) * 1e-6 - 2000.0,
+    )
+    return timing.begins_fs
+
+
+def aligned(measured: Measured) -> I64:
+    """Return the same with the first sync message in the cycle in which the hardware sent it."""
+    work, topology = measured.workload, mesh_topology(measured.mesh)
+    start_ns, cycle_ns = float(measured.begins_fs[0].min()) * 1e-6, 1e3 / 150.0
+    two = replace(work, steps=2, first=work.first[: 2 * work.nodes + 1])
+    for cycles in range(400):
+        first_sync_ns = start_ns - cycles * cycle_ns
+        timing = simulate(measured.machine, topology, two, first_sync_ns=first_sync_ns)
+        if (timing.begins_fs[0] == measured.begins_fs[0]).all():
+            timing = simulate(measured.machine, topology, work, first_sync_ns=first_sync_ns)
+            return timing.begins_fs
+    raise AssertionError("no cycle of the first sync message gives the first beginnings")
+
+
+def deviations(measured: Measured, begins_fs: I64) -> npt.NDArray[np.float64]:
+    """Return by how much the time of each step at each node differs, relative to the hardware."""
+    steps = np.diff(measured.begins_fs, axis=0).astype(np.float64)
+    return np.asarray(np.diff(begins_fs, axis=0) / steps - 1)
+
+
+@pytest.fixture(scope="module")
+def measured(image: Image) -> Measured:
+    return measure(image, Physics(seed=7), STEPS)
+
+
+@pytest.mark.slow
+def test_every_step_takes_as_long_as_in_hardware(measured: Measured) -> None:
+    assert len(measured.workload.source) > 10
+    found = deviations(measured, modelled(measured, measured.machine))
+    assert found.shape == (STEPS - 1, 8)
+    assert np.abs(found).max() < TOLERANCE
+    assert abs(found.mean()) < 0.002
+
+
+@pytest.mark.slow
+def test_every_beginning_is_that_of_the_hardware(measured: Measured) -> None:
+    """Not within a tolerance: to the edge of the clock, given the cycle of the first message."""
+    assert (aligned(measured) == measured.begins_fs).all()
+
+
+@pytest.mark.slow
+def test_other_phases_of_the_clocks_hardly_matter(measured: Measured) -> None:
+    machine = replace(measured.machine, clocks=Clocks(seed=1234))
+    found = deviations(measured, modelled(measured, machine))
+    assert np.abs(found).max() < TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["latency", "spikes"])
+def test_what_is_wrong_is_found(measured: Measured, fault: str) -> None:
+    """Links of 50 ns more, or spikes a step late, are not within the tolerance."""
+    machine, given = measured.machine, measured
+    if fault == "latency":
+        machine = replace(machine, wires=replace(machine.wires, latency_ns=850.0))
+    else:
+        work = measured.workload
+        nodes = work.nodes
+        first = np.concatenate([np.zeros(nodes, np.int64), work.first[:-nodes]])
+        kept = int(first[-1])
+        late = replace(work, first=first, source=work.source[:kept], local=work.local[:kept])
+        given = replace(measured, workload=late)
+    found = deviations(measured, modelled(given, machine))
+    assert np.abs(found).max() > TOLERANCE

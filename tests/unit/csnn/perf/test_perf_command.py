@@ -1,0 +1,116 @@
+"""`csnn perf`: figures, files, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import csnn, names, network_file, refused, succeed
+
+FIGURES = {
+    f"{name}.svg"
+    for name in (
+        *("6a_spikes_per_step", "6b_spikes_per_node", "6c_echo", "6d_step_cycles"),
+        *("6e_unroll_cycles", "8c_breakdown", "fixed_clock", "locality"),
+    )
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("perf")
+    succeed("generate", network_file(path), "--out", path / "image")
+    succeed("simulate", path / "image", "--out", path / "run")
+    return path
+
+
+def test_figures_of_a_run(folder: Path) -> None:
+    found = succeed(
+        "perf", folder / "image", "--run", folder / "run", "--out", folder / "perf", "--json"
+    ).json
+    assert names(folder / "perf") == FIGURES | {"perf.json", "steps.npz", "manifest.json"}
+    manifest = json.loads((folder / "perf" / "manifest.json").read_text())
+    assert manifest["schema"] == "csnn-perf"
+    assert set(manifest["files"]) == FIGURES | {"perf.json", "steps.npz"}
+    with np.load(folder / "perf" / "steps.npz") as data:
+        cycles = data["cycles"]
+    assert len(cycles) == found["steps"] == 599
+    assert found["mean"] == pytest.approx(cycles.mean())
+    assert found["most"] == cycles.max()
+    assert found["real_time_factor"] == pytest.approx(cycles.mean() / 150e6 / 1e-4)
+    assert sum(found["parts"].values()) == pytest.approx(found["mean"])
+    assert sum(found["worst_parts"].values()) == pytest.approx(found["most"])
+    assert found["limit"] == "synchronisation through the network"
+    assert found["silent_mean"] < found["mean"]
+    # It may be written again, and only where nothing else is.
+    succeed("perf", folder / "image", "--run", folder / "run", "--out", folder / "perf")
+    outcome = csnn("perf", folder / "image", "--run", folder / "run", "--out", folder / "run")
+    refused(outcome, str(folder / "run"))
+
+
+def test_simulated_spikes_are_those_of_the_run(folder: Path) -> None:
+    run = succeed("perf", folder / "image", "--run", folder / "run", "--json").json
+    options = ("--time-ms", "60", "--warmup-ms", "20", "--json")
+    simulated = succeed("perf", folder / "image", *options).json
+    assert simulated == run
+    shorter = succeed(
+        "perf", folder / "image", "--run", folder / "run", "--time-ms", "30", "--json"
+    ).json
+    assert shorter["steps"] == 299
+    assert shorter != run
+
+
+def test_every_topology(folder: Path) -> None:
+    means = {}
+    for topology in ("mesh", "tree", "ring", "direct", "chip"):
+        given = ("perf", folder / "image", "--run", folder / "run", "--topology", topology)
+        means[topology] = succeed(*given, "--json").json["mean"]
+    assert means["chip"] < means["direct"] < means["mesh"]
+    assert means["direct"] <= means["tree"] < means["ring"] + 1
+
+
+def test_lines_for_people(folder: Path) -> None:
+    told = succeed("perf", folder / "image", "--run", folder / "run", "--mesh", "3,3,3").out
+    for words in ("3x3x3", "cycles per step at 150 MHz", "real-time factor", "limit:"):
+        assert words in told
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--mesh", "3,3"), ("--mesh = '3,3'", "three whole numbers")),
+        (("--mesh", "1,1,2"), ("mesh.shape = 1,1,2", "has 2 places")),
+        (("--express", "1,0,0"), ("router.express", "2 places or more")),
+        (("--topology", "ring", "--mesh", "3,3,1"), ("--mesh = '3,3,1'", "excludes")),
+        (("--topology", "tree", "--arity", "0"), ("topology.arity = 0",)),
+        (("--link-latency-ns", "-1"), ("link.latency_ns = -1.0",)),
+        (("--link-latency-ns", "nan"), ("link.latency_ns = nan",)),
+        (("--window", "3"), ("link.window = 3", "power of two")),
+        (("--app-mhz", "0"), ("clocks.app_mhz = 0.0",)),
+        (("--branch-buffer", "3"), ("router.branch_buffer = 3",)),
+        (("--time-ms", "0.1"), ("--time-ms = 0.1", "2 to 1000000 steps")),
+        (("--time-ms", "0.05"), ("time_ms = 0.05", "multiple of dt_ms")),
+        (("--warmup-ms", "-1"), ("perf.warmup_ms = -1.0",)),
+    ],
+)
+def test_bad_options_are_refused(folder: Path, options: tuple[str, ...], words: list[str]) -> None:
+    refused(csnn("perf", folder / "image", *options), *words)
+
+
+def test_bad_runs_are_refused(folder: Path) -> None:
+    given = ("perf", folder / "image", "--run", folder / "run")
+    refused(csnn(*given, "--time-ms", "61"), "--time-ms = 61.0", "must be within the 60 ms")
+    refused(csnn(*given, "--warmup-ms", "5"), "--warmup-ms = 5.0", "excludes --run")
+    refused(csnn("perf", folder / "image", "--run", folder / "none"), str(folder / "none"))
+    refused(csnn("perf", folder / "none"), str(folder / "none"))
+    refused(csnn(*given, "--out", folder), str(folder), "holds the image")
+    succeed("generate", network_file(folder), "--seed", "9", "--out", folder / "other")
+    outcome = csnn("perf", folder / "other", "--run", folder / "run")
+    refused(outcome, "is a run of another image")
+
+
+def test_usage(folder: Path) -> None:
+    refused(csnn("perf", folder / "image", "--topology", "star"), "star", code=2)
+    refused(csnn("perf"), "IMAGE", code=2)
