@@ -20,6 +20,7 @@ _MODULE = re.compile(r"^(?=module )", re.MULTILINE)
 _INSTANCE = re.compile(r"^  (\\\S+ |\w+) (\S+ *)\($", re.MULTILINE)
 # Yosys numbers these throughout a design.
 _NUMBERED = re.compile(r"(\\\$auto\$[\w.]+:\d+:\w+)\$\d+")
+_CLOCK = re.compile(r"(\w+_)?(clk|rst)")
 _SOURCES = ("csnn", "rtl")
 
 
@@ -47,7 +48,7 @@ def _share_modules(text: str) -> str:
     contents: dict[str, str] = {}
     for module in modules:
         name, content = module.removeprefix("module ").split("(", 1)
-        contents[name.strip()] = _renumbered(content.rstrip())
+        contents[name.strip()] = _renumbered(_ordered(content.rstrip()))
     while True:
         first: dict[str, str] = {}
         same = {
@@ -76,6 +77,20 @@ def _share_modules(text: str) -> str:
 def _spelled(name: str) -> str:
     """Return a name as it stands in a text: a space ends one that is escaped."""
     return f"{name} " if name.startswith("\\") else name
+
+
+def _ordered(content: str) -> str:
+    """Return a module with several clocks in which these and the resets stand last, by name.
+
+    Amaranth lists its clock domains in any order, another one in every process.
+    """
+    ports, rest = content.split(");", 1)
+    names = [port.strip() for port in ports.split(",")]
+    clocks = {name for name in names if _CLOCK.fullmatch(name)}
+    if clocks <= {"clk", "rst"}:
+        return content
+    names = [*(name for name in names if name not in clocks), *sorted(clocks)]
+    return f"{', '.join(map(_spelled, names))});{rest}"
 
 
 def _renumbered(content: str) -> str:

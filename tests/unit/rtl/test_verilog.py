@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 from amaranth.hdl import Module
@@ -54,3 +57,28 @@ def test_shared_modules_compute_the_same() -> None:
     found = bench.run({"a": a, "b": b, "rst": np.zeros(cycles, np.uint64)}, {})
     last = [found[f"result_{place}"][-1] for place in range(3)]
     assert last == [np.float32(x).view(np.uint32) for x in (1.75, 1.25, 1.75)]
+
+
+def test_text_is_the_same_in_every_process() -> None:
+    """Of a component with two clocks, too, whatever the hashes of strings are."""
+    program = (
+        "from rtl.mesh.crossing import Crossing\n"
+        "from rtl.verilog import to_verilog\n"
+        "print(to_verilog(Crossing('comm', 'sync')))"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": str(seed),
+                "PYTHONPATH": os.pathsep.join(sys.path),
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in range(1, 5)
+    }
+    assert len(texts) == 1
+    assert "comm_clk" in texts.pop()
