@@ -130,9 +130,9 @@ async def wrong(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
 
 async def bad_wires(dut: Dut, rng: np.random.Generator, cover: Coverage) -> None:
     """Frames are lost and corrupted on every link, and counted."""
-    around = Surroundings(dut, rng, cover, loss=0.06, corrupt=0.1)
+    around = Surroundings(dut, rng, cover, loss=0.1, corrupt=0.1)
     around.give_all(6)
-    around.give((LOCAL, "broadcast"), around.packets(LOCAL, "broadcast", 12))
+    around.give((LOCAL, "broadcast"), around.packets(LOCAL, "broadcast", 30))
     await around.drain(takes=0.7)
     around.check()
     around.loss = around.corrupt = 0.0
