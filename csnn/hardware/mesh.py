@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from csnn.errors import InvalidInputError, reject
+from csnn.hardware.mesh_latency import link_round_trip
 from csnn.spec import checks
 
 AXES = ("x", "y", "z")
@@ -74,7 +75,8 @@ class LinkConfig:
     buffer : int
         Packets of a channel that the receiver has room for; a power of two.
     timeout : int
-        Cycles without an acknowledgement after which all frames under way are sent again.
+        Cycles without an acknowledgement after which all frames under way are sent again; above
+        `mesh_latency.link_round_trip`, of which the wires' part is not known here.
     retry_limit : int
         Times that this may happen in a row before the link fails.
     keepalive : int
@@ -105,9 +107,21 @@ class LinkConfig:
             checks.integer("link", name, value, 2, 64)
             if value & (value - 1):
                 raise reject(f"link.{name}", value, "must be a power of two from 2 to 64")
-        if self.silence_limit <= 2 * self.keepalive:
-            rule = f"must be more than twice link.keepalive = {self.keepalive}"
-            raise reject("link.silence_limit", self.silence_limit, rule)
+        round_trip = link_round_trip(self)
+        if self.timeout < round_trip:
+            rule = (
+                f"must be at least {round_trip}, the round trip of a packet over wires of no length"
+            )
+            raise reject("link.timeout", self.timeout, rule)
+        if self.keepalive >= self.timeout:
+            # A lost acknowledgement is not told again before.
+            rule = f"must be less than link.timeout = {self.timeout}"
+            raise reject("link.keepalive", self.keepalive, rule)
+        for name in ("keepalive", "frame_cycles"):
+            # Of two frames one may be lost.
+            if self.silence_limit <= 2 * getattr(self, name):
+                rule = f"must be more than twice link.{name} = {getattr(self, name)}"
+                raise reject("link.silence_limit", self.silence_limit, rule)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,13 @@ Links and routers: in cycles of the communication clock; master node: of the app
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from csnn.hardware.frames import COUNT_BITS
 from csnn.hardware.latency import FIFO
-from csnn.hardware.mesh import LinkConfig
+
+if TYPE_CHECKING:
+    from csnn.hardware.mesh import LinkConfig
 
 # Memory of the frames under way, register of the frame.
 LINK_SENDER = 2
@@ -51,3 +55,18 @@ def link_jitter(config: LinkConfig) -> int:
     the last one at most. Every packet that makes up the rest of a round takes a frame.
     """
     return ((1 << COUNT_BITS) - max(config.window, config.buffer) - 1) * config.frame_cycles
+
+
+def link_round_trip(config: LinkConfig, wire_cycles: int = 0) -> int:
+    """Return the most cycles from a packet taken until its acknowledgement is believed.
+
+    The other side knows of the packet a cycle after its frame was checked; then a frame of its own
+    may have begun just before.
+
+    Parameters
+    ----------
+    config : LinkConfig
+    wire_cycles : int
+        Latency of what is between two link ends, one way.
+    """
+    return 2 * (LINK_SEND + wire_cycles + FRAME_CHECK) + config.frame_cycles

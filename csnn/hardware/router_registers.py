@@ -29,8 +29,8 @@ ERRORS = {
     "no_unit": "a packet was addressed to a place where only a router is, and was dropped",
 }
 COUNTERS = {
-    "sent": "frames sent, those sent again included",
-    "resent": "frames sent again",
+    "sent": "packets put into a frame for the first time",
+    "resent": "frames with a packet sent again",
     "bad": "frames that came with a wrong CRC",
 }
 _FIRST_COUNTER = 16

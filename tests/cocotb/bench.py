@@ -95,6 +95,8 @@ class Bench:
         Module of the Verilog that the mutants are in, and the connections of its parts; otherwise
         they are in all modules, and in no connection. For what puts together units that have
         benches of their own: how it connects them is what can be wrong there.
+    change : callable
+        Makes another Verilog of the same behaviour, that is built in less time.
     """
 
     make: Callable[[], Component]
@@ -103,6 +105,7 @@ class Bench:
     equivalent: Mapping[str, str] = field(default_factory=dict)
     partly: tuple[str, ...] = ()
     mutated: str | None = None
+    change: Callable[[str], str] = lambda verilog: verilog
 
     def __post_init__(self) -> None:
         missing = set(SCENARIOS) - {scenario.__name__ for scenario in self.scenarios}

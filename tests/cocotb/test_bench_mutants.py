@@ -34,7 +34,7 @@ def test_mutants(name: str, count: int) -> None:
     mutants: list[Mutant] = []
 
     def change(verilog: str) -> str:
-        text, chosen = mutate(verilog, count, module=bench.mutated)
+        text, chosen = mutate(bench.change(verilog), count, module=bench.mutated)
         mutants.extend(chosen)
         return text
 

@@ -14,9 +14,10 @@ from rtl.verilog import to_verilog
 
 def run(name: str, folder: Path, **environment: str) -> tuple[int, int]:
     """Run the tests of a bench; return how many there are and how many failed."""
-    component = BENCHES[name].make()
+    bench = BENCHES[name]
+    component = bench.make()
     inputs, outputs = ports(component)
-    build = simulator.build(to_verilog(component), ("rst", *inputs, *outputs))
+    build = simulator.build(bench.change(to_verilog(component)), ("rst", *inputs, *outputs))
     return simulator.run(
         build, "in_simulator", folder, environment={BENCH_VARIABLE: name, **environment}
     )

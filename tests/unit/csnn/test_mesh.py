@@ -174,12 +174,30 @@ POWER = "must be a power of two from 2 to 64"
             {"keepalive": 100, "silence_limit": 200},
             "link.silence_limit = 200: must be more than twice link.keepalive = 100",
         ),
+        (
+            {"frame_cycles": 100, "silence_limit": 200, "keepalive": 50},
+            "link.silence_limit = 200: must be more than twice link.frame_cycles = 100",
+        ),
+        (
+            {"keepalive": 512},
+            "link.keepalive = 512: must be less than link.timeout = 512",
+        ),
+        (
+            {"frame_cycles": 5, "timeout": 16, "keepalive": 8},
+            "link.timeout = 16: must be at least 17, the round trip of a packet over wires of no "
+            "length",
+        ),
     ],
 )
 def test_bad_links_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInputError) as error:
         LinkConfig(**values)
     assert str(error.value) == message
+
+
+def test_links_at_the_limits_are_accepted() -> None:
+    LinkConfig(frame_cycles=256, timeout=268, keepalive=267, silence_limit=535)
+    LinkConfig(frame_cycles=1, timeout=16, keepalive=15, silence_limit=31)
 
 
 @pytest.mark.parametrize(
