@@ -138,7 +138,9 @@ class NodeConfig:
                 if have != need:
                     return f"{entry.name} = {have}: the node needs {need}"
             elif entry.name == "samplers":
-                missing = set(need) - set(have)
+                # A node without rows needs none.
+                used = {Sampler(int(sampler)) for sampler in node.blocks["sampler"]}
+                missing = used - set(have)
                 if missing:
                     return f"samplers: the node needs {', '.join(s.name for s in sorted(missing))}"
             elif isinstance(have, int) and entry.name not in ("event_fifo", "sum_limit"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from csnn.errors import CsnnError, InvalidInputError
+from csnn.errors import CsnnError, InvalidInputError, reject
 from csnn.hardware import registers as node
 from csnn.hardware import router_registers as router
 from csnn.hardware.config import NodeConfig
@@ -28,6 +28,7 @@ from csnn.host.transport import Preloading, Transport
 from csnn.image.store import Image
 from csnn.packets import ANSWERS, TARGET_FIELDS, Kind
 from csnn.simulator.state import MachineState, with_state
+from csnn.spec import checks
 
 U32 = npt.NDArray[np.uint32]
 _PACKET_WORDS = 3
@@ -65,6 +66,8 @@ class Machine:
 
     def __init__(self, mesh: Mesh, transport: Transport, *, timeout_ms: float = 1.0) -> None:
         self.mesh, self.transport, self.timeout_ms = mesh, transport, timeout_ms
+        # Answers that somebody has not given, or not yet.
+        self._owed = 0
 
     # Words.
 
@@ -82,12 +85,16 @@ class Machine:
         """
         asked = np.atleast_1d(np.asarray(addresses, dtype=np.uint32))
         found = []
+        if self._owed:
+            # What comes late must not be taken for an answer of this place.
+            self._owed -= len(self.transport.receive(self._owed, 0.0))
         # More requests at a time could hold up the spikes behind them.
         for first in range(0, len(asked), ANSWERS):
             part = asked[first : first + ANSWERS]
             self.transport.send(_packets(Kind.MONITOR, site, part, 0))
             answers = self.transport.receive(len(part), self.timeout_ms)
             if len(answers) < len(part):
+                self._owed += len(part) - len(answers)
                 raise MachineError(f"{self._named(site)} does not answer")
             if not np.array_equal(answers[:, 1], part):
                 raise MachineError(f"{self._named(site)} answers another request")
@@ -155,6 +162,8 @@ class Machine:
             raise InvalidInputError(
                 f"the image has {image.n_nodes} nodes, the machine {len(nodes)}"
             )
+        if master.nodes < len(nodes):
+            raise reject("master.nodes", master.nodes, f"the machine has {len(nodes)} nodes")
         x, y, z = self.mesh.master
         settings = {
             "master": x | y << 8 | z << 16,
@@ -212,6 +221,7 @@ class Machine:
         MachineError
             If it stopped with an error, or does not halt: with what all places tell of.
         """
+        checks.positive("wait", "between_ms", between_ms)
         waited = 0.0
         while True:
             try:
@@ -225,8 +235,9 @@ class Machine:
             if status & _bits(MASTER_STATUS_BITS, "halted"):
                 return step
             if waited >= limit_ms:
-                faults = self._all_faults() or "no place tells of a fault"
-                raise MachineError(f"the machine does not halt; it is in step {step}: {faults}")
+                faults = "; ".join(str(fault) for fault in (*self.faults(), *self._late()))
+                told = f": {faults}" if faults else ""
+                raise MachineError(f"the machine does not halt; it is in step {step}{told}")
             self.transport.rest(between_ms)
             waited += between_ms
 
@@ -239,6 +250,7 @@ class Machine:
 
     def settle(self, *, limit_ms: float = 10.0, between_ms: float = 0.02) -> None:
         """Wait, while the machine is halted, until all nodes have handled the last spikes."""
+        checks.positive("settle", "between_ms", between_ms)
         ready = _bits(node.STATUS_BITS, "waiting", "router_idle")
         for site in self.mesh.nodes:
             waited = 0.0
@@ -257,6 +269,10 @@ class Machine:
         words = self.read(self.mesh.master, addresses)
         bits = np.unpackbits(words.astype("<u4").view(np.uint8), bitorder="little")
         return [int(number) for number in np.flatnonzero(bits[:n])]
+
+    def _late(self) -> Iterator[Fault]:
+        for number in self.missing():
+            yield Fault(self.mesh.nodes[number], f"node {number}", "no barrier message")
 
     def faults(self) -> list[Fault]:
         """Ask every place what is wrong; a place that does not answer is one of the faults."""
@@ -288,8 +304,7 @@ class Machine:
             names_of = {bit.name: bit.meaning for bit in table}
             yield from _told(site, unit, errors, names_of)
             if is_master:
-                for number in self.missing() if errors else ():
-                    yield Fault(self.mesh.nodes[number], f"node {number}", "no barrier message")
+                yield from self._late() if errors else ()
         except MachineError:
             yield Fault(site, unit, "no answer")
 
@@ -310,6 +325,8 @@ class Machine:
         for site in self.mesh.nodes:
             (count,) = self._get(site, 0, node.OFFSETS, "recorded")
             memory = self.transport.memory(site, 0 << PAGE_BITS, count * RECORD_BYTES)
+            if len(memory) < count * RECORD_BYTES:
+                raise MachineError(f"{self._named(site)}: its memory holds no {count} records")
             found.append(records(memory, count))
         together = np.concatenate(found)
         order = np.lexsort((together["source"], together["step"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -17,7 +18,7 @@ from csnn.hardware.frames import FRAME_BITS
 from csnn.hardware.master_config import MasterConfig
 from csnn.hardware.memory_map import NEURON_BITS, Region, Words
 from csnn.hardware.mesh import Direction, LinkConfig, Mesh, Site
-from csnn.hardware.mesh_latency import link_jitter
+from csnn.hardware.mesh_latency import link_jitter, link_round_trip
 from rtl.gated_clock import gate_clock
 from rtl.mesh.tile import Tile
 from rtl.ode_unit import PIPELINE_ENABLE
@@ -105,9 +106,10 @@ class Physics:
         if self.jitter_ns > limit:
             rule = f"must be at most {limit:g}, lest numbers of frames go round"
             raise reject("physics.jitter_ns", self.jitter_ns, rule)
-        limit = link.timeout * cycle_ns / 2 - self.jitter_ns - self.spread_ns
-        if self.latency_ns >= limit:
-            rule = f"must be below {limit:g}: acknowledgements must come in time"
+        longest_ns = self.latency_ns + self.spread_ns + self.jitter_ns
+        trip = link_round_trip(link, math.ceil(longest_ns / cycle_ns))
+        if trip > link.timeout:
+            rule = f"must give a round trip of link.timeout = {link.timeout} cycles, not {trip}"
             raise reject("physics.latency_ns", self.latency_ns, rule)
 
 
