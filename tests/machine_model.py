@@ -13,7 +13,7 @@ from csnn.hardware import registers as node
 from csnn.hardware import router_registers as router
 from csnn.hardware.master_map import MasterRegion, bitmap_address
 from csnn.hardware.master_registers import MASTER_OFFSETS
-from csnn.hardware.memory_map import OFFSET_BITS, Words
+from csnn.hardware.memory_map import OFFSET_BITS, Region, Words
 from csnn.hardware.mesh import Mesh, Site
 from csnn.packets import ANSWERS, Kind
 
@@ -150,8 +150,18 @@ class PreloadingModel(ModelTransport):
     def __init__(self, mesh: Mesh) -> None:
         super().__init__(mesh)
         self.preloaded: list[tuple[Site, int]] = []
+        self.peeked: list[Site] = []
 
     def preload(self, site: Site, words: Words) -> None:
         self.preloaded.append((site, len(words.offset)))
         addresses, values = words.address.tolist(), words.value.tolist()
         self.places[site].words |= dict(zip(addresses, values, strict=True))
+        if words.region == Region.REGISTERS:
+            for address, value in zip(addresses, values, strict=True):
+                self.written.append((site, address, value))
+                self._act(site, address, value)
+
+    def peek(self, site: Site, addresses: U32) -> U32:
+        self.peeked.append(site)
+        words = self.places[site].words
+        return np.array([words.get(address, 0) for address in addresses.tolist()], np.uint32)

@@ -21,10 +21,10 @@ from csnn.hardware.master_registers import (
     MASTER_OFFSETS,
     MASTER_STATUS_BITS,
 )
-from csnn.hardware.memory_map import OFFSET_BITS, node_words
+from csnn.hardware.memory_map import OFFSET_BITS, Region, Words, node_words
 from csnn.hardware.mesh import Mesh, Site
 from csnn.hardware.recorder import PAGE_BITS, RECORD_BYTES, records
-from csnn.host.transport import Preloading, Transport
+from csnn.host.transport import BackDoor, Transport
 from csnn.image.store import Image
 from csnn.packets import ANSWERS, TARGET_FIELDS, Kind
 from csnn.simulator.state import MachineState, with_state
@@ -66,6 +66,7 @@ class Machine:
 
     def __init__(self, mesh: Mesh, transport: Transport, *, timeout_ms: float = 1.0) -> None:
         self.mesh, self.transport, self.timeout_ms = mesh, transport, timeout_ms
+        self._back_door: BackDoor | None = None
         # Answers that somebody has not given, or not yet.
         self._owed = 0
 
@@ -108,6 +109,18 @@ class Machine:
     def _set(self, site: Site, offsets: Mapping[str, int], **values: int) -> None:
         self.write(site, [offsets[name] for name in values], [*values.values()])
 
+    def _of_node(self, site: Site, *names: str) -> list[int]:
+        """Return registers of a node, past the mesh if it was loaded so: one by one takes long."""
+        addresses = np.array([node.OFFSETS[name] for name in names], dtype=np.uint32)
+        found = self._back_door.peek(site, addresses) if self._back_door else None
+        return [int(word) for word in (self.read(site, addresses) if found is None else found)]
+
+    def _write_words(self, site: Site, words: Words) -> None:
+        if self._back_door is None:
+            self.write(site, words.address, words.value)
+        else:
+            self._back_door.preload(site, words)
+
     def _named(self, site: Site) -> str:
         x, y, z = site
         return f"{self._unit(site)} at ({x}, {y}, {z})"
@@ -148,7 +161,8 @@ class Machine:
         records : int
             Spikes that a node has room to record.
         preload : bool
-            Past the mesh, if the transport can.
+            Past the mesh, if the transport can. From then on the registers of nodes are also read
+            past it while nothing is wrong.
 
         Raises
         ------
@@ -172,6 +186,9 @@ class Machine:
             "recorder_size": records,
             "step": state.step,
         }
+        self._back_door = None
+        if preload and isinstance(self.transport, BackDoor):
+            self._back_door = self.transport
         for site, image_node in zip(nodes, image.nodes, strict=True):
             misfit = config.misfit(image_node)
             if misfit:
@@ -179,14 +196,12 @@ class Machine:
                     f"node {image_node.node} does not fit the hardware: {misfit}"
                 )
             for words in node_words(config, with_state(image_node, state)):
-                if preload and isinstance(self.transport, Preloading):
-                    self.transport.preload(site, words)
-                else:
-                    self.write(site, words.address, words.value)
-            self._set(site, node.OFFSETS, **settings)
-            self._set(site, node.OFFSETS, control=_bits(node.CONTROL_BITS, "run", "clear"))
+                self._write_words(site, words)
+            control = _bits(node.CONTROL_BITS, "run", "clear")
+            for registers in (settings, {"control": control}):
+                self._write_words(site, _register_words(registers))
         for site in nodes:
-            errors, status = self._get(site, 0, node.OFFSETS, "errors", "status")
+            errors, status = self._of_node(site, "errors", "status")
             if errors or status & _bits(node.STATUS_BITS, "halted"):
                 raise MachineError(f"{self._named(site)} is not ready: errors 0x{errors:x}")
         place = self.mesh.master
@@ -254,7 +269,7 @@ class Machine:
         ready = _bits(node.STATUS_BITS, "waiting", "router_idle")
         for site in self.mesh.nodes:
             waited = 0.0
-            while self._get(site, 0, node.OFFSETS, "status")[0] & ready != ready:
+            while self._of_node(site, "status")[0] & ready != ready:
                 if waited >= limit_ms:
                     raise MachineError(f"{self._named(site)} does not come to rest")
                 self.transport.rest(between_ms)
@@ -310,8 +325,9 @@ class Machine:
 
     def node_counters(self) -> dict[str, U32]:
         """Return the counters of all nodes by name, shape (nodes,)."""
-        addresses = [node.OFFSETS[name] for name in node.COUNTERS]
-        rows = np.array([self.read(site, addresses) for site in self.mesh.nodes])
+        rows = np.array(
+            [self._of_node(site, *node.COUNTERS) for site in self.mesh.nodes], dtype=np.uint32
+        )
         return dict(zip(node.COUNTERS, rows.T, strict=True))
 
     def master_counters(self) -> dict[str, int]:
@@ -323,7 +339,7 @@ class Machine:
         """Return step and source of all spikes recorded, by step and source, shape (n,) each."""
         found = []
         for site in self.mesh.nodes:
-            (count,) = self._get(site, 0, node.OFFSETS, "recorded")
+            (count,) = self._of_node(site, "recorded")
             memory = self.transport.memory(site, 0 << PAGE_BITS, count * RECORD_BYTES)
             if len(memory) < count * RECORD_BYTES:
                 raise MachineError(f"{self._named(site)}: its memory holds no {count} records")
@@ -331,6 +347,11 @@ class Machine:
         together = np.concatenate(found)
         order = np.lexsort((together["source"], together["step"]))
         return together["step"][order], together["source"][order]
+
+
+def _register_words(values: Mapping[str, int]) -> Words:
+    offsets = np.array([node.OFFSETS[name] for name in values], dtype=np.uint32)
+    return Words(Region.REGISTERS, offsets, np.array([*values.values()], dtype=np.uint32))
 
 
 def _active(config: MasterConfig, n: int) -> tuple[list[int], U32]:

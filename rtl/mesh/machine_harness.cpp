@@ -326,6 +326,34 @@ struct Machine {
     return satisfied(wanted);
   }
 
+  // Reads a word likewise. The external memory stands still, too.
+  std::uint32_t window_read(Place& p, std::uint32_t address) {
+    const WindowPorts& w = p.tile->window;
+    const MemoryPorts& m = p.tile->memory;
+    Ports& ports = p.tile->ports;
+    const CData kept[3] = {*m.awready, *m.wready, *m.bvalid};
+    *m.awready = *m.wready = *m.bvalid = 0;
+    *w.araddr = address;
+    *w.arvalid = *w.rready = 1;
+    for (int cycle = 0; cycle < 1000; ++cycle) {
+      *ports.clk = 0;
+      p.tile->eval();
+      const bool address_goes = *w.arvalid && *w.arready, answered = *w.rvalid;
+      const std::uint32_t value = *w.rdata;
+      *ports.clk = 1;
+      p.tile->eval();
+      if (address_goes) *w.arvalid = 0;
+      if (answered) {
+        *w.rready = 0;
+        *m.awready = kept[0];
+        *m.wready = kept[1];
+        *m.bvalid = kept[2];
+        return value;
+      }
+    }
+    throw std::runtime_error("a node does not answer");
+  }
+
   // Writes a word through a node's AXI4-Lite window while everything else stands still.
   void window_write(Place& p, std::uint32_t address, std::uint32_t value) {
     const WindowPorts& w = p.tile->window;
@@ -443,6 +471,19 @@ std::uint32_t machine_preload(void* handle, std::uint32_t place, std::uint32_t r
     return 0;
   }
   p.step = p.tile->step();
+  return 1;
+}
+
+// Reads words of a node through its window; returns 0 if it does not answer.
+std::uint32_t machine_peek(void* handle, std::uint32_t place, const std::uint32_t* addresses,
+                           std::uint32_t* values, std::size_t count) {
+  Machine& m = of(handle);
+  try {
+    for (std::size_t i = 0; i < count; ++i)
+      values[i] = m.window_read(m.places[place], addresses[i] << 2);
+  } catch (const std::runtime_error&) {
+    return 0;
+  }
   return 1;
 }
 

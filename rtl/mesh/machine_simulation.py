@@ -189,7 +189,7 @@ class MachineSimulation:
             getattr(self._library, f"machine_{name}").restype = ctypes.c_uint64
         for name in ("receive", "snapshot_count"):
             getattr(self._library, f"machine_{name}").restype = ctypes.c_size_t
-        for name in ("run", "preload"):
+        for name in ("run", "preload", "peek"):
             getattr(self._library, f"machine_{name}").restype = ctypes.c_uint32
         self._machine = ctypes.c_void_p(self._library.machine_create())
         self.places = {site: number for number, site in enumerate(mesh.sites)}
@@ -395,6 +395,21 @@ class MachineSimulation:
         if not done:
             raise ToolFailedError(f"the node at {site} does not answer")
 
+    def peek(self, site: Site, addresses: U32) -> U32:
+        """Return words of a node, shape (n,), not through the mesh; its links stand meanwhile."""
+        asked = np.ascontiguousarray(addresses, dtype=np.uint32)
+        values = np.empty_like(asked)
+        done = self._library.machine_peek(
+            self._machine,
+            ctypes.c_uint32(self.places[site]),
+            _pointer(asked),
+            _pointer(values),
+            ctypes.c_size_t(len(asked)),
+        )
+        if not done:
+            raise ToolFailedError(f"the node at {site} does not answer")
+        return values
+
     def watch(self, on: bool) -> None:
         """Keep the memories of every node at the end of every step from here on, or no more."""
         self._library.machine_watch(self._machine, ctypes.c_uint32(on))
@@ -506,6 +521,7 @@ _MEMORY = (
 _WINDOW = (
     *("awaddr", "wdata", "awvalid", "awready", "wvalid", "wready", "wstrb"),
     *("bvalid", "bready"),
+    *("araddr", "rdata", "arvalid", "arready", "rvalid", "rready"),
 )
 
 

@@ -45,8 +45,9 @@ struct MemoryPorts {
 
 // Of a node's AXI4-Lite window.
 struct WindowPorts {
-  IData *awaddr, *wdata;
+  IData *awaddr, *wdata, *araddr, *rdata;
   CData *awvalid, *awready, *wvalid, *wready, *wstrb, *bvalid, *bready;
+  CData *arvalid, *arready, *rvalid, *rready;
 };
 
 struct StepTime {

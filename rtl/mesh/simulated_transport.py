@@ -51,6 +51,10 @@ class SimulatedTransport:
         """Write words of a node past the mesh."""
         self.simulation.preload(site, words)
 
+    def peek(self, site: Site, addresses: U32) -> U32:
+        """Return words of a node past the mesh."""
+        return self.simulation.peek(site, addresses)
+
     def watch(self, on: bool) -> None:
         """Keep the memories of every node at the end of every step from here on."""
         self.simulation.watch(on)
