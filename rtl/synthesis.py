@@ -17,6 +17,8 @@ from amaranth.lib.wiring import Component
 
 from csnn.errors import ToolFailedError, ToolMissingError
 from csnn.hardware.config import NodeConfig
+from csnn.hardware.master_config import MasterConfig
+from csnn.hardware.mesh import LinkConfig, RouterConfig
 from rtl.alias_table import AliasTable
 from rtl.circular_buffer import CircularBuffer
 from rtl.config_window import ConfigWindow
@@ -27,6 +29,10 @@ from rtl.fp.adder import Adder, AdderConfig
 from rtl.fp.comparator import Comparator, ComparatorConfig
 from rtl.fp.from_int import FromInt, FromIntConfig
 from rtl.fp.multiplier import Multiplier, MultiplierConfig
+from rtl.mesh.crossing import Crossing
+from rtl.mesh.link_end import LinkEnd
+from rtl.mesh.master_node import MasterNode
+from rtl.mesh.router import Router
 from rtl.neuron_pipeline import NeuronPipeline, NeuronPipelineConfig
 from rtl.node import Node
 from rtl.ode_unit import OdeUnit
@@ -47,6 +53,8 @@ _LUTS = {
     "SRLC32E": 1.0,
     "RAM32M": 4.0,
     "RAM64M": 4.0,
+    "RAM32X1S": 1.0,
+    "RAM64X1S": 1.0,
     "RAM32X1D": 2.0,
     "RAM64X1D": 2.0,
     "RAM128X1D": 4.0,
@@ -89,7 +97,7 @@ class Resources:
 
 
 def components(config: NodeConfig) -> dict[str, Callable[[], Component]]:
-    """Return the components of a node by name, the node last."""
+    """Return the components of a node and of the mesh by name, the node last."""
     operators = config.operators
     graph = config.neuron_model.graph
     narrow = operators.narrow_multipliers
@@ -114,6 +122,10 @@ def components(config: NodeConfig) -> dict[str, Callable[[], Component]]:
         "circular buffer": lambda: CircularBuffer(config),
         "spike router": lambda: SpikeRouter(config),
         "ODE unit": lambda: OdeUnit(config),
+        "link end": lambda: LinkEnd(LinkConfig()),
+        "crossing": lambda: Crossing("comm", "sync"),
+        "mesh router": lambda: Router(RouterConfig()),
+        "master node": lambda: MasterNode(MasterConfig()),
         "node": lambda: Node(config),
     }
 
