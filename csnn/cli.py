@@ -141,14 +141,6 @@ def _integers(field: str, text: str | None) -> tuple[int, ...] | None:
     return tuple(numbers)
 
 
-def _triple(field: str, text: str) -> tuple[int, int, int]:
-    """Parse three numbers such as 3,3,1."""
-    match = re.fullmatch(r"\s*([0-9]{1,9}),([0-9]{1,9}),([0-9]{1,9})\s*", text)
-    if match is None:
-        raise reject(field, text, "must be three numbers for X, Y and Z, such as 3,3,1")
-    return int(match[1]), int(match[2]), int(match[3])
-
-
 def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     values = {name: getattr(options, name, None) for name in names}
     return {name: value for name, value in values.items() if value is not None}
@@ -583,9 +575,9 @@ def _verify_machine(options: argparse.Namespace) -> int:
     checks.integer("verify", "seed", seed, 0, 2**63 - 1)
     run = Run() if options.threads is None else Run(threads=options.threads)
     mesh = Mesh(
-        shape=_triple("--mesh", options.mesh),
+        shape=checks.three_numbers("--mesh", options.mesh),
         n_nodes=image.n_nodes,
-        router=RouterConfig(express=_triple("--express", options.express)),
+        router=RouterConfig(express=checks.three_numbers("--express", options.express)),
     )
     physics = Physics(
         ppm=options.ppm,

@@ -29,6 +29,7 @@ from csnn.perf.workload import Workload, make_workload, silent_workload
 from csnn.progress import progress
 from csnn.simulator.session import make_simulator, run_steps, whole_steps
 from csnn.spec import checks
+from csnn.spec.machine import Run
 
 U32 = npt.NDArray[np.uint32]
 SCHEMA, VERSION = "csnn-perf", 1
@@ -77,30 +78,21 @@ def run_perf(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     return {**content, "out": options.out}, _lines(content, summary, image, out)
 
 
-def _shape(name: str, text: str | None) -> tuple[int, int, int] | None:
-    """Parse three numbers such as 12,12,3."""
-    if text is None:
-        return None
-    parts = text.split(",")
-    if len(parts) != 3 or not all(part.strip().isdecimal() for part in parts):
-        raise reject(name, text, "must be three whole numbers, such as 12,12,3")
-    x, y, z = (int(part) for part in parts)
-    return x, y, z
-
-
 def _topology(options: argparse.Namespace, image: Image) -> tuple[Topology, Mesh | None]:
     n = image.n_nodes
-    shape, express = _shape("--mesh", options.mesh), _shape("--express", options.express)
     if options.topology != "mesh":
         for name, value in (("--mesh", options.mesh), ("--express", options.express)):
             if value is not None:
                 raise reject(name, value, f"excludes --topology {options.topology}")
         arity = 6 if options.arity is None else options.arity
         return make_topology(options.topology, n, arity=arity), None
-    router = RouterConfig(
-        express=express or (0, 0, 0), link=_link(options), branch_buffer=options.branch_buffer
-    )
-    mesh = Mesh(shape=shape or smallest_mesh(n), n_nodes=n, router=router)
+    shape, express = smallest_mesh(n), (0, 0, 0)
+    if options.mesh is not None:
+        shape = checks.three_numbers("--mesh", options.mesh)
+    if options.express is not None:
+        express = checks.three_numbers("--express", options.express)
+    router = RouterConfig(express=express, link=_link(options), branch_buffer=options.branch_buffer)
+    mesh = Mesh(shape=shape, n_nodes=n, router=router)
     return make_topology("mesh", n, mesh=mesh), mesh
 
 
@@ -162,8 +154,9 @@ def _spikes(options: argparse.Namespace, image: Image) -> tuple[U32, U32, int, i
         rule = f"the model needs 2 to {MAX_STEPS} steps"
         raise reject("--time-ms", options.time_ms, f"{rule}; these are {steps}")
     if options.run is None:
+        threads = (Run() if options.threads is None else Run(threads=options.threads)).threads
         with progress(None, "simulate the network"):
-            simulator = make_simulator(image, threads=options.threads or 2)
+            simulator = make_simulator(image, threads=threads)
             simulator.run(warmup)
             recording = simulator.run(steps)
         step, source = recording.step, recording.source

@@ -10,6 +10,7 @@ from typing import Any
 from csnn.errors import reject
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
+_THREE_NUMBERS = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*")
 _ARTICLES = {int: "an integer", str: "a string"}
 
 
@@ -79,3 +80,11 @@ def instance(owner: str, field: str, value: Any, kind: type | tuple[type, ...]) 
         kinds = kind if isinstance(kind, tuple) else (kind,)
         wanted = " or ".join(_ARTICLES.get(k, f"a {k.__name__}") for k in kinds)
         raise reject(f"{owner}.{field}", value, f"must be {wanted}")
+
+
+def three_numbers(field: str, text: str) -> tuple[int, int, int]:
+    """Return X, Y and Z of a text such as 12,12,3."""
+    match = _THREE_NUMBERS.fullmatch(text)
+    if match is None:
+        raise reject(field, text, "must be three whole numbers, such as 12,12,3")
+    return int(match[1]), int(match[2]), int(match[3])

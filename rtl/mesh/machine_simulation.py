@@ -183,8 +183,7 @@ class MachineSimulation:
             designs, (_FOLDER / "machine_harness.cpp").read_text(), {"tiles.h": self._header()}
         )
         self._library = ctypes.CDLL(str(library))
-        for name in ("create",):
-            getattr(self._library, f"machine_{name}").restype = ctypes.c_void_p
+        self._library.machine_create.restype = ctypes.c_void_p
         for name in ("now", "app_cycles", "full_cycles"):
             getattr(self._library, f"machine_{name}").restype = ctypes.c_uint64
         for name in ("receive", "snapshot_count"):

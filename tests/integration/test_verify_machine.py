@@ -100,7 +100,8 @@ def test_machine_that_the_host_loaded_is_bit_exact(image: Image, state: MachineS
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--mesh", "3,3"), "--mesh = '3,3': must be three numbers for X, Y and Z, such as 3,3,1"),
+        (("--mesh", "3,3"), "--mesh = '3,3': must be three whole numbers, such as 12,12,3"),
+        (("--mesh", "9" * 5000 + ",1,1"), "must be three whole numbers"),
         (("--mesh", "2,2,2"), "mesh.shape = 2,2,2: has 8 places; 8 compute nodes"),
         (("--mesh", "3,3,0"), "mesh.shape = 0: must be"),
         (("--mesh", "3,3,1", "--express", "1,0,0"), "express links pass 2 places or more"),

@@ -80,6 +80,8 @@ def test_lines_for_people(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (("--mesh", "9" * 5000 + ",1,1"), ("--mesh", "three whole numbers")),
+        (("--threads", "0"), ("run.threads = 0",)),
         (("--mesh", "3,3"), ("--mesh = '3,3'", "three whole numbers")),
         (("--mesh", "1,1,2"), ("mesh.shape = 1,1,2", "has 2 places")),
         (("--express", "1,0,0"), ("router.express", "2 places or more")),
