@@ -1,0 +1,1 @@
+"""Search for machines: which designs fit which devices, how fast they are, what limits them."""
