@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import csnn
 from csnn.hardware.devices import DEVICES
+from csnn.explore.arguments import add_explore_options
 from csnn.perf.arguments import add_perf_options
 from csnn.spec.builtin import BUILTINS
 
@@ -144,6 +145,13 @@ example:
   csnn perf out/image --topology tree --arity 6 --link-latency-ns 200""",
     )  # fmt: skip
     add_perf_options(perf)
+    explore = _command(
+        commands, "explore", actions, "search for machines: devices, nodes, links, and their speed",
+        """
+  csnn explore out/image --run out/run --out out/explore
+  csnn explore out/image --device xcvu37p --most-devices 4""",
+    )  # fmt: skip
+    add_explore_options(explore)
     synth = _command(
         commands, "synth", actions, "resources and clock of a node's hardware, by open tools",
         """

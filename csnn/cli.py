@@ -658,7 +658,16 @@ def _perf(options: argparse.Namespace) -> int:
     return OK
 
 
+def _explore(options: argparse.Namespace) -> int:
+    from csnn.explore.command import run_explore
+
+    content, lines = run_explore(options)
+    _emit(options, content, lines)
+    return OK
+
+
 _COMMANDS = {
+    "explore": _explore,
     "perf": _perf,
     "synth": _synth,
     "emit rtl": _emit_rtl,

@@ -1,91 +1,125 @@
 """What devices have, for designs that put several nodes into one.
 
-Figures are those of the manufacturers' tables; what a design may use of them is `USABLE`.
+Figures of logic and memory are those of the manufacturers' tables; what a design may use of them is
+`USABLE_LOGIC` and `USABLE_MEMORY`. Clocks, links and memory outside are assumptions with a basis.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from csnn.hardware.devices import DEVICES, Device
 from csnn.spec import checks
 
-# Share of look-up tables and registers that a design can use before it no longer routes, of memory
-# and multipliers.
+# Shares that a design can use before it no longer routes.
 USABLE_LOGIC, USABLE_MEMORY = 0.7, 0.9
+# Memory of 4,096 words of 72 bits.
+ULTRA_WORDS, ULTRA_BITS = 4096, 72
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chip:
-    """A device.
+    """A device, and what lies beside it.
 
     Attributes
     ----------
-    name : str
-    luts, registers, multipliers : int
-    block_bits : int
-        Of block RAM.
-    ultra_bits : int
-        Of UltraRAM: memories of 4,096 words of 72 bits.
-    hbm_bytes : int
-        Of memory in the package.
-    hbm_bytes_per_s : float
-        Its rate.
+    device : Device
+        Logic, multipliers and block RAM.
+    ultra : int
+        UltraRAMs.
+    links : int
+        Links to other devices.
+    link_gbps : float
+        Their rate.
+    outside : str
+        Memory outside the device's fabric.
+    outside_bytes : int
+    outside_bytes_per_s : float
+    outside_ns : float
+        Latency of a read.
     app_mhz : float
-        Clock that nodes are assumed to reach.
+        Clock of the nodes.
     basis : str
         What the clock rests on.
     """
 
-    name: str
-    luts: int
-    registers: int
-    multipliers: int
-    block_bits: int
-    ultra_bits: int = 0
-    hbm_bytes: int = 0
-    hbm_bytes_per_s: float = 0.0
+    device: Device
+    ultra: int
+    links: int
+    link_gbps: float
+    outside: str
+    outside_bytes: int
+    outside_bytes_per_s: float
+    outside_ns: float
     app_mhz: float
     basis: str
 
     def __post_init__(self) -> None:
-        for name in ("luts", "registers", "multipliers", "block_bits"):
-            checks.integer("chip", name, getattr(self, name), 1, 10**10)
-        checks.positive("chip", "app_mhz", self.app_mhz)
+        for name in ("ultra", "outside_bytes"):
+            checks.integer("chip", name, getattr(self, name), 0, 10**12)
+        checks.integer("chip", "links", self.links, 1, 1024)
+        for name in ("link_gbps", "outside_bytes_per_s", "outside_ns", "app_mhz"):
+            checks.positive("chip", name, getattr(self, name))
+
+    @property
+    def name(self) -> str:
+        """Name of the device."""
+        return self.device.name
 
 
-_BLOCK_36K, _ULTRA_288K, _BLOCK_18K = 36 * 1024, 288 * 1024, 18 * 1024
+_SHAPES = DEVICES["xc7z045"].shapes
+_VIRTEX = Device("xcvu37p", "xcup", "xcvu37p", 1_303_680, 2_607_360, 9_024, 2_016, _SHAPES)
+_VERSAL = Device("xcvh1582", "versal", "xcvh1582", 1_753_984, 3_507_968, 7_392, 2_541, _SHAPES)
 CHIPS = {
     chip.name: chip
     for chip in (
         Chip(
-            name="xc7z045",
-            luts=218_600,
-            registers=437_200,
-            multipliers=900,
-            block_bits=545 * _BLOCK_36K,
+            device=DEVICES["xc7z045"],
+            ultra=0,
+            links=16,
+            link_gbps=4.0,
+            outside="DDR3",
+            outside_bytes=1 << 30,
+            outside_bytes_per_s=4e9,
+            outside_ns=250.0,
             app_mhz=150.0,
             basis="the paper's clock; not measured for this RTL",
         ),
         Chip(
-            name="xcvu37p",
-            luts=1_303_680,
-            registers=2_607_360,
-            multipliers=9_024,
-            block_bits=2_016 * _BLOCK_36K,
-            ultra_bits=960 * _ULTRA_288K,
-            hbm_bytes=8 << 30,
-            hbm_bytes_per_s=460e9,
+            device=DEVICES["lfe5u-85f"],
+            ultra=0,
+            links=6,
+            link_gbps=3.2,
+            outside="DDR3",
+            outside_bytes=1 << 28,
+            outside_bytes_per_s=1e9,
+            outside_ns=250.0,
+            app_mhz=76.0,
+            basis="this RTL, placed and routed",
+        ),
+        Chip(
+            device=_VIRTEX,
+            ultra=960,
+            links=32,
+            link_gbps=25.0,
+            outside="HBM",
+            outside_bytes=8 << 30,
+            outside_bytes_per_s=460e9,
+            outside_ns=250.0,
             app_mhz=250.0,
             basis="assumed",
         ),
         Chip(
-            name="lfe5u-85f",
-            luts=83_640,
-            registers=83_640,
-            multipliers=156,
-            block_bits=208 * _BLOCK_18K,
-            app_mhz=76.1,
-            basis="placed and routed, docs/synthesis.md",
+            device=_VERSAL,
+            ultra=1_301,
+            links=32,
+            link_gbps=25.0,
+            outside="HBM",
+            outside_bytes=32 << 30,
+            outside_bytes_per_s=819e9,
+            outside_ns=250.0,
+            app_mhz=300.0,
+            basis="assumed",
         ),
     )
 }

@@ -1,21 +1,25 @@
 """What nodes and their routers take of a device: sums over units of our RTL.
 
-Logic is that of synthesis by Yosys for XC7 (docs/synthesis.md), unit by unit, of a node of 8
-pipelines and one lane; memory is computed from the configuration. Look-up tables of 6 inputs are
-the same on UltraScale+ and Versal; an ECP5 has smaller ones and figures of its own.
+Logic is that of synthesis by Yosys (docs/synthesis.md), unit by unit: for XC7, whose look-up tables
+of 6 inputs UltraScale+ and Versal have as well, and for ECP5. What was not synthesised for ECP5 is
+taken from XC7 with the ratio that the neuron pipeline has. Memory is computed from the
+configuration, by the shapes of the device's blocks.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from csnn.explore.chips import USABLE_LOGIC, USABLE_MEMORY, Chip
+from csnn.explore.chips import ULTRA_BITS, ULTRA_WORDS, USABLE_LOGIC, USABLE_MEMORY, Chip
 from csnn.hardware.config import NodeConfig
-from csnn.hardware.devices import NodeMemory, node_memories
-from csnn.spec import checks
+from csnn.hardware.devices import node_memories
+from csnn.spec.machine import SUM_LIMIT_UNITS
 
-# Memories that could lie in the memory of the package: what a spike reads once, in a row.
-_SEED_ROWS = ("seed table", "lengths")
+SEED_BITS = 32
+# Block RAM in which rows from outside wait for the unroller.
+_FETCH_BLOCKS = 1
+_SUMS_PER_WORD = ULTRA_BITS // (SUM_LIMIT_UNITS - 1).bit_length()
 
 
 @dataclass(frozen=True)
@@ -37,79 +41,164 @@ class Logic:
         return Logic(self.luts * count, self.registers * count, self.multipliers * count)
 
 
-# Of a node of 8 pipelines: ODE unit, EXT and circular buffer grow with the pipelines, the spike
-# router with its lanes.
-_PIPELINES = 8
-_OF_PIPELINES = Logic(27_253, 23_814, 80) + Logic(2_427, 2_098, 8) + Logic(481, 639, 0)
-_OF_A_LANE = Logic(2_245, 1_568, 4)
-NODE = Logic(34_048, 30_500, 92)
-LINK_END = Logic(1_655, 1_113, 0)
-MESH_ROUTER = Logic(13_948, 10_094, 0)
-MASTER = Logic(1_397, 1_175, 0)
-_MESH_LINKS = 6
+@dataclass(frozen=True, kw_only=True)
+class Units:
+    """Logic of what designs are put together from.
+
+    Attributes
+    ----------
+    node : Logic
+        What a node has once.
+    pipeline : Logic
+        A pipeline with its lane of EXT and its bank of the circular buffer.
+    lane : Logic
+        A lane of the spike router.
+    link : Logic
+        An end of a link between devices.
+    port : Logic
+        What a router has for each link, inside a device or not.
+    master : Logic
+    """
+
+    node: Logic
+    pipeline: Logic
+    lane: Logic
+    link: Logic
+    port: Logic
+    master: Logic
 
 
-def node_logic(pipelines: int, lanes: int) -> Logic:
-    """Return the logic of a node without its router."""
-    checks.integer("node", "pipelines", pipelines, 1, 256)
-    checks.integer("node", "lanes", lanes, 1, 64)
-    fixed = NODE + _OF_PIPELINES * -1 + _OF_A_LANE * -1
-    return fixed + _OF_PIPELINES * (pipelines / _PIPELINES) + _OF_A_LANE * lanes
+# ODE unit, EXT and circular buffer of 8 pipelines.
+_OF_8 = Logic(27_253, 23_814, 80) + Logic(2_427, 2_098, 8) + Logic(481, 639, 0)
+_LANE = Logic(2_245, 1_568, 4)
+_LINK = Logic(1_655, 1_113, 0)
+_ROUTER = Logic(13_948, 10_094, 0)
+_MASTER = Logic(1_397, 1_175, 0)
+XC7_UNITS = Units(
+    node=Logic(34_048, 30_500, 92) + _OF_8 * -1 + _LANE * -1,
+    pipeline=_OF_8 * (1 / 8),
+    lane=_LANE,
+    link=_LINK,
+    port=(_ROUTER + _LINK * -6) * (1 / 6),
+    master=_MASTER,
+)
+# Look-up tables of the neuron pipeline on ECP5 and on XC7.
+_ECP5_RATIO = 5_488 / 3_268
 
 
-def router_logic(links: int) -> Logic:
-    """Return the logic of a router with so many links; what is not a link end grows with them."""
-    checks.integer("router", "links", links, 1, 1024)
-    core = MESH_ROUTER + LINK_END * -_MESH_LINKS
-    return LINK_END * links + core * (links / _MESH_LINKS)
+def _on_ecp5(logic: Logic) -> Logic:
+    return Logic(logic.luts * _ECP5_RATIO, logic.registers, logic.multipliers)
 
 
-def memory_bits(config: NodeConfig, *, seeds_outside: bool) -> int:
-    """Return the bits of a node's memories, without the seed table if that lies outside."""
+_ECP5_PIPELINE = Logic(5_488, 8_798, 20) + _on_ecp5(
+    (Logic(2_427, 2_098, 8) + Logic(481, 639, 0)) * (1 / 8)
+)
+_ECP5_LANE = _on_ecp5(_LANE) + Logic(0, 0, 1)
+ECP5_UNITS = Units(
+    node=Logic(32_062, 43_526, 89) + _ECP5_PIPELINE * -4 + _ECP5_LANE * -1,
+    pipeline=_ECP5_PIPELINE,
+    lane=_ECP5_LANE,
+    link=_on_ecp5(_LINK),
+    port=_on_ecp5(XC7_UNITS.port),
+    master=_on_ecp5(_MASTER),
+)
 
-    def counts(memory: NodeMemory) -> bool:
-        return not (seeds_outside and memory.name in _SEED_ROWS)
 
-    return sum(memory.bits for memory in node_memories(config) if counts(memory))
-
-
-def seed_bytes(config: NodeConfig) -> float:
-    """Return the bytes of a row of the seed table: seed and length."""
-    return (32 + config.length_bits) / 8
+def units_of(chip: Chip) -> Units:
+    """Return the units for a device."""
+    return ECP5_UNITS if chip.device.family == "ecp5" else XC7_UNITS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit:
-    """How many nodes a device holds, and what of it is used up first."""
+class Use:
+    """What is used: logic, blocks of memory, memory outside in bytes."""
 
-    nodes: int
-    limit: str
+    logic: Logic
+    blocks: float = 0.0
+    ultra: float = 0.0
+    outside: float = 0.0
+
+    def __add__(self, other: Use) -> Use:
+        return Use(
+            logic=self.logic + other.logic,
+            blocks=self.blocks + other.blocks,
+            ultra=self.ultra + other.ultra,
+            outside=self.outside + other.outside,
+        )
+
+    def __mul__(self, count: float) -> Use:
+        return Use(
+            logic=self.logic * count,
+            blocks=self.blocks * count,
+            ultra=self.ultra * count,
+            outside=self.outside * count,
+        )
+
+    def shares(self, chip: Chip) -> dict[str, float]:
+        """Return what is used of each resource; above 1 it does not fit."""
+        device = chip.device
+        return {
+            "look-up tables": self.logic.luts / (USABLE_LOGIC * device.luts),
+            "registers": self.logic.registers / (USABLE_LOGIC * device.registers),
+            "multipliers": self.logic.multipliers / (USABLE_MEMORY * device.dsps),
+            "block RAM": self.blocks / (USABLE_MEMORY * device.blocks),
+            "UltraRAM": self.ultra / (USABLE_MEMORY * chip.ultra) if chip.ultra else 0.0,
+            f"{chip.outside} capacity": self.outside / chip.outside_bytes,
+        }
 
 
-def nodes_per_chip(
-    chip: Chip, logic: Logic, bits: int, *, shared: Logic = Logic(), outside_bytes: float = 0.0
-) -> Fit:
-    """Return how many nodes a device holds.
+def node_use(config: NodeConfig, chip: Chip, *, lanes: int, rows_outside: bool, ports: int) -> Use:
+    """Return what a node takes.
 
     Parameters
     ----------
+    config : NodeConfig
+        `rows` are those of one lane.
     chip : Chip
-    logic : Logic
-        Of a node, and what comes with each.
-    bits : int
-        Of a node's memories on the chip.
-    shared : Logic
-        There once for all nodes.
-    outside_bytes : float
-        Of a node in the memory of the package.
+        With UltraRAM the circular buffer lies there: three sums in a word.
+    lanes : int
+        Lanes of the spike router; each has a seed table.
+    rows_outside : bool
+        Seeds and lengths lie outside the device.
+    ports : int
+        Links of its router inside the device.
     """
-    rooms = {
-        "look-up tables": (USABLE_LOGIC * chip.luts - shared.luts) / logic.luts,
-        "registers": (USABLE_LOGIC * chip.registers - shared.registers) / logic.registers,
-        "multipliers": USABLE_MEMORY * chip.multipliers / logic.multipliers,
-        "memory on the chip": USABLE_MEMORY * (chip.block_bits + chip.ultra_bits) / bits,
-    }
-    if outside_bytes:
-        rooms["memory in the package"] = chip.hbm_bytes / outside_bytes
-    limit = min(rooms, key=lambda name: rooms[name])
-    return Fit(nodes=max(0, int(rooms[limit])), limit=limit)
+    units = units_of(chip)
+    blocks = ultra = outside = 0.0
+    for memory in node_memories(config):
+        if memory.name == "circular buffer" and chip.ultra:
+            words = math.ceil(2 * memory.depth / _SUMS_PER_WORD)
+            ultra += config.pipelines * math.ceil(words / ULTRA_WORDS)
+        elif memory.name in ("seed table", "lengths"):
+            if rows_outside:
+                outside += lanes * memory.bits / 8
+            else:
+                blocks += lanes * memory.blocks(chip.device)
+        else:
+            blocks += memory.blocks(chip.device)
+    logic = units.node + units.pipeline * config.pipelines + units.lane * lanes
+    return Use(
+        logic=logic + units.port * ports,
+        blocks=blocks + (_FETCH_BLOCKS * lanes if rows_outside else 0),
+        ultra=ultra,
+        outside=outside,
+    )
+
+
+def row_bytes(config: NodeConfig) -> float:
+    """Return the bytes of a row: seed and length."""
+    return (SEED_BITS + config.length_bits) / 8
+
+
+def board_use(chip: Chip, links: int, *, master: bool) -> Use:
+    """Return what a device has once: its links to others, and perhaps the master node."""
+    units = units_of(chip)
+    logic = (units.link + units.port) * links
+    return Use(logic=logic + units.master if master else logic)
+
+
+def most_nodes(chip: Chip, node: Use, board: Use) -> int:
+    """Return how many nodes a device has room for; 0 if none."""
+    one, none = node.shares(chip), board.shares(chip)
+    rooms = [(1 - none[name]) / share for name, share in one.items() if share > 0]
+    return max(0, math.floor(min(rooms)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from typing import ClassVar
 
 from csnn.errors import InvalidInputError
 from csnn.image.node import NodeImage
@@ -48,6 +49,9 @@ class NodeConfig:
         Words of the circular buffer saturate below it; only tests change it.
     """
 
+    # Packets and tables of the hardware count no further; projections of other hardware may.
+    max_neurons: ClassVar[int] = MAX_NODE_NEURONS
+
     model: str = "lif"
     operators: Operators = field(default_factory=Operators)
     pipelines: int = 8
@@ -67,7 +71,7 @@ class NodeConfig:
 
     def __post_init__(self) -> None:
         limits = {
-            "neurons": (1, MAX_NODE_NEURONS),
+            "neurons": (1, self.max_neurons),
             "blocks": (1, 256),
             "selectors": (1, 1024),
             "ext_tables": (1, 1024),

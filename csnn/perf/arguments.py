@@ -10,13 +10,7 @@ from csnn.perf.topology import KINDS
 def add_perf_options(parser: Any) -> None:
     """Add the options to the parser of the command."""
     parser.add_argument("image", metavar="IMAGE", help="image directory")
-    spikes = parser.add_argument_group("spikes")
-    spikes.add_argument("--run", metavar="DIR", help="of a run of the image; else simulated")
-    spikes.add_argument("--time-ms", type=float, metavar="MS",
-                        help="model time (default 100, or all of the run)")  # fmt: skip
-    spikes.add_argument("--warmup-ms", type=float, metavar="MS",
-                        help="model time simulated before (default 500)")  # fmt: skip
-    spikes.add_argument("--threads", type=int, metavar="N", help="threads (default 2)")
+    add_spike_options(parser, "100, or all of the run")
     shape = parser.add_argument_group("machine")
     shape.add_argument("--topology", choices=KINDS, default="mesh",
                        help="how places are linked (default mesh)")  # fmt: skip
@@ -44,3 +38,14 @@ def add_perf_options(parser: Any) -> None:
         shape.add_argument(name, type=int, default=default, metavar="N",
                            help=f"{text} (default {default})")  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="for figures and cycles of all steps")
+
+
+def add_spike_options(parser: Any, default: str) -> None:
+    """Add the options of `csnn.perf.spikes.read_workload`."""
+    spikes = parser.add_argument_group("spikes")
+    spikes.add_argument("--run", metavar="DIR", help="of a run of the image; else simulated")
+    spikes.add_argument("--time-ms", type=float, metavar="MS",
+                        help=f"model time (default {default})")  # fmt: skip
+    spikes.add_argument("--warmup-ms", type=float, metavar="MS",
+                        help="model time simulated before (default 500)")  # fmt: skip
+    spikes.add_argument("--threads", type=int, metavar="N", help="threads (default 2)")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from csnn import output
 from csnn.errors import InvalidInputError, reject
@@ -21,19 +20,15 @@ from csnn.image.store import Image, open_image, tool_versions
 from csnn.perf import figures
 from csnn.perf.experiments import sweep_echo
 from csnn.perf.model import Timing, simulate
-from csnn.perf.parameters import Clocks, Machine, Wires
-from csnn.perf.rows import read_rows
+from csnn.perf.parameters import Clocks, Machine, Wires, on_chip_wires
 from csnn.perf.statistics import Summary, nodes_reached, summarise
 from csnn.perf.topology import Topology, make_topology, smallest_mesh
-from csnn.perf.workload import Workload, make_workload, silent_workload
+from csnn.perf.spikes import read_workload
+from csnn.perf.workload import Workload, silent_workload
 from csnn.progress import progress
-from csnn.simulator.session import make_simulator, run_steps, whole_steps
 from csnn.spec import checks
-from csnn.spec.machine import Run
 
-U32 = npt.NDArray[np.uint32]
 SCHEMA, VERSION = "csnn-perf", 1
-MAX_STEPS = 10**6
 _SILENT_STEPS = 50
 
 
@@ -53,9 +48,7 @@ def run_perf(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         if image.path.resolve().is_relative_to(out.resolve()):
             raise InvalidInputError(f"{out}: holds the image {image.path}; choose another name")
         require_kind(out, SCHEMA)
-    step, source, first, steps = _spikes(options, image)
-    with progress(None, "read the rows"):
-        workload = make_workload(image, step, source, first, steps, read_rows(image))
+    workload = read_workload(options, image)
     with progress(None, "model the machine"):
         silent = simulate(machine, topology, silent_workload(workload.sizes, _SILENT_STEPS))
         timing = simulate(machine, topology, workload)
@@ -70,7 +63,7 @@ def run_perf(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         **summary.to_dict(),
         "silent_mean": float(silent.cycles().mean()),
         "nodes_reached_by_a_spike": float(reached.mean()) if len(reached) else None,
-        "machine": _described(machine),
+        "machine": _described(machine, on_chip=topology.kind == "chip"),
     }
     if out is not None:
         with progress(None, "draw the figures"):
@@ -98,7 +91,7 @@ def _topology(options: argparse.Namespace, image: Image) -> tuple[Topology, Mesh
 
 def _link(options: argparse.Namespace) -> LinkConfig:
     return LinkConfig(
-        frame_cycles=1 if options.topology == "chip" else options.frame_cycles,
+        frame_cycles=options.frame_cycles,
         window=options.window,
         buffer=options.buffer,
     )
@@ -108,15 +101,15 @@ def _machine(options: argparse.Namespace, image: Image, mesh: Mesh | None) -> Ma
     on_chip = options.topology == "chip"
     comm_mhz = options.app_mhz if on_chip else options.comm_mhz
     wires = Wires(
-        latency_ns=0.0 if on_chip else options.link_latency_ns,
-        jitter_ns=0.0 if on_chip else options.link_jitter_ns,
+        latency_ns=options.link_latency_ns,
+        jitter_ns=options.link_jitter_ns,
         config=_link(options),
-        **({"send_cycles": 1, "check_cycles": 1} if on_chip else {}),
     )
     machine = Machine(
         node=NodeConfig.for_nodes(image.nodes),
         master=MasterConfig(nodes=1 << max(1, (image.n_nodes - 1).bit_length())),
         wires=wires,
+        inside=on_chip_wires(wires.config),
         clocks=Clocks(
             app_mhz=options.app_mhz, comm_mhz=comm_mhz, ppm=options.ppm, seed=options.seed
         ),
@@ -126,45 +119,9 @@ def _machine(options: argparse.Namespace, image: Image, mesh: Mesh | None) -> Ma
     return replace(machine, crossing_sink=1) if on_chip else machine
 
 
-def _spikes(options: argparse.Namespace, image: Image) -> tuple[U32, U32, int, int]:
-    """Return steps and sources of spikes, the first step and how many there are."""
-    if options.run is not None:
-        if options.warmup_ms is not None:
-            raise reject("--warmup-ms", options.warmup_ms, "excludes --run, which has its own")
-        directory = Path(options.run)
-        result = output.read_result(directory)
-        if result["image_digest"] != image.digest:
-            raise InvalidInputError(f"{directory}: is a run of another image than {image.path}")
-        first = whole_steps("run", "warmup_ms", result["warmup_ms"], image.dt_ms) + 1
-        steps = result["last_step"] - first + 1
-        if options.time_ms is not None:
-            wanted = whole_steps("perf", "time_ms", options.time_ms, image.dt_ms)
-            if wanted > steps:
-                rule = f"must be within the {steps * image.dt_ms:g} ms of {directory}"
-                raise reject("--time-ms", options.time_ms, rule)
-            steps = wanted
-        step, source = output.read_spikes(directory)
-    else:
-        time_ms = 100.0 if options.time_ms is None else options.time_ms
-        warmup_ms = 500.0 if options.warmup_ms is None else options.warmup_ms
-        checks.non_negative("perf", "warmup_ms", warmup_ms)
-        warmup, end = run_steps(time_ms, warmup_ms, image.dt_ms)
-        first, steps = warmup + 1, end - warmup
-    if not 2 <= steps <= MAX_STEPS:
-        rule = f"the model needs 2 to {MAX_STEPS} steps"
-        raise reject("--time-ms", options.time_ms, f"{rule}; these are {steps}")
-    if options.run is None:
-        threads = (Run() if options.threads is None else Run(threads=options.threads)).threads
-        with progress(None, "simulate the network"):
-            simulator = make_simulator(image, threads=threads)
-            simulator.run(warmup)
-            recording = simulator.run(steps)
-        step, source = recording.step, recording.source
-    return step, source, first, steps
-
-
-def _described(machine: Machine) -> dict[str, Any]:
-    wires, clocks = machine.wires, machine.clocks
+def _described(machine: Machine, *, on_chip: bool) -> dict[str, Any]:
+    wires = machine.inside if on_chip else machine.wires
+    clocks = machine.clocks
     return {
         "app_mhz": clocks.app_mhz,
         "comm_mhz": clocks.comm_mhz,

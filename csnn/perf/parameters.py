@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from csnn.hardware import mesh_latency
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.master_config import MasterConfig
 from csnn.hardware.mesh import LinkConfig
+from csnn.perf.topology import Topology
 from csnn.spec import checks
 
 FS_PER_NS = 1_000_000
@@ -88,6 +89,12 @@ class Wires:
             checks.integer("link", name, getattr(self, name), 1, 1000)
 
 
+def on_chip_wires(config: LinkConfig | None = None) -> Wires:
+    """Return links inside a device: a packet each cycle, a register at either end, no frames."""
+    config = replace(config or LinkConfig(), frame_cycles=1)
+    return Wires(latency_ns=0.0, config=config, send_cycles=1, check_cycles=1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """A machine without its network.
@@ -102,6 +109,11 @@ class Machine:
         Broadcast packets that wait at an output of a router.
     crossing_sink : int
         Edges until a packet has crossed between the clocks of a place.
+    inside : Wires
+        Links between places of one device.
+    fetch_cycles : int
+        By which the look-up of a row is longer if rows lie in memory outside the device; fetches
+        overlap.
     eager : bool
         Nodes unroll spikes as they come; else once the sync message behind them is there.
     pipelined : bool
@@ -115,12 +127,15 @@ class Machine:
     clocks: Clocks = field(default_factory=Clocks)
     branch_buffer: int = 16
     crossing_sink: int = mesh_latency.CROSSING_SINK
+    inside: Wires = field(default_factory=on_chip_wires)
+    fetch_cycles: int = 0
     eager: bool = True
     pipelined: bool = True
 
     def __post_init__(self) -> None:
         checks.integer("machine", "branch_buffer", self.branch_buffer, 2, 1024)
         checks.integer("machine", "crossing_sink", self.crossing_sink, 1, 64)
+        checks.integer("machine", "fetch_cycles", self.fetch_cycles, 0, 10_000)
         for name in ("eager", "pipelined"):
             checks.boolean("machine", name, getattr(self, name))
         link = self.wires.config
@@ -130,6 +145,11 @@ class Machine:
                 "or frames are sent again before they can be acknowledged"
             )
             raise reject("link.timeout", link.timeout, rule)
+
+    def between(self, topology: Topology, source: int, target: int) -> Wires:
+        """Return what links two places."""
+        same = topology.devices[source] == topology.devices[target]
+        return self.inside if same else self.wires
 
     @property
     def longest_latency_ns(self) -> float:

@@ -133,8 +133,13 @@ def _connect(machine: Machine, topology: Topology) -> dict[str, Records]:
         links["REVERSE"][number] = numbers[target, source]
     rng = np.random.default_rng(machine.clocks.seed + 1)
     links["BRANCH"] = links["PORT"] = -1
-    links["LATENCY_FS"] = round(machine.wires.latency_ns * FS_PER_NS)
-    links["JITTER_FS"] = round(machine.wires.jitter_ns * FS_PER_NS)
+    for (source, target), number in numbers.items():
+        wires = machine.between(topology, source, target)
+        links["LATENCY_FS"][number] = round(wires.latency_ns * FS_PER_NS)
+        links["JITTER_FS"][number] = round(wires.jitter_ns * FS_PER_NS)
+        links["FRAME_CYCLES"][number] = wires.config.frame_cycles
+        links["KEEPALIVE"][number] = max(wires.config.keepalive, wires.config.frame_cycles)
+        links["SEND"][number], links["CHECK"][number] = wires.send_cycles, wires.check_cycles
     links["RANDOM"] = rng.integers(2**31, size=len(links))
     links["LAST_BEGIN"], links["WAKE"] = _LONG_AGO, NEVER
     ports: list[int] = []
@@ -156,9 +161,9 @@ def _connect(machine: Machine, topology: Topology) -> dict[str, Records]:
             places["ENTRY"][other] = numbers[place, other]
         places["PORTS"][place] = len(ports) - places["FIRST_PORT"][place]
         places["BRANCHES"][place] = len(branches) - places["FIRST_BRANCH"][place]
-    clocks = machine.clocks.draw(topology.places)
+    clocks = machine.clocks.draw(max(topology.devices) + 1)
     for k, name in enumerate(("APP_FS", "APP_PHASE_FS", "COMM_FS", "COMM_PHASE_FS")):
-        places[name] = clocks[:, k]
+        places[name] = clocks[list(topology.devices), k]
     places["WAKE"] = NEVER
     for name in ("LAST_POP", "LAST_MOVE", "LAST_COPY"):
         places[name] = _LONG_AGO
@@ -172,16 +177,12 @@ def _connect(machine: Machine, topology: Topology) -> dict[str, Records]:
 
 def _fixed(machine: Machine) -> dict[Fixed, int]:
     """Return latencies and sizes."""
-    link, wires, node = machine.wires.config, machine.wires, machine.node
+    link, node = machine.wires.config, machine.node
     return {
-        Fixed.FRAME_CYCLES: link.frame_cycles,
         Fixed.WINDOW: link.window,
         Fixed.BUFFER: link.buffer,
-        Fixed.KEEPALIVE: max(link.keepalive, link.frame_cycles),
         Fixed.BRANCH_BUFFER: machine.branch_buffer,
         Fixed.NODE_FIFO: node.event_fifo,
-        Fixed.SEND: wires.send_cycles,
-        Fixed.CHECK: wires.check_cycles,
         Fixed.CROSSING_SOURCE: mesh_latency.CROSSING_SOURCE,
         Fixed.CROSSING_SINK: machine.crossing_sink,
         Fixed.CROSSING_DEPTH: mesh_latency.CROSSING_DEPTH,
@@ -191,7 +192,7 @@ def _fixed(machine: Machine) -> dict[Fixed, int]:
         Fixed.LOCAL_ARBITER: mesh_latency.STREAM_ARBITER,
         Fixed.SPIKE_SUM: latency.SPIKE_SUM,
         Fixed.COLLECT: mesh_latency.MASTER_COLLECT,
-        Fixed.LOOKUP: latency.row_lookup_latency(node),
+        Fixed.LOOKUP: latency.row_lookup_latency(node) + machine.fetch_cycles,
         Fixed.UNROLLER: latency.unroller_latency(node),
         Fixed.STORE: latency.STORE,
         Fixed.ABSENT_ROW: latency.ABSENT_ROW,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from csnn.errors import reject
 from csnn.hardware.mesh import Mesh
@@ -28,6 +28,8 @@ class Topology:
         By place: where unicast packets come from, in the order of the arbiter's inputs.
     down : tuple of tuple of int
         By place: where broadcast packets go on to, in the order of the outputs.
+    devices : tuple of int
+        By place: the device it lies in; each has one of its own unless given.
     """
 
     kind: str
@@ -36,6 +38,11 @@ class Topology:
     up: tuple[int, ...]
     inputs: tuple[tuple[int, ...], ...]
     down: tuple[tuple[int, ...], ...]
+    devices: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.devices:
+            object.__setattr__(self, "devices", tuple(range(len(self.up))))
 
     @property
     def places(self) -> int:
@@ -129,7 +136,58 @@ def make_topology(kind: str, n_nodes: int, *, mesh: Mesh | None = None, arity: i
         return mesh_topology(mesh)
     if kind == "ring":
         return ring_topology(n_nodes)
-    return tree_topology(n_nodes, arity if kind == "tree" else n_nodes, kind)
+    topology = tree_topology(n_nodes, arity if kind == "tree" else n_nodes, kind)
+    return replace(topology, devices=(0,) * topology.places) if kind == "chip" else topology
+
+
+def populate(board: Topology, per_device: int, n_nodes: int, arity: int) -> Topology:
+    """Return a machine of devices with several nodes each; the first ones beside the master node.
+
+    Parameters
+    ----------
+    board : Topology
+        Of devices. Each place hands packets on to a tree of nodes inside its device.
+    per_device : int
+        Nodes of a device at most; those of a device have consecutive numbers.
+    n_nodes : int
+    arity : int
+        Of the trees.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are more nodes than the devices hold.
+    """
+    checks.integer("topology", "per_device", per_device, 1, 2**16)
+    checks.integer("topology", "arity", arity, 1, 2**16)
+    hosts = (board.master, *board.nodes)
+    if n_nodes > per_device * len(hosts):
+        rule = f"must be at most {per_device * len(hosts)} on {len(hosts)} devices"
+        raise reject("topology.n_nodes", n_nodes, rule)
+    up, devices = list(board.up), list(board.devices)
+    inputs, down = [list(places) for places in board.inputs], [list(p) for p in board.down]
+    nodes: list[int] = []
+    for number in range(n_nodes):
+        host, index = hosts[number // per_device], number % per_device
+        first = len(up) - index
+        parent = host if index < arity else first + index // arity - 1
+        place = len(up)
+        up.append(parent)
+        devices.append(board.devices[host])
+        inputs[parent].append(place)
+        down[parent].append(place)
+        inputs.append([])
+        down.append([])
+        nodes.append(place)
+    return Topology(
+        kind=board.kind,
+        master=board.master,
+        nodes=tuple(nodes),
+        up=tuple(up),
+        inputs=tuple(map(tuple, inputs)),
+        down=tuple(map(tuple, down)),
+        devices=tuple(devices),
+    )
 
 
 def smallest_mesh(n_nodes: int) -> tuple[int, int, int]:

@@ -69,14 +69,14 @@ def _begin(m: Words, link: int, cycle: int, channel: int, code: int) -> None:
     m[at + Link.TOLD_RECEIVED] = m[back + Link.RECEIVED]
     m[at + Link.TOLD_UNICAST] = m[back + Link.LEFT_UNICAST]
     m[at + Link.TOLD_BROADCAST] = left_broadcast(m, m[at + Link.REVERSE], cycle)
-    arrival = comm_time(m, m[at + Link.SOURCE], cycle + m[Fixed.SEND]) + m[at + Link.LATENCY_FS]
+    arrival = comm_time(m, m[at + Link.SOURCE], cycle + m[at + Link.SEND]) + m[at + Link.LATENCY_FS]
     if m[at + Link.JITTER_FS]:
         m[at + Link.RANDOM] = (m[at + Link.RANDOM] * 1103515245 + 12345) & 0x7FFFFFFF
         arrival += (m[at + Link.RANDOM] >> 7) * (m[at + Link.JITTER_FS] >> 12) >> 12
         arrival = max(arrival, m[at + Link.LAST_ARRIVAL] + 1)
         m[at + Link.LAST_ARRIVAL] = arrival
     # The edge that takes the frame begins the cycle after the one that it is there in.
-    seen = comm_cycle(m, m[at + Link.TARGET], arrival) + m[Fixed.CHECK]
+    seen = comm_cycle(m, m[at + Link.TARGET], arrival) + m[at + Link.CHECK]
     reverse, number = m[at + Link.REVERSE], m[back + Link.TOLD_IN]
     m[ring_at(m, Base.TOLD_CYCLE, reverse, number)] = seen
     m[ring_at(m, Base.TOLD_RECEIVED, reverse, number)] = m[at + Link.TOLD_RECEIVED]
@@ -122,10 +122,10 @@ def serve_link(m: Words, rows: Rows, link: int, cycle: int) -> None:
     at = link_at(m, link)
     m[at + Link.WAKE] = NEVER
     _hear(m, link, cycle)
-    idle = m[Fixed.KEEPALIVE]
+    idle = m[at + Link.KEEPALIVE]
     if cycle - m[at + Link.LAST_BEGIN] > idle:
         m[at + Link.LAST_BEGIN] += (cycle - m[at + Link.LAST_BEGIN] - 1) // idle * idle
-    free_from = m[at + Link.LAST_BEGIN] + m[Fixed.FRAME_CYCLES]
+    free_from = m[at + Link.LAST_BEGIN] + m[at + Link.FRAME_CYCLES]
     if cycle < free_from:
         wake_link(m, link, free_from)
         return
@@ -201,7 +201,7 @@ def _sleep(m: Words, link: int, cycle: int) -> None:
             due, m[ring_at(m, Base.PLACE_POP, m[at + Link.SOURCE], m[at + Link.TOLD_BROADCAST])] + 1
         )
     if due < NEVER:
-        wake_link(m, link, max(due, cycle + 1, m[at + Link.LAST_BEGIN] + m[Fixed.FRAME_CYCLES]))
+        wake_link(m, link, max(due, cycle + 1, m[at + Link.LAST_BEGIN] + m[at + Link.FRAME_CYCLES]))
 
 
 @jit

@@ -73,58 +73,54 @@ class Base(IntEnum):
 class Fixed(IntEnum):
     """Latencies in cycles, sizes of buffers in packets."""
 
-    FRAME_CYCLES = 38
-    WINDOW = 39
-    BUFFER = 40
-    BRANCH_BUFFER = 41
-    KEEPALIVE = 42
-    NODE_FIFO = 43
-    SEND = 44
-    CHECK = 45
-    CROSSING_SOURCE = 46
-    CROSSING_SINK = 47
-    CROSSING_DEPTH = 48
-    FIFO = 49
-    DECODER = 50
-    ENCODER = 51
-    LOCAL_ARBITER = 52
-    SPIKE_SUM = 53
-    COLLECT = 54
-    LOOKUP = 55
-    UNROLLER = 56
-    STORE = 57
-    ABSENT_ROW = 58
-    EMPTY_ROW = 59
-    BEGIN = 60
-    EAGER = 61
-    PIPELINED = 62
+    WINDOW = 38
+    BUFFER = 39
+    BRANCH_BUFFER = 40
+    NODE_FIFO = 41
+    CROSSING_SOURCE = 42
+    CROSSING_SINK = 43
+    CROSSING_DEPTH = 44
+    FIFO = 45
+    DECODER = 46
+    ENCODER = 47
+    LOCAL_ARBITER = 48
+    SPIKE_SUM = 49
+    COLLECT = 50
+    LOOKUP = 51
+    UNROLLER = 52
+    STORE = 53
+    ABSENT_ROW = 54
+    EMPTY_ROW = 55
+    BEGIN = 56
+    EAGER = 57
+    PIPELINED = 58
 
 
 class Master(IntEnum):
     """The master node: input FIFO, step under way, encoder, crossing."""
 
-    PLACE = 63
-    NODES = 64
-    MISSING = 65
-    STEP = 66
-    STEPS = 67
-    STOP = 68
-    QUEUED = 69
-    SERVED = 70
-    LAST_STORED = 71
-    LAST_POPPED = 72
-    LAST_HANDLED = 73
-    LAST_SPIKE = 74
-    LARGEST = 75
-    HOLDS = 76
-    HELD_CODE = 77
-    HELD_SINCE = 78
-    FREE_FROM = 79
-    LAST_CROSSED = 80
-    SENT = 81
-    OWES_SYNC = 82
-    SYNC_FROM = 83
-    BLOCKED = 84
+    PLACE = 59
+    NODES = 60
+    MISSING = 61
+    STEP = 62
+    STEPS = 63
+    STOP = 64
+    QUEUED = 65
+    SERVED = 66
+    LAST_STORED = 67
+    LAST_POPPED = 68
+    LAST_HANDLED = 69
+    LAST_SPIKE = 70
+    LARGEST = 71
+    HOLDS = 72
+    HELD_CODE = 73
+    HELD_SINCE = 74
+    FREE_FROM = 75
+    LAST_CROSSED = 76
+    SENT = 77
+    OWES_SYNC = 78
+    SYNC_FROM = 79
+    BLOCKED = 80
 
 
 class Link(IntEnum):
@@ -157,6 +153,10 @@ class Link(IntEnum):
     TOLD_OUT = 24
     RECEIVED = 25
     LEFT_UNICAST = 26
+    FRAME_CYCLES = 27
+    KEEPALIVE = 28
+    SEND = 29
+    CHECK = 30
 
 
 class Port(IntEnum):
@@ -255,7 +255,7 @@ class Step(IntEnum):
     COLLECTED_FS = 5
 
 
-WORDS = 85
+WORDS = 81
 LINK_WORDS = len(Link)
 PORT_WORDS = len(Port)
 BRANCH_WORDS = len(Branch)

@@ -1,0 +1,197 @@
+"""`csnn explore`: what is asked for, done, and told."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from csnn.errors import InvalidInputError, reject
+from csnn.explore import figures
+from csnn.explore.chips import CHIPS, USABLE_LOGIC, USABLE_MEMORY
+from csnn.explore.design import INNER_ARITY, INNER_REGISTERS, Design
+from csnn.explore.evaluate import OUTSIDE_RATE, Network, Point, evaluate, make_network
+from csnn.explore.sweeps import balanced, boards, candidates, front, ideals, near_front
+from csnn.files import MANIFEST_NAME, atomic_directory, require_kind, sha256
+from csnn.image.store import Image, open_image, tool_versions
+from csnn.perf.spikes import read_workload
+from csnn.progress import progress
+from csnn.spec import checks
+
+SCHEMA, VERSION = "csnn-explore", 1
+_DEFAULT_MS = 20.0
+# Steps of the first look at every design.
+_SHORT = 10
+PD14_NEURONS = 77_169
+# Full-scale PD14, measured: devices and real-time factor.
+PUBLISHED = {
+    "CsNN, 305 XC7Z045": (305, 0.246),
+    "neuroAIx, 35 FPGAs": (35, 0.05),
+}
+
+
+def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """Search for machines; return the figures, and lines for people.
+
+    Raises
+    ------
+    InvalidInputError
+        If an option, the image or the run breaks a rule.
+    """
+    image = open_image(options.image)
+    chips = tuple(dict.fromkeys(options.devices or CHIPS))
+    for name in chips:
+        if name not in CHIPS:
+            raise reject("--device", name, f"must be one of {', '.join(CHIPS)}")
+    if options.most_devices is not None:
+        checks.integer("explore", "most_devices", options.most_devices, 1, 2**16)
+    out = None if options.out is None else Path(options.out)
+    if out is not None:
+        if image.path.resolve().is_relative_to(out.resolve()):
+            raise InvalidInputError(f"{out}: holds the image {image.path}; choose another name")
+        require_kind(out, SCHEMA)
+    workload = read_workload(options, image, default_ms=_DEFAULT_MS)
+    network = make_network(image, workload)
+    base = Design(pipelines=network.config.pipelines)
+    with progress(None, "what limits a mesh"):
+        limits = {name: evaluate(network, design) for name, design in ideals(base).items()}
+        limits["no spikes"] = evaluate(network, base, spikes=False)
+    with progress(None, "other topologies"):
+        linked = [evaluate(network, design) for design in boards(base)]
+    points = search(network, chips, options.most_devices)
+    best = front(points)
+    content = {
+        "network": image.manifest["network"],
+        "neurons": network.neurons,
+        "steps": workload.steps,
+        "spikes_per_step": len(workload.source) / workload.steps,
+        "mesh": {name: point.to_dict() for name, point in limits.items()},
+        "boards": [point.to_dict() for point in linked],
+        "points": [point.to_dict() for point in points],
+        "front": [point.to_dict() for point in best],
+        "assumptions": assumptions(chips),
+    }
+    named = {_board(point): point for point in linked}
+    if out is not None:
+        with progress(None, "draw the figures"):
+            _write(out, image, content, limits, named, points, best)
+    lines = [
+        f"{image.path}: {workload.steps} steps of {content['spikes_per_step']:.1f} spikes",
+        "", "one node per XC7Z045 in a mesh, and with one cost less:", *_bars(limits),
+        "", "the same nodes, linked otherwise:", *_bars(named),
+        "", f"of {len(points)} designs none is better in devices and real-time factor than:",
+        *_front(best), "", "assumed:", *(f"- {line}" for line in content["assumptions"]),
+        *([f"{out}: figures, all points"] if out else []),
+    ]  # fmt: skip
+    return {**content, "out": options.out}, lines
+
+
+def search(network: Network, chips: Sequence[str], most_devices: int | None) -> list[Point]:
+    """Return points of all designs near the front, and what balanced partitions make of them.
+
+    Every design has a short run; those that are near the front at its end have a full one.
+    """
+    with progress(None, "look for designs that fit"):
+        designs = list(candidates(network, chips))
+    short = network.steps(min(_SHORT, network.work.steps))
+    looked_at = []
+    with progress(len(designs), "short runs", "designs") as bar:
+        for design in designs:
+            point = evaluate(short, design)
+            if most_devices is None or point.room.devices <= most_devices:
+                looked_at.append(point)
+            bar.update()
+    near = near_front(looked_at)
+    points = []
+    with progress(2 * len(near), "full runs", "designs") as bar:
+        for point in near:
+            points.append(evaluate(network, point.design))
+            bar.update()
+            other = evaluate(network, balanced(point.design))
+            if other.room.fits:
+                points.append(other)
+            bar.update()
+    return points
+
+
+def assumptions(chips: Sequence[str]) -> list[str]:
+    """Return what the points rest on."""
+    return [
+        *(
+            f"{name}: {CHIPS[name].app_mhz:g} MHz ({CHIPS[name].basis}); {CHIPS[name].outside} of "
+            f"{CHIPS[name].outside_bytes_per_s / 1e9:g} GB/s and {CHIPS[name].outside_ns:g} ns; "
+            f"{CHIPS[name].links} links of {CHIPS[name].link_gbps:g} Gb/s"
+            for name in chips
+        ),
+        "links between devices take 800 ns, those of boards in use today",
+        f"{USABLE_LOGIC:.0%} of the logic and {USABLE_MEMORY:.0%} of memory and multipliers of a "
+        "device can be used; logic is the sum of units synthesised alone",
+        f"inside a device: a tree of {INNER_ARITY}, {INNER_REGISTERS} registers on each link, one "
+        "clock; such a fabric has not been built",
+        "lanes have rows and banks of their own; a row ends with its longest part",
+        f"reads of memory outside get {OUTSIDE_RATE:.0%} of its rate and overlap",
+        "nodes above 256 neurons need wider addresses than the RTL has",
+        "rows of nodes of other sizes are drawn from those of the image",
+    ]
+
+
+def _board(point: Point) -> str:
+    design = point.design
+    return {"tree": f"tree of {design.arity}", "express": "mesh, express links"}.get(
+        design.board, {"direct": "each with each"}.get(design.board, design.board)
+    )
+
+
+def _bars(rows: Mapping[str, Point]) -> list[str]:
+    base = next(iter(rows.values())).real_time_factor
+    lines = [f"  {'':<38}{'factor':>8}{'change':>9}  limit"]
+    for name, point in rows.items():
+        limit = point.speed_limit if point.room.fits else f"does not fit: {point.room.limit}"
+        short = limit.replace("synchronisation through the network", "synchronisation")
+        change = f"{point.real_time_factor / base - 1:+.1%}"
+        lines.append(f"  {name:<38}{point.real_time_factor:>8.4f}{change:>9}  {short}")
+    return lines
+
+
+def _front(best: Sequence[Point]) -> list[str]:
+    lines = [
+        f"  {'devices':>7} {'factor':>7}  {'device':<10}{'nodes':>6}{'neurons':>8}"
+        f"{'pipes':>6}{'lanes':>6}  limits: time; room"
+    ]
+    for point in best:
+        design, room = point.design, point.room
+        limit = point.speed_limit.split(" ", 1)[0]
+        lines.append(
+            f"  {room.devices:>7} {point.real_time_factor:>7.4f}  {design.chip:<10}{room.nodes:>6}"
+            f"{room.largest:>8}{design.pipelines:>6}{design.lanes:>6}  {limit}; {room.limit}"
+        )
+    return lines
+
+
+def _write(
+    out: Path, image: Image, content: dict[str, Any], limits: Mapping[str, Point],
+    linked: Mapping[str, Point], points: Sequence[Point], best: Sequence[Point],
+) -> None:  # fmt: skip
+    is_full = content["network"] == "pd14" and content["neurons"] == PD14_NEURONS
+    drawn = {
+        "front": figures.draw_front(points, best, PUBLISHED if is_full else {}),
+        "mesh": figures.draw_bars(limits, "a mesh of XC7Z045, with one cost less"),
+        "boards": figures.draw_bars(linked, "the same nodes, linked otherwise"),
+    }
+    with atomic_directory(out) as folder:
+        for name, figure in drawn.items():
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        (folder / "explore.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        manifest = {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "image_digest": image.digest,
+            "tools": tool_versions(),
+            "files": {
+                path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
+                for path in sorted(folder.iterdir())
+            },
+        }
+        (folder / MANIFEST_NAME).write_text(json.dumps(manifest, indent=1) + "\n")

@@ -1,0 +1,77 @@
+"""Figures of a search: all points with their front, what limits a mesh, other topologies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from csnn.explore.chips import CHIPS
+from csnn.explore.evaluate import Point
+from csnn.report.figures import EXCITATORY, GREY, INHIBITORY, INK
+
+_COLOURS = dict(zip(CHIPS, ("#0072B2", "#009E73", "#D55E00", "#CC79A7"), strict=True))
+_MARKERS = dict(zip(CHIPS, "os^D", strict=True))
+PROJECTED = "performance model; resources from synthesis: projections"
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def draw_front(
+    points: Sequence[Point], best: Sequence[Point], published: Mapping[str, tuple[int, float]]
+) -> Figure:
+    """Draw real-time factor against devices, with the points that no other beats."""
+    figure, axes = _figure(7.2, 4.6)
+    for name, colour in _COLOURS.items():
+        chosen = [point for point in points if point.design.chip == name]
+        if chosen:
+            axes.scatter(
+                [point.room.devices for point in chosen],
+                [point.real_time_factor for point in chosen],
+                s=12, alpha=0.5, color=colour, marker=_MARKERS[name], linewidths=0, label=name,
+            )  # fmt: skip
+    axes.plot(
+        [point.room.devices for point in best],
+        [point.real_time_factor for point in best],
+        color=INK, lw=1, drawstyle="steps-post", label="no other is better in both",
+    )  # fmt: skip
+    for name, (devices, factor) in published.items():
+        axes.plot(devices, factor, marker="*", ms=10, ls="", color=GREY)
+        axes.annotate(
+            name, (devices, factor), xytext=(6, 4), textcoords="offset points", fontsize=7,
+            color=GREY,
+        )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.axhline(1.0, color=GREY, lw=0.8, ls=":")
+    axes.set_xlabel("devices")
+    axes.set_ylabel("real-time factor")
+    axes.set_title(PROJECTED, fontsize=9, color=INK)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def draw_bars(rows: Mapping[str, Point], title: str) -> Figure:
+    """Draw real-time factors beside each other, the first one as the measure."""
+    figure, axes = _figure(6.8, 0.6 + 0.34 * len(rows))
+    factors = [point.real_time_factor for point in rows.values()]
+    fits = [point.room.fits for point in rows.values()]
+    colours = [EXCITATORY if fit else GREY for fit in fits]
+    axes.barh(list(rows), factors, color=colours)
+    for number, (factor, fit) in enumerate(zip(factors, fits, strict=True)):
+        note = f" {factor:.3f}" + ("" if fit else " (does not fit)")
+        axes.text(factor, number, note, va="center", fontsize=7, color=INK)
+    axes.axvline(factors[0], color=INHIBITORY, lw=0.8, ls=":")
+    axes.invert_yaxis()
+    axes.margins(x=0.22)
+    axes.set_xlabel("real-time factor")
+    axes.set_title(title, fontsize=9, color=INK)
+    return figure
