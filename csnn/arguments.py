@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import csnn
-from csnn.hardware.devices import DEVICES
 from csnn.explore.arguments import add_explore_options
+from csnn.hardware.devices import DEVICES
 from csnn.perf.arguments import add_perf_options
 from csnn.spec.builtin import BUILTINS
 

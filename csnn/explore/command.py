@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from csnn.explore import figures
 from csnn.explore.chips import CHIPS, USABLE_LOGIC, USABLE_MEMORY
 from csnn.explore.design import INNER_ARITY, INNER_REGISTERS, Design
 from csnn.explore.evaluate import OUTSIDE_RATE, Network, Point, evaluate, make_network
-from csnn.explore.sweeps import balanced, boards, candidates, front, ideals, near_front
+from csnn.explore.sweeps import balanced, boards, candidates, front, ideals, near_front, variations
 from csnn.files import MANIFEST_NAME, atomic_directory, require_kind, sha256
 from csnn.image.store import Image, open_image, tool_versions
 from csnn.perf.spikes import read_workload
@@ -62,6 +63,11 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
         linked = [evaluate(network, design) for design in boards(base)]
     points = search(network, chips, options.most_devices)
     best = front(points)
+    with progress(None, "other clocks and links"):
+        varied = {
+            title: {name: evaluate(network, one) for name, one in variations(design).items()}
+            for title, design in _ends(best).items()
+        }
     content = {
         "network": image.manifest["network"],
         "neurons": network.neurons,
@@ -71,6 +77,10 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
         "boards": [point.to_dict() for point in linked],
         "points": [point.to_dict() for point in points],
         "front": [point.to_dict() for point in best],
+        "variations": {
+            title: {name: point.to_dict() for name, point in rows.items()}
+            for title, rows in varied.items()
+        },
         "assumptions": assumptions(chips),
     }
     named = {_board(point): point for point in linked}
@@ -81,10 +91,15 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
         f"{image.path}: {workload.steps} steps of {content['spikes_per_step']:.1f} spikes",
         "", "one node per XC7Z045 in a mesh, and with one cost less:", *_bars(limits),
         "", "the same nodes, linked otherwise:", *_bars(named),
-        "", f"of {len(points)} designs none is better in devices and real-time factor than:",
-        *_front(best), "", "assumed:", *(f"- {line}" for line in content["assumptions"]),
-        *([f"{out}: figures, all points"] if out else []),
+        "", f"best of {len(points)} designs (*: no other is better in devices and factor):",
+        *_fronts(points, best),
     ]  # fmt: skip
+    for title, rows in varied.items():
+        lines += ["", f"{title}, with other assumptions:", *_bars(rows)]
+    lines += ["", "assumed:"]
+    for line in content["assumptions"]:
+        lines += textwrap.wrap(line, 79, initial_indent="- ", subsequent_indent="  ")
+    lines += [f"{out}: figures, all points"] if out else []
     return {**content, "out": options.out}, lines
 
 
@@ -155,18 +170,34 @@ def _bars(rows: Mapping[str, Point]) -> list[str]:
     return lines
 
 
-def _front(best: Sequence[Point]) -> list[str]:
+def _ends(best: Sequence[Point]) -> dict[str, Design]:
+    """Return the designs of fewest devices and of the smallest factor."""
+    if not best:
+        return {}
+    few, fast = best[0], best[-1]
+    return {
+        f"{point.room.devices} x {point.design.chip}": point.design
+        for point in ((few, fast) if fast is not few else (few,))
+    }
+
+
+def _fronts(points: Sequence[Point], best: Sequence[Point]) -> list[str]:
+    """Return the front of each kind of device."""
     lines = [
-        f"  {'devices':>7} {'factor':>7}  {'device':<10}{'nodes':>6}{'neurons':>8}"
-        f"{'pipes':>6}{'lanes':>6}  limits: time; room"
+        f"  {'':<2}{'devices':>7}{'factor':>8} {'nodes':>5} {'neurons':<10}{'pipes':>5}{'lanes':>6}"
+        "  limits: time; room"
     ]
-    for point in best:
-        design, room = point.design, point.room
-        limit = point.speed_limit.split(" ", 1)[0]
-        lines.append(
-            f"  {room.devices:>7} {point.real_time_factor:>7.4f}  {design.chip:<10}{room.nodes:>6}"
-            f"{room.largest:>8}{design.pipelines:>6}{design.lanes:>6}  {limit}; {room.limit}"
-        )
+    for chip in dict.fromkeys(point.design.chip for point in points):
+        lines.append(f"  {chip}")
+        for point in front([p for p in points if p.design.chip == chip]):
+            design, room = point.design, point.room
+            limit = point.speed_limit.split(" ", 1)[0]
+            neurons = f"{room.largest}{' bal.' if design.partition == 'balanced' else ''}"
+            mark = "*" if point in best else ""
+            lines.append(
+                f"  {mark:<2}{room.devices:>7}{point.real_time_factor:>8.4f} {room.nodes:>5} "
+                f"{neurons:<10}{design.pipelines:>5}{design.lanes:>6}  {limit}; {room.limit}"
+            )
     return lines
 
 

@@ -193,7 +193,9 @@ def bounds_of(network: Network, design: Design) -> I64:
     if design.partition == "equal":
         return equal_bounds(network.neurons, nodes)
     most = math.ceil(_BALANCED_MOST * network.neurons / nodes)
-    return balanced_bounds(network.work, nodes, most)
+    return balanced_bounds(
+        network.work, nodes, most, pipelines=design.pipelines, lanes=design.lanes
+    )
 
 
 def _config(network: Network, design: Design, bounds: I64, *, counted: bool) -> NodeConfig:

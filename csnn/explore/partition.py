@@ -55,8 +55,10 @@ def equal_bounds(neurons: int, nodes: int) -> I64:
     return np.arange(nodes + 1, dtype=np.int64) * neurons // nodes
 
 
-def balanced_bounds(workload: Workload, nodes: int, most: int) -> I64:
-    """Return the bounds of nodes that have much the same to unroll.
+def balanced_bounds(
+    workload: Workload, nodes: int, most: int, *, pipelines: int, lanes: int
+) -> I64:
+    """Return the bounds of nodes that have much the same to do: rows and neurons.
 
     Parameters
     ----------
@@ -65,13 +67,15 @@ def balanced_bounds(workload: Workload, nodes: int, most: int) -> I64:
     nodes : int
     most : int
         Neurons that a node can hold.
+    pipelines, lanes : int
+        Of a node: neurons, and synaptic events, that it does in a cycle.
     """
     neurons = int(workload.sizes.sum())
     checks.integer("partition", "nodes", nodes, 1, neurons)
     if nodes * most < neurons:
         raise reject("partition.most", most, f"{nodes} nodes cannot hold {neurons} neurons")
-    events = workload.unroll_cycles().sum(axis=0) / workload.sizes
-    load = np.repeat(events + 1e-9 + events.mean() * 1e-3, workload.sizes)
+    events = workload.unroll_cycles().mean(axis=0) / workload.sizes
+    load = np.repeat(events / lanes + 1 / pipelines, workload.sizes)
     # A neuron counts at least as much as one of a full node: else nodes would be too large.
     for _ in range(64):
         load = np.maximum(load, load.sum() / nodes / most)

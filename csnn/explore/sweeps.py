@@ -36,7 +36,7 @@ def ideals(base: Design) -> dict[str, Design]:
 
 def boards(base: Design) -> Iterator[Design]:
     """Yield the same nodes, linked otherwise."""
-    for board in ("ring", "mesh", "express"):
+    for board in ("mesh", "express", "ring"):
         yield replace(base, board=board)
     for arity in (2, 3, 4, 6, 8, 10, 12, 15, 18):
         yield replace(base, board="tree", arity=arity)
@@ -96,13 +96,41 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 
 def near_front(points: Sequence[Point], factor: float = _WORTH) -> list[Point]:
-    """Return the points that are at most so many times slower than the front at their devices."""
+    """Return the points at most so many times slower than the front of their kind of device."""
+    chips = dict.fromkeys(point.design.chip for point in points)
+    return [
+        point
+        for chip in chips
+        for point in _near([p for p in points if p.design.chip == chip], factor)
+    ]
+
+
+def _near(points: Sequence[Point], factor: float) -> list[Point]:
     best = front(points)
 
     def reach(point: Point) -> float:
         return min(p.real_time_factor for p in best if p.room.devices <= point.room.devices)
 
     return [point for point in points if point.real_time_factor <= factor * reach(point)]
+
+
+def variations(base: Design) -> dict[str, Design]:
+    """Return a design with other clocks, links and memory, which are what it assumes."""
+    return {
+        "as assumed": base,
+        **{
+            f"{factor:g} times the clock": replace(base, app_mhz=factor * base.app_mhz)
+            for factor in (0.6, 0.8, 1.2)
+        },
+        **{
+            f"links of {ns:g} ns": replace(base, link_latency_ns=ns)
+            for ns in (100.0, 200.0, 400.0, 1600.0)
+        },
+        **{
+            f"links of {factor:g} times the rate": replace(base, link_gbps=factor * base.link_gbps)
+            for factor in (0.25, 4.0)
+        },
+    }
 
 
 def balanced(design: Design) -> Design:

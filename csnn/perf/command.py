@@ -21,9 +21,9 @@ from csnn.perf import figures
 from csnn.perf.experiments import sweep_echo
 from csnn.perf.model import Timing, simulate
 from csnn.perf.parameters import Clocks, Machine, Wires, on_chip_wires
+from csnn.perf.spikes import read_workload
 from csnn.perf.statistics import Summary, nodes_reached, summarise
 from csnn.perf.topology import Topology, make_topology, smallest_mesh
-from csnn.perf.spikes import read_workload
 from csnn.perf.workload import Workload, silent_workload
 from csnn.progress import progress
 from csnn.spec import checks

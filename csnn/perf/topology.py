@@ -98,11 +98,10 @@ def mesh_topology(mesh: Mesh) -> Topology:
 
 
 def tree_topology(n_nodes: int, arity: int, kind: str = "tree") -> Topology:
-    """Return a tree with the master node as its root, filled level by level."""
+    """Return a tree with the master node as its root, filled level by level, each level evenly."""
     checks.integer("topology", "n_nodes", n_nodes, 1, 2**16 - 1)
     checks.integer("topology", "arity", arity, 1, 2**16)
-    up = [-1, *((place - 1) // arity for place in range(1, n_nodes + 1))]
-    return _from_parents(kind, up)
+    return _from_parents(kind, _tree_parents(n_nodes, arity))
 
 
 def ring_topology(n_nodes: int) -> Topology:
@@ -169,8 +168,11 @@ def populate(board: Topology, per_device: int, n_nodes: int, arity: int) -> Topo
     nodes: list[int] = []
     for number in range(n_nodes):
         host, index = hosts[number // per_device], number % per_device
-        first = len(up) - index
-        parent = host if index < arity else first + index // arity - 1
+        if index == 0:
+            inner = _tree_parents(min(per_device, n_nodes - number), arity)
+            first = len(up)
+        above = inner[index + 1]
+        parent = first + above - 1 if above else host
         place = len(up)
         up.append(parent)
         devices.append(board.devices[host])
@@ -198,6 +200,16 @@ def smallest_mesh(n_nodes: int) -> tuple[int, int, int]:
     while 3 * side * side <= n_nodes:
         side += 3
     return side, side, 3
+
+
+def _tree_parents(n: int, arity: int) -> list[int]:
+    """Return the parent of each place of a tree with n places below the root, which is place 0."""
+    up, level = [-1], [0]
+    while len(up) <= n:
+        size = min(arity * len(level), n + 1 - len(up))
+        up += [level[index % len(level)] for index in range(size)]
+        level = list(range(len(up) - size, len(up)))
+    return up
 
 
 def _from_parents(kind: str, up: list[int]) -> Topology:

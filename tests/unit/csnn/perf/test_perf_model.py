@@ -19,7 +19,14 @@ from csnn.hardware.mesh import LinkConfig, Mesh, RouterConfig
 from csnn.perf.model import Timing, simulate
 from csnn.perf.parameters import Clocks, Machine, Wires
 from csnn.perf.statistics import step_parts
-from csnn.perf.topology import Topology, make_topology, mesh_topology, ring_topology
+from csnn.perf.topology import (
+    Topology,
+    make_topology,
+    mesh_topology,
+    populate,
+    ring_topology,
+    tree_topology,
+)
 from csnn.perf.workload import silent_workload
 
 SMALL = mesh_topology(Mesh(shape=(3, 3, 1), n_nodes=8))
@@ -248,3 +255,26 @@ def test_express_links_shorten_the_way() -> None:
     )
     # The farthest is three links away instead of five.
     assert plain.mean() - express.mean() == pytest.approx(4 * 910 * 0.15, abs=15.0)
+
+
+def test_links_inside_a_device_are_short() -> None:
+    """Two devices of four nodes: only those beside the master node are answered at once."""
+    topology = populate(tree_topology(1, 1), 4, 8, 4)
+    work = silent_workload(np.full(8, 64), 20)
+    made = machine(wires=Wires(latency_ns=800.0))
+    timing = simulate(made, topology, work)
+    first, second = (timing.begins_fs[5:, part].mean() for part in (slice(0, 4), slice(4, 8)))
+    assert 700e6 < second - first < 1100e6
+    assert set(timing.critical_node[5:].tolist()) <= {4, 5, 6, 7}
+    other = replace(made, inside=replace(made.inside, latency_ns=500.0))
+    slower = simulate(other, topology, work)
+    assert slower.cycles()[5:].mean() - timing.cycles()[5:].mean() == pytest.approx(150.0, abs=3.0)
+
+
+def test_rows_from_outside_come_later_but_overlap() -> None:
+    work = random_workload(8, 40, 1.5)
+    near = simulate(machine(), SMALL, work)
+    far = simulate(machine(fetch_cycles=30), SMALL, work)
+    late = (far.cycles() - near.cycles())[1:]
+    assert 0 < late.max() < 45
+    assert (far.synapses == near.synapses).all()

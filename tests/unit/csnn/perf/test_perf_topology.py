@@ -10,6 +10,7 @@ from csnn.perf.topology import (
     Topology,
     make_topology,
     mesh_topology,
+    populate,
     ring_topology,
     smallest_mesh,
     tree_topology,
@@ -88,3 +89,30 @@ def test_smallest_mesh_has_room() -> None:
 def test_what_cannot_be_is_refused(call: object, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         call()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("board", "per_device", "n_nodes"),
+    [(mesh_topology(MESHES[0]), 3, 27), (ring_topology(4), 7, 30), (tree_topology(1, 1), 40, 60)],
+)
+def test_devices_with_several_nodes(board: Topology, per_device: int, n_nodes: int) -> None:
+    topology = populate(board, per_device, n_nodes, 2)
+    hops = broadcast_hops(topology)
+    assert len(topology.nodes) == n_nodes
+    hosts = (board.master, *board.nodes)
+    for number, place in enumerate(topology.nodes):
+        host = hosts[number // per_device]
+        assert topology.devices[place] == board.devices[host]
+        # A tree of 2: 2 nodes one link from the host, 4 nodes two links.
+        index, depth = number % per_device, 1
+        while index >= 2**depth:
+            index, depth = index - 2**depth, depth + 1
+        assert hops[place] == topology.hops(place) == board.hops(host) + depth
+        assert place in topology.inputs[topology.up[place]]
+    with pytest.raises(InvalidInputError, match=r"topology\.n_nodes = \d+: must be at most"):
+        populate(board, per_device, per_device * len(hosts) + 1, 2)
+
+
+def test_places_have_devices_of_their_own_unless_they_are_one_chip() -> None:
+    assert tree_topology(6, 2).devices == tuple(range(7))
+    assert make_topology("chip", 6).devices == (0,) * 7
