@@ -79,7 +79,8 @@ def balanced_bounds(
     # A neuron counts at least as much as one of a full node: else nodes would be too large.
     for _ in range(64):
         load = np.maximum(load, load.sum() / nodes / most)
-    ends = np.searchsorted(np.cumsum(load), load.sum() * np.arange(1, nodes) / nodes)
+    middles = np.cumsum(load) - load / 2
+    ends = np.searchsorted(middles, load.sum() * np.arange(1, nodes) / nodes)
     bounds = np.concatenate([[0], ends, [neurons]]).astype(np.int64)
     for number in range(1, nodes):
         low = max(bounds[number - 1] + 1, neurons - (nodes - number) * most)
