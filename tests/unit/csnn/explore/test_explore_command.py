@@ -1,0 +1,73 @@
+"""`csnn explore`: tables, files, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from commands import csnn, names, network_file, refused, succeed
+
+from csnn.explore.chips import CHIPS
+
+FILES = {"front.svg", "mesh.svg", "boards.svg", "explore.json", "manifest.json"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("explore")
+    succeed("generate", network_file(path), "--out", path / "image")
+    succeed("simulate", path / "image", "--out", path / "run")
+    return path
+
+
+def test_search_on_a_small_network(folder: Path) -> None:
+    options = (folder / "image", "--run", folder / "run", "--out", folder / "found")
+    found = succeed("explore", *options, "--json").json
+    assert names(folder / "found") == FILES
+    assert json.loads((folder / "found" / "explore.json").read_text()) == {
+        name: value for name, value in found.items() if name != "out"
+    }
+    assert found["steps"] == 200
+    points, best = found["points"], found["front"]
+    assert all(max(point["shares"].values()) <= 1 for point in points)
+    for point in points:
+        assert any(
+            other["devices"] <= point["devices"]
+            and other["real_time_factor"] <= point["real_time_factor"]
+            for other in best
+        )
+    mesh = found["mesh"]
+    assert mesh["links without latency"]["real_time_factor"] < mesh["as it is"]["real_time_factor"]
+    assert any(CHIPS["xc7z045"].basis in line for line in found["assumptions"])
+    # It may be written again, and only where nothing else is.
+    shown = succeed("explore", *options)
+    assert max(map(len, shown.out.splitlines())) <= 80
+    assert "assumed:" in shown.out
+    outcome = csnn("explore", folder / "image", "--run", folder / "run", "--out", folder / "run")
+    refused(outcome, str(folder / "run"))
+
+
+def test_devices_can_be_chosen(folder: Path) -> None:
+    options = (folder / "image", "--run", folder / "run", "--time-ms", 2, "--json")
+    found = succeed("explore", *options, "--device", "xc7z045", "--most-devices", 1).json
+    assert found["steps"] == 20
+    assert {point["chip"] for point in found["points"]} == {"xc7z045"}
+    assert {point["devices"] for point in found["points"]} == {1}
+    # Too small a network for what is tried on a large device.
+    found = succeed("explore", *options, "--device", "xcvu37p").json
+    assert found["points"] == found["front"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--device", "xc2064"), "--device = 'xc2064': must be one of xc7z045, "),
+        (("--most-devices", "0"), "explore.most_devices = 0: must be"),
+        (("--time-ms", "0.1"), "the model needs 2 to 1000000 steps"),
+        (("--warmup-ms", "5"), "excludes --run"),
+    ],
+)
+def test_what_cannot_be_is_refused(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    outcome = csnn("explore", folder / "image", "--run", folder / "run", *arguments)
+    refused(outcome, message)
