@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -16,7 +20,37 @@ cgutils: Any = _cgutils
 make_array: Any = _arrayobj.make_array
 intrinsic: Decorator = extending.intrinsic
 literal_intrinsic: Decorator = extending.intrinsic(prefer_literal=True)
-# Separate roundings: no fast-math flag and no contraction to fused multiply-add.
-jit: Decorator = numba.njit(
-    nogil=True, fastmath=False, error_model="numpy", boundscheck=False, cache=True
-)
+_ROOT = Path(__file__).parent
+_IMPORT = re.compile(r"^from csnn\.([\w.]+) import", re.MULTILINE)
+
+
+@cache
+def _sources_digest() -> str:
+    """Return a digest of all modules with compiled functions, and of those they import from."""
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(_ROOT.rglob("*.py"))}
+    compiled = [path for path, text in texts.items() if "csnn._numba import" in text]
+    used = set(compiled)
+    for path in compiled:
+        for name in _IMPORT.findall(texts[path]):
+            used.add(_ROOT.joinpath(*name.split(".")).with_suffix(".py"))
+    digest = hashlib.sha256()
+    for path in sorted(used & texts.keys()):
+        digest.update(f"{path.relative_to(_ROOT)}\0{texts[path]}\0".encode())
+    return digest.hexdigest()
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """Compile a function when it is called; what is compiled is kept on disk.
+
+    Separate roundings: no fast-math flag and no contraction to fused multiply-add. Numba keeps the
+    compiled function until its own file changes, but has other files' functions and constants in
+    it; here it is kept until any of them changes.
+    """
+    dispatcher: Any = numba.njit(
+        nogil=True, fastmath=False, error_model="numpy", boundscheck=False, cache=True
+    )(function)
+    # There is none if nothing is compiled, or nothing can be written.
+    kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if kept is not None:
+        kept._source_stamp = (kept._source_stamp, _sources_digest())
+    return dispatcher

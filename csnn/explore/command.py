@@ -61,7 +61,7 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
         limits["no spikes"] = evaluate(network, base, spikes=False)
     with progress(None, "other topologies"):
         linked = [evaluate(network, design) for design in boards(base)]
-    points = search(network, chips, options.most_devices)
+    looked_at, points = search(network, chips, options.most_devices)
     best = front(points)
     with progress(None, "other clocks and links"):
         varied = {
@@ -76,6 +76,7 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
         "mesh": {name: point.to_dict() for name, point in limits.items()},
         "boards": [point.to_dict() for point in linked],
         "points": [point.to_dict() for point in points],
+        "short_runs": [point.to_dict() for point in looked_at],
         "front": [point.to_dict() for point in best],
         "variations": {
             title: {name: point.to_dict() for name, point in rows.items()}
@@ -86,12 +87,12 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
     named = {_board(point): point for point in linked}
     if out is not None:
         with progress(None, "draw the figures"):
-            _write(out, image, content, limits, named, points, best)
+            _write(out, image, content, limits, named, (looked_at, points, best))
     lines = [
         f"{image.path}: {workload.steps} steps of {content['spikes_per_step']:.1f} spikes",
         "", "one node per XC7Z045 in a mesh, and with one cost less:", *_bars(limits),
         "", "the same nodes, linked otherwise:", *_bars(named),
-        "", f"best of {len(points)} designs (*: no other is better in devices and factor):",
+        "", f"best of {len(looked_at)} designs (*: no other is better in devices and factor):",
         *_fronts(points, best),
     ]  # fmt: skip
     for title, rows in varied.items():
@@ -103,10 +104,12 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
     return {**content, "out": options.out}, lines
 
 
-def search(network: Network, chips: Sequence[str], most_devices: int | None) -> list[Point]:
-    """Return points of all designs near the front, and what balanced partitions make of them.
+def search(
+    network: Network, chips: Sequence[str], most_devices: int | None
+) -> tuple[list[Point], list[Point]]:
+    """Return the points of all designs after a short run, and of those near the front after a full one.
 
-    Every design has a short run; those that are near the front at its end have a full one.
+    Designs near the front are evaluated with nodes of the same load as well.
     """
     with progress(None, "look for designs that fit"):
         designs = list(candidates(network, chips))
@@ -128,7 +131,7 @@ def search(network: Network, chips: Sequence[str], most_devices: int | None) -> 
             if other.room.fits:
                 points.append(other)
             bar.update()
-    return points
+    return looked_at, points
 
 
 def assumptions(chips: Sequence[str]) -> list[str]:
@@ -203,11 +206,11 @@ def _fronts(points: Sequence[Point], best: Sequence[Point]) -> list[str]:
 
 def _write(
     out: Path, image: Image, content: dict[str, Any], limits: Mapping[str, Point],
-    linked: Mapping[str, Point], points: Sequence[Point], best: Sequence[Point],
+    linked: Mapping[str, Point], found: tuple[Sequence[Point], Sequence[Point], Sequence[Point]],
 ) -> None:  # fmt: skip
     is_full = content["network"] == "pd14" and content["neurons"] == PD14_NEURONS
     drawn = {
-        "front": figures.draw_front(points, best, PUBLISHED if is_full else {}),
+        "front": figures.draw_front(*found, PUBLISHED if is_full else {}),
         "mesh": figures.draw_bars(limits, "a mesh of XC7Z045, with one cost less"),
         "boards": figures.draw_bars(linked, "the same nodes, linked otherwise"),
     }

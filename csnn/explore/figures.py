@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from csnn.explore.chips import CHIPS
 from csnn.explore.evaluate import Point
@@ -14,6 +15,8 @@ from csnn.report.figures import EXCITATORY, GREY, INHIBITORY, INK
 
 _COLOURS = dict(zip(CHIPS, ("#0072B2", "#009E73", "#D55E00", "#CC79A7"), strict=True))
 _MARKERS = dict(zip(CHIPS, "os^D", strict=True))
+# Above this ratio bars need a logarithmic axis.
+_WIDE = 8
 PROJECTED = "performance model; resources from synthesis: projections"
 
 
@@ -26,17 +29,30 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def draw_front(
-    points: Sequence[Point], best: Sequence[Point], published: Mapping[str, tuple[int, float]]
+    looked_at: Sequence[Point],
+    points: Sequence[Point],
+    best: Sequence[Point],
+    published: Mapping[str, tuple[int, float]],
 ) -> Figure:
-    """Draw real-time factor against devices, with the points that no other beats."""
+    """Draw real-time factor against devices, with the points that no other beats.
+
+    Parameters
+    ----------
+    looked_at, points : sequence of Point
+        After short runs, drawn faintly, and after full ones.
+    best : sequence of Point
+    published : mapping of str to (int, float)
+        Devices and factors of machines that were built.
+    """
     figure, axes = _figure(7.2, 4.6)
     for name, colour in _COLOURS.items():
-        chosen = [point for point in points if point.design.chip == name]
-        if chosen:
+        for kind, size, alpha in ((looked_at, 6, 0.25), (points, 16, 0.8)):
+            chosen = [point for point in kind if point.design.chip == name]
             axes.scatter(
                 [point.room.devices for point in chosen],
                 [point.real_time_factor for point in chosen],
-                s=12, alpha=0.5, color=colour, marker=_MARKERS[name], linewidths=0, label=name,
+                s=size, alpha=alpha, color=colour, marker=_MARKERS[name], linewidths=0,
+                label=name if kind is points and chosen else None,
             )  # fmt: skip
     axes.plot(
         [point.room.devices for point in best],
@@ -51,7 +67,12 @@ def draw_front(
         )  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.axhline(1.0, color=GREY, lw=0.8, ls=":")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(
+        FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else "")
+    )
+    axes.tick_params(which="minor", labelsize=7)
     axes.set_xlabel("devices")
     axes.set_ylabel("real-time factor")
     axes.set_title(PROJECTED, fontsize=9, color=INK)
@@ -67,11 +88,16 @@ def draw_bars(rows: Mapping[str, Point], title: str) -> Figure:
     colours = [EXCITATORY if fit else GREY for fit in fits]
     axes.barh(list(rows), factors, color=colours)
     for number, (factor, fit) in enumerate(zip(factors, fits, strict=True)):
-        note = f" {factor:.3f}" + ("" if fit else " (does not fit)")
+        note = f"  {factor:.3f}" + ("" if fit else " (does not fit)")
         axes.text(factor, number, note, va="center", fontsize=7, color=INK)
     axes.axvline(factors[0], color=INHIBITORY, lw=0.8, ls=":")
     axes.invert_yaxis()
-    axes.margins(x=0.22)
+    if max(factors) > _WIDE * min(factors):
+        axes.set_xscale("log")
+        axes.set_xlim(0.5 * min(factors), 3 * max(factors))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    else:
+        axes.margins(x=0.22)
     axes.set_xlabel("real-time factor")
     axes.set_title(title, fontsize=9, color=INK)
     return figure

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from commands import succeed
+from machine_images import CARD, LOUD, MESH, eight_nodes, full_card
 
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.master_config import MasterConfig
 from csnn.hardware.mesh import Mesh
 from csnn.host.machine import Machine as Host
-from csnn.image.store import Image, open_image
+from csnn.image.store import Image
 from csnn.perf.model import simulate
 from csnn.perf.parameters import Clocks, Machine, Wires
 from csnn.perf.rows import read_rows
@@ -24,7 +23,6 @@ from csnn.verify import record_traffic
 from rtl.mesh.machine_simulation import MachineSimulation, Physics
 from rtl.mesh.simulated_transport import SimulatedTransport
 
-STEPS = 400
 I64 = npt.NDArray[np.int64]
 # Steps of the comparison agree within so much, by the issue of the performance model.
 TOLERANCE = 0.02
@@ -40,18 +38,11 @@ class Measured:
     mesh: Mesh
 
 
-@pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """A column of which every population fits a node: 8 nodes."""
-    path: Path = tmp_path_factory.mktemp("perf") / "image"
-    succeed("generate", "pd14", "--scale", "0.0116", "--seed", "1", "--out", path)
-    return open_image(path)
-
-
-def measure(image: Image, physics: Physics, steps: int) -> Measured:
+def measure(
+    image: Image, mesh: Mesh, physics: Physics, *, warmup_ms: float, steps: int
+) -> Measured:
     """Run the machine in one go: the host does not ask for anything meanwhile."""
-    traffic = record_traffic(image, warmup_ms=100.0, steps=steps, threads=2)
-    mesh = Mesh(shape=(3, 3, 1), n_nodes=image.n_nodes)
+    traffic = record_traffic(image, warmup_ms=warmup_ms, steps=steps, threads=2)
     config = NodeConfig.for_nodes(image.nodes)
     master = MasterConfig(nodes=1 << max(1, (image.n_nodes - 1).bit_length()))
     simulation = MachineSimulation(mesh, config, master, physics)
@@ -117,16 +108,22 @@ def deviations(measured: Measured, begins_fs: I64) -> npt.NDArray[np.float64]:
     return np.asarray(np.diff(begins_fs, axis=0) / steps - 1)
 
 
-@pytest.fixture(scope="module")
-def measured(image: Image) -> Measured:
-    return measure(image, Physics(seed=7), STEPS)
+@pytest.fixture(scope="module", params=["3x3x1, burst", "3x3x3"])
+def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """A machine of 8 nodes in a burst of up to 31 spikes in a step, and one of 26 nodes."""
+    path = tmp_path_factory.mktemp("perf") / "image"
+    physics = Physics(seed=7)
+    if request.param == "3x3x3":
+        return measure(full_card(path), CARD, physics, warmup_ms=500.0, steps=300)
+    return measure(eight_nodes(path, LOUD[0]), MESH, physics, warmup_ms=LOUD[1], steps=150)
 
 
 @pytest.mark.slow
 def test_every_step_takes_as_long_as_in_hardware(measured: Measured) -> None:
-    assert len(measured.workload.source) > 10
+    assert len(measured.workload.source) > 300
     found = deviations(measured, modelled(measured, measured.machine))
-    assert found.shape == (STEPS - 1, 8)
+    print(f"largest deviation {np.abs(found).max():.3%}, of all steps {found.mean():.4%}")
+    assert found.shape == (measured.workload.steps - 1, measured.workload.nodes)
     assert np.abs(found).max() < TOLERANCE
     assert abs(found.mean()) < 0.002
 
@@ -141,7 +138,7 @@ def test_every_beginning_is_that_of_the_hardware(measured: Measured) -> None:
 def test_other_phases_of_the_clocks_hardly_matter(measured: Measured) -> None:
     machine = replace(measured.machine, clocks=Clocks(seed=1234))
     found = deviations(measured, modelled(measured, machine))
-    assert np.abs(found).max() < TOLERANCE
+    assert np.abs(found).max() < 2 * TOLERANCE
 
 
 @pytest.mark.slow

@@ -123,7 +123,8 @@ def serve_link(m: Words, rows: Rows, link: int, cycle: int) -> None:
     m[at + Link.WAKE] = NEVER
     _hear(m, link, cycle)
     idle = m[at + Link.KEEPALIVE]
-    if cycle - m[at + Link.LAST_BEGIN] > idle:
+    # Frames that only keep a link alive; when those before its first packet began is not known.
+    if m[at + Link.LAST_BEGIN] >= 0 and cycle - m[at + Link.LAST_BEGIN] > idle:
         m[at + Link.LAST_BEGIN] += (cycle - m[at + Link.LAST_BEGIN] - 1) // idle * idle
     free_from = m[at + Link.LAST_BEGIN] + m[at + Link.FRAME_CYCLES]
     if cycle < free_from:
