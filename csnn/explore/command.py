@@ -107,7 +107,7 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
 def search(
     network: Network, chips: Sequence[str], most_devices: int | None
 ) -> tuple[list[Point], list[Point]]:
-    """Return the points of all designs after a short run, and of those near the front after a full one.
+    """Return points: of all designs after a short run, of those near the front after a full one.
 
     Designs near the front are evaluated with nodes of the same load as well.
     """
