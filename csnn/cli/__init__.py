@@ -4,9 +4,9 @@ A command is two functions in the file of its group, `add_<command>` with its op
 that does it, and a line in `program.COMMANDS`:
 
     networks      generate, show, export
-    runs          run, simulate, validate, report, bench
+    runs          run, simulate, validate, report
     hardware      verify, emit, synth
-    performance   perf
+    performance   bench, perf
 
 These use `options` (what several commands share), `settings` (options as descriptions and settings
 of a run) and `console` (lines, JSON, exit codes). Heavy modules, `netgen` and `rtl` are imported in

@@ -28,7 +28,7 @@ COMMANDS = (
     runs.add_simulate,
     runs.add_validate,
     runs.add_report,
-    runs.add_bench,
+    performance.add_bench,
     networks.add_show,
     networks.add_export,
     hardware.add_verify,

@@ -1,11 +1,10 @@
-"""The commands that simulate and judge: run, simulate, validate, report, bench."""
+"""The commands that simulate and judge: run, simulate, validate, report."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import shlex
-import tempfile
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +24,11 @@ from csnn.cli.options import (
     add_command,
     add_machine_options,
     add_network_options,
-    add_scale_options,
     add_seed_and_threads,
     add_simulation_options,
     add_time_options,
 )
 from csnn.cli.settings import blamed, check_run, read_description, read_run
-from csnn.spec import checks
 from csnn.spec.toml import load
 
 if TYPE_CHECKING:
@@ -245,68 +242,4 @@ def _report(options: argparse.Namespace) -> int:
 
     path = report_run(Path(options.run))
     emit(options, {"report": str(path)}, [str(path)])
-    return OK
-
-
-def add_bench(commands: Any) -> None:
-    """Add `csnn bench`."""
-    bench = add_command(
-        commands, "bench", _bench, "measure generation, speed and memory, beside NEST's",
-        """
-  csnn bench --json""",
-    )  # fmt: skip
-    bench.add_argument("network", nargs="?", default="pd14", metavar="NETWORK",
-                       help="built-in network or TOML file (default pd14)")  # fmt: skip
-    add_scale_options(bench)
-    add_machine_options(bench)
-    add_time_options(bench)
-    add_seed_and_threads(bench)
-    bench.add_argument("--nest-time-ms", type=float, default=100.0, metavar="MS",
-                       help="model time for NEST (default 100; full scale takes minutes and "
-                       "15 GB)")  # fmt: skip
-    bench.add_argument("--no-nest", action="store_true", help="leave NEST out")
-
-
-def _bench(options: argparse.Namespace) -> int:
-    from csnn.bench import bench
-    from csnn.simulator.session import require_simulator
-    from netgen.build import generate
-
-    description = read_description(options)
-    run = read_run(options, description.run)
-    if not options.no_nest:
-        checks.positive("bench", "nest_time_ms", options.nest_time_ms)
-    warn(description.network.notes)
-    with blamed(options):
-        check_run(run, description.network)
-        require_simulator("fast")
-        with tempfile.TemporaryDirectory(prefix="csnn-bench-") as folder:
-            figures = bench(
-                description,
-                run,
-                lambda d, seed, path, threads: generate(d, seed, path, threads=threads),
-                Path(folder) / "image",
-                nest_time_ms=None if options.no_nest else options.nest_time_ms,
-            )
-    rows = [
-        ("generation, s", "generate_s", 1),
-        ("image, MB" + (" *" if figures["nest"] else ""), "image_mb", 3),
-        ("wall s per model s", "rtf", 2),
-        ("peak memory, MB", "peak_mb", 1),
-        ("synaptic events / s", "events_per_s", 0),
-    ]
-    other = figures["nest"]
-    lines = [
-        f"{figures['network']}: {figures['neurons']:,} neurons, {figures['synapses']:,} synapses, "
-        f"{figures['threads']} threads",
-        f"{'':<22}{'csnn':>16}" + (f"{'NEST ' + other['version']:>16}" if other else ""),
-    ]
-    for label, key, digits in rows:
-        line = f"{label:<22}{figures[key]:>16,.{digits}f}"
-        lines.append(line + (f"{other[key]:>16,.{digits}f}" if other else ""))
-    if other:
-        lines.append("* NEST has no image: memory that building the network took")
-    if figures["nest_note"]:
-        lines.extend(textwrap.wrap(figures["nest_note"], 79))
-    emit(options, figures, lines)
     return OK
