@@ -75,6 +75,10 @@ def test_lines_for_people(folder: Path) -> None:
     told = succeed("perf", folder / "image", "--run", folder / "run", "--mesh", "3,3,3").out
     for words in ("3x3x3", "cycles per step at 150 MHz", "real-time factor", "limit:"):
         assert words in told
+    # No line is folded, lest the columns break.
+    rows = told.splitlines()
+    assert "cycles of a step                        mean  longest" in rows
+    assert sum(row.startswith("  sync message to the node") for row in rows) == 1
 
 
 @pytest.mark.parametrize(
@@ -107,6 +111,8 @@ def test_bad_runs_are_refused(folder: Path) -> None:
     refused(csnn(*given, "--warmup-ms", "5"), "--warmup-ms = 5.0", "excludes --run")
     refused(csnn("perf", folder / "image", "--run", folder / "none"), str(folder / "none"))
     refused(csnn("perf", folder / "none"), str(folder / "none"))
+    hint = f"the image is {folder / 'run' / 'image'}"
+    refused(csnn("perf", folder / "run"), "schema must be 'csnn-image'", hint)
     refused(csnn(*given, "--out", folder), str(folder), "holds the image")
     succeed("generate", network_file(folder), "--seed", "9", "--out", folder / "other")
     outcome = csnn("perf", folder / "other", "--run", folder / "run")
