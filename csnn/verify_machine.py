@@ -160,7 +160,7 @@ class MachineVerification:
     ) -> None:  # fmt: skip
         config = config or NodeConfig.for_nodes(image.nodes)
         began = time.perf_counter()
-        with progress(None, "build the machine"):
+        with progress(None, "build the machine (minutes, the first time)"):
             master = MasterConfig(nodes=1 << max(1, (image.n_nodes - 1).bit_length()))
             self.observed = make(config, master)
         self._build_s = time.perf_counter() - began

@@ -247,7 +247,9 @@ def _read_manifest(where: Path) -> dict[str, Any]:
             f"{where}: cannot be read as an image manifest ({reason})"
         ) from None
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
-        raise InvalidInputError(f"{where}: schema must be {SCHEMA!r}")
+        inside = where.parent / "image"
+        hint = f"; the image is {inside}" if (inside / where.name).is_file() else ""
+        raise InvalidInputError(f"{where}: schema must be {SCHEMA!r}{hint}")
     version = manifest.get("version")
     if not _is_integer(version, 0) or version != layout.FORMAT_VERSION:
         raise reject(f"{where}: version", version, f"must be {layout.FORMAT_VERSION}")

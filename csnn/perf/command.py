@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import rc_context
 
 from csnn import output
 from csnn.errors import InvalidInputError, reject
@@ -22,7 +23,7 @@ from csnn.perf.experiments import sweep_echo
 from csnn.perf.model import Timing, simulate
 from csnn.perf.parameters import Clocks, Machine, Wires, on_chip_wires
 from csnn.perf.spikes import read_workload
-from csnn.perf.statistics import Summary, nodes_reached, summarise
+from csnn.perf.statistics import PARTS, Summary, nodes_reached, summarise
 from csnn.perf.topology import Topology, make_topology, smallest_mesh
 from csnn.perf.workload import Workload, silent_workload
 from csnn.progress import progress
@@ -142,17 +143,18 @@ def _described(machine: Machine, *, on_chip: bool) -> dict[str, Any]:
 def _lines(content: dict[str, Any], summary: Summary, image: Image, out: Path | None) -> list[str]:
     shape = "x".join(map(str, content["mesh"])) if content["mesh"] else content["topology"]
     mhz = content["machine"]["app_mhz"]
-    parts = ", ".join(f"{name} {cycles:,.0f}" for name, cycles in summary.parts.items())
-    worst = ", ".join(f"{name} {cycles:,.0f}" for name, cycles in summary.worst_parts.items())
     return [
-        f"{image.path} on {shape}: {summary.nodes} nodes, up to {summary.hops} hops",
+        f"{image.path} on {shape}: {summary.nodes} nodes, hops to the farthest: {summary.hops}",
+        f"{summary.steps:,} steps of {summary.spikes_per_step:.1f} spikes: "
+        f"{summary.mean_us:.3f} us per step, real-time factor {summary.real_time_factor:.4f}",
         f"cycles per step at {mhz:g} MHz: mean {summary.mean:,.1f}, longest {summary.most:,.0f} "
-        f"({summary.most / summary.mean:.2f} times), without spikes {content['silent_mean']:,.1f}",
-        f"{summary.mean_us:.3f} us per step, real-time factor {summary.real_time_factor:.4f} "
-        f"(speed-up {1 / summary.real_time_factor:.2f}), {summary.steps} steps of "
-        f"{summary.spikes_per_step:.1f} spikes",
-        f"mean step: {parts}",
-        f"longest step: {worst}",
+        f"({summary.most / summary.mean:.2f} times)",
+        f"  without spikes {content['silent_mean']:,.1f}",
+        f"{'cycles of a step':<36}{'mean':>8}{'longest':>9}",
+        *(
+            f"  {meaning:<34}{summary.parts[name]:>8,.0f}{summary.worst_parts[name]:>9,.0f}"
+            for name, meaning in PARTS.items()
+        ),
         f"limit: {summary.limit}",
         *([f"{out}: figures"] if out else []),
     ]
@@ -183,7 +185,8 @@ def _write(
         most = len(mesh.sites) - 1
         sizes = sorted({1, *np.linspace(2, most, min(most, 12)).astype(int).tolist(), mesh.n_nodes})
         drawn["6c_echo"] = figures.echo_latency(sweep_echo(machine, mesh, sizes))
-    with atomic_directory(out) as folder:
+    # Marks inside an SVG are random otherwise, and equal figures differ.
+    with atomic_directory(out) as folder, rc_context({"svg.hashsalt": SCHEMA}):
         for name, figure in drawn.items():
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
         output.write_arrays(folder / "steps.npz", {"cycles": timing.cycles()})

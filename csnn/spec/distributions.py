@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from csnn.errors import reject
 from csnn.spec import checks
@@ -107,11 +106,15 @@ class Normal(_Scipy):
         return (self.minimum - self.mu) / self.sigma, (self.maximum - self.mu) / self.sigma
 
     def _mass(self) -> float:
+        from scipy import stats
+
         low, high = self._bounds()
         return float(stats.norm.cdf(high) - stats.norm.cdf(low))
 
     @cached_property
     def _frozen(self) -> Any:
+        from scipy import stats
+
         low, high = self._bounds()
         return stats.truncnorm(low, high, loc=self.mu, scale=self.sigma)
 
@@ -133,6 +136,8 @@ class Lognormal(_Scipy):
 
     @cached_property
     def _frozen(self) -> Any:
+        from scipy import stats
+
         return stats.lognorm(self.sigma_log, scale=math.exp(self.mu_log))
 
 
@@ -153,6 +158,8 @@ class Uniform(_Scipy):
 
     @cached_property
     def _frozen(self) -> Any:
+        from scipy import stats
+
         return stats.uniform(self.low, self.high - self.low)
 
 

@@ -1,7 +1,9 @@
 """The README's commands and programs run as they stand.
 
 Code blocks run in order in one folder. `<!-- file: NAME -->` before a block saves it under that
-name; `<!-- run: slow -->` leaves it to the slow tests, `<!-- run: no -->` to nobody.
+name; `<!-- run: slow -->` leaves it to the slow tests, `<!-- run: no -->` to nobody. A block of
+`text` holds lines that the block before it prints, in this order; what depends on the computer,
+such as times, is left out.
 """
 
 from __future__ import annotations
@@ -48,8 +50,8 @@ def blocks(readme: str = README) -> list[Block]:
     ]
 
 
-def run(command: list[str], folder: Path, *, stdin: str | None = None) -> str:
-    """Run a command with the environment's programs on the path; return its standard output."""
+def run(command: list[str], folder: Path, *, stdin: str | None = None) -> tuple[str, str]:
+    """Run a command with the environment's programs on the path; return what it printed."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         command,
@@ -62,33 +64,66 @@ def run(command: list[str], folder: Path, *, stdin: str | None = None) -> str:
     )
     assert done.returncode == 0, (command, stdin, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
-    return done.stdout
+    return done.stdout, done.stderr
 
 
 def execute(block: Block, folder: Path) -> str:
+    """Do what a block says; return what was printed, messages first."""
     if block.file is not None:
         (folder / block.file).write_text(block.text, encoding="utf-8")
         return ""
+    out, err = run(_command(block), folder, stdin=block.text if block.language == "sh" else None)
+    return err + out
+
+
+def _command(block: Block) -> list[str]:
     if block.language == "sh":
-        return run(["bash", "-eu"], folder, stdin=block.text)
+        return ["bash", "-eu"]
     if block.language == "python":
-        return run([sys.executable, "-W", "error", "-c", block.text], folder)
+        return [sys.executable, "-W", "error", "-c", block.text]
     raise ValueError(f"no mark says what to do with a block of {block.language}")
+
+
+def execute_all(found: list[Block], folder: Path, *runs: str) -> list[str]:
+    """Run the blocks with one of these marks, compare what is shown of their output, return it."""
+    printed: list[str] = []
+    shown = False  # whether the block before was run
+    for block in found:
+        if block.language == "text":
+            if shown:
+                compare(block.text, printed[-1])
+            continue
+        shown = block.run in runs
+        if shown:
+            printed.append(execute(block, folder))
+    return printed
+
+
+def compare(shown: str, printed: str) -> None:
+    """Require that the lines shown were printed in this order, possibly with others between."""
+    lines = iter(printed.splitlines())
+    for line in shown.splitlines():
+        assert line in lines, (line, printed)
 
 
 def test_blocks_are_found_and_failures_are_seen(tmp_path: Path) -> None:
     found = blocks()
     assert len(found) == README.count("\n```") // 2
-    assert {"sh", "python", "toml", "csv"} == {block.language for block in found}
-    assert sum(block.run == "yes" and block.file is None for block in found) >= 5
+    assert {"sh", "python", "toml", "csv", "text"} == {block.language for block in found}
+    assert sum(block.run == "yes" and block.language == "sh" for block in found) >= 5
     planted = blocks("```sh\ncsnn show none-such\n```\n<!-- run: slow -->\n```sh\nfalse\n```\n")
     assert [block.run for block in planted] == ["yes", "slow"]
     with pytest.raises(AssertionError):
         execute(planted[0], tmp_path)
+    for shown in ("c\n", "b\na\n", "a\na\n", "a b\n"):
+        planted = blocks(f"```sh\nprintf 'a\\nb\\n'\n```\n\n```text\n{shown}```\n")
+        with pytest.raises(AssertionError):
+            execute_all(planted, tmp_path, "yes")
+        assert execute_all(planted, tmp_path, "slow") == []
 
 
 def test_every_block_runs(tmp_path: Path) -> None:
-    printed = [execute(block, tmp_path) for block in blocks() if block.run == "yes"]
+    printed = execute_all(blocks(), tmp_path, "yes")
     assert "synapses onto L5I" in printed[-1]
     tenth = json.loads((tmp_path / "out/tenth/result.json").read_text())
     assert tenth["neurons"] == 7717
@@ -134,15 +169,32 @@ def test_make_run_is_the_command_of_the_readme() -> None:
 
 @pytest.mark.slow
 def test_slow_blocks_run(tmp_path: Path) -> None:
-    slow = [block for block in blocks() if block.run == "slow"]
-    assert slow
-    for block in slow:
-        execute(block, tmp_path)
+    found = [block for block in blocks() if "balanced" not in block.text]
+    assert any(block.run == "slow" for block in found)
+    execute_all(found, tmp_path, "yes", "slow")
+
+
+@pytest.mark.slow
+def test_an_own_network_from_its_description_to_hardware_and_speed(tmp_path: Path) -> None:
+    """Hardware has the spikes of the run, and the model the cycles of the hardware."""
+    found = [block for block in blocks() if "balanced" in block.text]
+    printed = execute_all(found, tmp_path, "yes", "slow")
+    hardware = next(text for text in printed if "bit-exact" in text)
+    [counts] = re.findall(r"^(\d+) steps \([\d.]+ ms\), (\d+) spikes", hardware, re.M)
+    steps, spikes = map(int, counts)
+    with np.load(tmp_path / "out/balanced/spikes.npz") as data:
+        # The warm-up takes 1,000 steps.
+        assert spikes == np.count_nonzero(data["step"] <= 1000 + steps)
+    [mean] = re.findall(r"a step took ([\d.]+) cycles", hardware)
+    model = f"csnn perf out/balanced/image --run out/balanced --mesh 2,2,2 --time-ms {steps / 10}"
+    out, _ = run([*shlex.split(model), "--json"], tmp_path)
+    assert json.loads(out)["mean"] == pytest.approx(float(mean), rel=0.001)
+    assert f"`--time-ms {steps // 10}`" in README
 
 
 @pytest.mark.slow
 def test_what_make_run_runs(tmp_path: Path) -> None:
-    printed = run([*shlex.split(MAKE_RUN), "out/pd14"], tmp_path)
+    printed, _ = run([*shlex.split(MAKE_RUN), "out/pd14"], tmp_path)
     assert printed == "out/pd14/report.html\n"
     result = json.loads((tmp_path / "out/pd14/result.json").read_text())
     assert result["verdict"]["passed"]

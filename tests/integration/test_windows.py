@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from commands import spikes, succeed
 
-from csnn.cli import _result_lines
+from csnn.cli.runs import _result_lines
 from csnn.report import figures
 from csnn.run import validate_run
 from csnn.validation.statistics import Window

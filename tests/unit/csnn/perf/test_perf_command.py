@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import csnn, names, network_file, refused, succeed
+from commands import csnn, names, network_file, refused, succeed, unchanged
 
 FIGURES = {
     f"{name}.svg"
@@ -44,8 +44,9 @@ def test_figures_of_a_run(folder: Path) -> None:
     assert sum(found["worst_parts"].values()) == pytest.approx(found["most"])
     assert found["limit"] == "synchronisation through the network"
     assert found["silent_mean"] < found["mean"]
-    # It may be written again, and only where nothing else is.
-    succeed("perf", folder / "image", "--run", folder / "run", "--out", folder / "perf")
+    # It may be written again, with equal bytes, and only where nothing else is.
+    with unchanged(folder / "perf"):
+        succeed("perf", folder / "image", "--run", folder / "run", "--out", folder / "perf")
     outcome = csnn("perf", folder / "image", "--run", folder / "run", "--out", folder / "run")
     refused(outcome, str(folder / "run"))
 
@@ -75,6 +76,10 @@ def test_lines_for_people(folder: Path) -> None:
     told = succeed("perf", folder / "image", "--run", folder / "run", "--mesh", "3,3,3").out
     for words in ("3x3x3", "cycles per step at 150 MHz", "real-time factor", "limit:"):
         assert words in told
+    # No line is folded, lest the columns break.
+    rows = told.splitlines()
+    assert "cycles of a step                        mean  longest" in rows
+    assert sum(row.startswith("  sync message to the node") for row in rows) == 1
 
 
 @pytest.mark.parametrize(
@@ -107,6 +112,8 @@ def test_bad_runs_are_refused(folder: Path) -> None:
     refused(csnn(*given, "--warmup-ms", "5"), "--warmup-ms = 5.0", "excludes --run")
     refused(csnn("perf", folder / "image", "--run", folder / "none"), str(folder / "none"))
     refused(csnn("perf", folder / "none"), str(folder / "none"))
+    hint = f"the image is {folder / 'run' / 'image'}"
+    refused(csnn("perf", folder / "run"), "schema must be 'csnn-image'", hint)
     refused(csnn(*given, "--out", folder), str(folder), "holds the image")
     succeed("generate", network_file(folder), "--seed", "9", "--out", folder / "other")
     outcome = csnn("perf", folder / "other", "--run", folder / "run")

@@ -1,0 +1,18 @@
+"""The command line.
+
+A command is two functions in the file of its group, `add_<command>` with its options and the one
+that does it, and a line in `program.COMMANDS`:
+
+    networks      generate, show, export
+    runs          run, simulate, validate, report
+    hardware      verify, emit, synth
+    performance   bench, perf, explore
+
+These use `options` (what several commands share), `settings` (options as descriptions and settings
+of a run) and `console` (lines, JSON, exit codes). Heavy modules, `netgen` and `rtl` are imported in
+the functions that need them, so that `csnn --help` is quick.
+"""
+
+from csnn.cli.program import main
+
+__all__ = ["main"]

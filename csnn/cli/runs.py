@@ -1,0 +1,245 @@
+"""The commands that simulate and judge: run, simulate, validate, report."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from csnn.cli.console import (
+    INTERRUPTED,
+    MISMATCH,
+    OK,
+    emit,
+    format_number,
+    format_size,
+    say,
+    warn,
+    wrap,
+)
+from csnn.cli.options import (
+    add_command,
+    add_machine_options,
+    add_network_options,
+    add_seed_and_threads,
+    add_simulation_options,
+    add_time_options,
+)
+from csnn.cli.settings import blamed, check_run, read_description, read_run
+from csnn.spec.toml import load
+
+if TYPE_CHECKING:
+    from csnn.run import Validation
+    from csnn.validation.statistics import Statistics
+
+
+def add_run(commands: Any) -> None:
+    """Add `csnn run`."""
+    run = add_command(
+        commands, "run", _run,
+        "generate, simulate, validate and report in one go",
+        """
+  csnn run pd14 --scale 1.0 --time-ms 1000 --warmup-ms 500 --seed 1 \\
+      --threads 2 --out out/pd14""",
+    )  # fmt: skip
+    add_network_options(run)
+    add_machine_options(run)
+    add_time_options(run)
+    add_seed_and_threads(run)
+    add_simulation_options(run)
+    run.add_argument("--out", required=True, metavar="DIR", help="output directory")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from csnn import output
+    from csnn.run import report_run, run_simulation
+    from csnn.simulator.session import require_simulator
+    from netgen.build import generate
+
+    description = read_description(options)
+    run = read_run(options, description.run)
+    with blamed(options):
+        check_run(run, description.network)
+    require_simulator(options.simulator)
+    with output.prepared(options.out) as directory, output.own_image(directory) as path:
+        with blamed(options):
+            image = generate(description, run.seed, path, threads=run.threads)
+        warn(image.manifest["notes"])
+        result = run_simulation(
+            image,
+            run,
+            directory,
+            kind=options.simulator,
+            checkpoint=options.checkpoint,
+            timings={"generate_s": image.manifest["generate_s"]},
+            command=options.command_line,
+        )
+    if result["last_step"] * result["dt_ms"] > result["warmup_ms"]:
+        report = str(report_run(directory))
+        result = output.read_result(directory)
+    else:
+        report = None
+    _conclude(options, result, path)
+    emit(options, {**result, "report": report}, [report] if report else [])
+    if not result["complete"]:
+        return INTERRUPTED
+    verdict = result["verdict"]
+    return MISMATCH if verdict and not verdict["passed"] else OK
+
+
+def add_simulate(commands: Any) -> None:
+    """Add `csnn simulate`."""
+    simulate = add_command(
+        commands, "simulate", _simulate, "simulate an image",
+        """
+  csnn simulate out/image --time-ms 1000 --warmup-ms 500 \\
+      --record 0,77168 --checkpoint --out out/run
+  csnn simulate out/image --time-ms 2000 --resume --out out/run""",
+    )  # fmt: skip
+    simulate.add_argument("image", metavar="IMAGE", help="image directory")
+    add_time_options(simulate)
+    add_seed_and_threads(simulate, seed=False)
+    add_simulation_options(simulate)
+    simulate.add_argument("--resume", action="store_true",
+                          help="continue the run in DIR from its checkpoint")  # fmt: skip
+    simulate.add_argument("--out", required=True, metavar="DIR", help="output directory")
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from csnn import output
+    from csnn.image.store import NETWORK_FILE, open_image
+    from csnn.run import run_simulation
+    from csnn.simulator.recording import check_recorded
+    from csnn.simulator.session import require_simulator, run_steps
+
+    image = open_image(options.image)
+    settings = load(image.path / NETWORK_FILE).run
+    if options.resume:
+        # What is not given stays as it was.
+        earlier = output.read_result(Path(options.out))
+        kept = {name: earlier[name] for name in ("time_ms", "warmup_ms", "threads")}
+        settings = dataclasses.replace(settings, **kept, record=tuple(earlier["record"]))
+    run = dataclasses.replace(read_run(options, settings), seed=image.manifest["seed"])
+    check_recorded(run.record, image.n_neurons)
+    run_steps(run.time_ms, run.warmup_ms, image.dt_ms)
+    require_simulator(options.simulator)
+    with output.prepared(options.out) as directory:
+        result = run_simulation(
+            image,
+            run,
+            directory,
+            kind=options.simulator,
+            resume=options.resume,
+            checkpoint=options.checkpoint,
+            command=options.command_line,
+        )
+    _conclude(options, result, options.image)
+    spikes = str(directory / output.SPIKES)
+    emit(options, {**result, "spikes_file": spikes}, [spikes])
+    return OK if result["complete"] else INTERRUPTED
+
+
+def _conclude(options: argparse.Namespace, result: dict[str, Any], image: Any) -> None:
+    """Say on stderr how a run went."""
+    if not options.quiet and not options.json:
+        for line in _result_lines(result):
+            say(line)
+    if not result["complete"]:
+        say(
+            f"csnn: interrupted after step {result['last_step']}; continue with "
+            f"csnn simulate {shlex.quote(str(image))} --resume --out {shlex.quote(options.out)}"
+        )
+
+
+def _result_lines(result: dict[str, Any]) -> list[str]:
+    rates = "  ".join(f"{name}\xa0{rate:.2f}" for name, rate in result["mean_rates_hz"].items())
+    verdict = result.get("verdict")
+    lines = [
+        f"{result['network']}: {result['neurons']:,} neurons, {result['synapses']:,} synapses on "
+        f"{result['nodes']} nodes, image {format_size(result['image']['bytes'])}",
+        f"rates in spikes/s: {rates}",
+        f"wall time per model second {format_number(result['rtf'])}, peak memory "
+        f"{result['peak_mb']:.0f} MB",
+    ]
+    if verdict:
+        failed = [
+            f"{c['statistic']} of {c.get('population', 'all')}".replace(" ", "\xa0")
+            for c in (*verdict["cells"], *verdict["pooled"])
+            if not c["passed"]
+        ]
+        lines.append(
+            "compared with NEST: passed"
+            if verdict["passed"]
+            else f"compared with NEST: failed in {', '.join(failed)}"
+        )
+    if result.get("verdict_note"):
+        lines.append(result["verdict_note"])
+    return wrap(lines)
+
+
+def add_validate(commands: Any) -> None:
+    """Add `csnn validate`."""
+    validate = add_command(
+        commands, "validate", _validate, "judge the spikes of a run against NEST",
+        """
+  csnn validate out/run --json""",
+    )  # fmt: skip
+    validate.add_argument("run", metavar="DIR", help="output directory of a run")
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from csnn.run import validate_run
+
+    validation = validate_run(Path(options.run))
+    verdict = validation.verdict
+    content = {
+        "verdict": verdict.to_dict() if verdict else None,
+        "note": validation.note,
+        "statistics": validation.statistics.to_dict(),
+    }
+    emit(options, content, _validation_lines(validation))
+    return MISMATCH if verdict and not verdict.passed else OK
+
+
+def _validation_lines(validation: Validation) -> list[str]:
+    """Return the verdict, or means of the statistics where there is none."""
+    if validation.verdict is not None:
+        lines = [line.replace(" of ", "\xa0of\xa0") for line in validation.verdict.lines()]
+        lines = wrap(lines)
+    else:
+        lines = _mean_lines(validation.statistics)
+    return lines + textwrap.wrap(validation.note, 79)
+
+
+def _mean_lines(statistics: Statistics) -> list[str]:
+    wide = max(11, *(len(p.name) for p in statistics.populations)) + 1
+    lines = [f"{'population':<{wide}}{'spikes/s':>10}{'CV':>8}{'CC':>9}"]
+    for p in statistics.populations:
+        samples = [p.sample(statistic) for statistic in ("FR", "CV", "CC")]
+        texts = [
+            f"{sample.mean():.{digits}f}" if len(sample) else "-"
+            for sample, digits in zip(samples, (3, 3, 4), strict=True)
+        ]
+        lines.append(f"{p.name:<{wide}}{texts[0]:>10}{texts[1]:>8}{texts[2]:>9}")
+    return lines
+
+
+def add_report(commands: Any) -> None:
+    """Add `csnn report`."""
+    report = add_command(
+        commands, "report", _report, "write the HTML report of a run",
+        """
+  csnn report out/run""",
+    )  # fmt: skip
+    report.add_argument("run", metavar="DIR", help="output directory of a run")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from csnn.run import report_run
+
+    path = report_run(Path(options.run))
+    emit(options, {"report": str(path)}, [str(path)])
+    return OK
