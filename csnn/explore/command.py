@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
+
 from csnn.errors import InvalidInputError, reject
 from csnn.explore import figures
 from csnn.explore.chips import CHIPS, USABLE_LOGIC, USABLE_MEMORY
@@ -214,7 +216,8 @@ def _write(
         "mesh": figures.draw_bars(limits, "a mesh of XC7Z045, with one cost less"),
         "boards": figures.draw_bars(linked, "the same nodes, linked otherwise"),
     }
-    with atomic_directory(out) as folder:
+    # Equal figures are equal bytes.
+    with atomic_directory(out) as folder, rc_context({"svg.hashsalt": SCHEMA}):
         for name, figure in drawn.items():
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
         (folder / "explore.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
