@@ -33,8 +33,8 @@ CLOCKS = {
     "much faster": (4.0, 37.1),
     "much slower": (37.1, 4.0),
 }
-# A full buffer takes packets; an empty one offers them; one leaves untaken; the sink is not told that
-# the source is reset.
+# A full buffer takes packets; an empty one offers them; one leaves untaken; a reset of the source
+# is not heard of.
 FAULTS = (
     (r"w_full = (\S+ +& \S+) ;", "1'h0"),
     (r"r_empty = (\S+) ;", "1'h0"),
