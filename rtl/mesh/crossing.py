@@ -15,6 +15,10 @@ DEPTH = 16
 class Crossing(wiring.Component):
     """Hands packets on from the domain `source` to the domain `sink`.
 
+    Both domains are reset together, for three cycles of the slower clock at least: after a shorter
+    reset packets may come again that had come before it. While only the sink is reset, packets that
+    come are lost.
+
     Ports
     -----
     input : stream of 96 bits, in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from collections.abc import Iterable, Mapping
@@ -73,7 +74,8 @@ def build(verilog: str, public: Iterable[str], *, makes_clock: bool = False) -> 
     folder = cache_folder() / f"cocotb-{name}.d"
     folder.mkdir(exist_ok=True)
     link = folder / "top"
-    if not link.exists():
+    # Another process may be quicker.
+    with contextlib.suppress(FileExistsError):
         link.symlink_to(executable)
     return folder
 
