@@ -240,8 +240,8 @@ def summary(found: MachineReplay, mesh: Mesh, dt_ms: float, app_mhz: float) -> I
         mean, worst = found.step_ns.mean(), found.step_ns.max()
         cycles = app_mhz * 1e-3
         yield (
-            f"a step took {mean * cycles:,.1f} cycles of {app_mhz:g} MHz on average, "
-            f"{worst * cycles:,.1f} at most; real-time factor {mean * 1e-6 / dt_ms:.4f}"
+            f"cycles per step at {app_mhz:g} MHz: mean {mean * cycles:,.1f}, "
+            f"longest {worst * cycles:,.1f}; real-time factor {mean * 1e-6 / dt_ms:.4f}"
         )
     yield (
         f"wall time: built in {found.build_s:.1f} s, loaded in {found.upload_s:.1f} s, "

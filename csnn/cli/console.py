@@ -31,7 +31,7 @@ def warn(notes: Sequence[str]) -> None:
         say(f"csnn: warning: {note}")
 
 
-def emit(options: argparse.Namespace, content: dict[str, Any], lines: Sequence[str]) -> None:
+def answer(options: argparse.Namespace, content: dict[str, Any], lines: Sequence[str]) -> None:
     """Print `content` as JSON, or `lines` for people."""
     if options.json:
         print(json.dumps(content, indent=1, allow_nan=False))

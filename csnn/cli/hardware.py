@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csnn.cli.console import MISMATCH, OK, emit, wrap
+from csnn.cli.console import MISMATCH, OK, answer, wrap
 from csnn.cli.options import add_command, add_group, add_seed_and_threads
 from csnn.errors import InvalidInputError, reject
 from csnn.hardware.devices import DEVICES
@@ -72,7 +72,6 @@ def add_verify(commands: Any) -> None:
 
 
 def _verify_rtl(options: argparse.Namespace) -> int:
-    from csnn.hardware.devices import DEVICES
     from csnn.image.store import open_image
     from csnn.verify import open_replay, record_traffic, summary, verify_node
     from rtl.node_simulation import NodeSimulation
@@ -128,7 +127,7 @@ def _verify_rtl(options: argparse.Namespace) -> int:
     elif result.mismatch is not None:
         again = f"csnn verify rtl --replay {shlex.quote(str(out))}"
         lines.append(f"laid down with a waveform in {out}; again: {again}")
-    emit(options, content, lines)
+    answer(options, content, lines)
     return OK if result.mismatch is None else MISMATCH
 
 
@@ -185,7 +184,7 @@ def _verify_machine(options: argparse.Namespace) -> int:
         "stopped": found.stopped,
     }
     lines = [str(image.path), *summary(found, mesh, image.dt_ms, physics.app_mhz)]
-    emit(options, content, wrap(lines))
+    answer(options, content, wrap(lines))
     return OK if found.is_exact else MISMATCH
 
 
@@ -209,7 +208,6 @@ def add_emit(commands: Any) -> None:
 
 
 def _emit_rtl(options: argparse.Namespace) -> int:
-    from csnn.hardware.devices import DEVICES
     from csnn.image.store import open_image
     from rtl.emit import emit
 
@@ -222,7 +220,7 @@ def _emit_rtl(options: argparse.Namespace) -> int:
         f"{options.node}",
         f"memory: {blocks['needed']} of {blocks['device']} blocks of {options.device}",
     ]
-    emit(options, manifest, lines)
+    answer(options, manifest, lines)
     return OK
 
 
@@ -254,5 +252,5 @@ def _synth(options: argparse.Namespace) -> int:
         if name not in known:
             raise reject("--component", name, f"must be one of {', '.join(known)}")
     report = synthesise_components(options.target, chosen, options.seeds)
-    emit(options, report.to_dict(), tuple(report.lines()))
+    answer(options, report.to_dict(), tuple(report.lines()))
     return OK

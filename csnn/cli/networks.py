@@ -7,7 +7,7 @@ import math
 import tomllib
 from typing import Any
 
-from csnn.cli.console import OK, emit, format_size, warn
+from csnn.cli.console import OK, answer, format_size, warn
 from csnn.cli.options import (
     add_command,
     add_group,
@@ -65,7 +65,7 @@ def _generate(options: argparse.Namespace) -> int:
             f"{fit['overall']['recovered_pair_share']:.1%} without regard to weight and delay; see "
             "edge_fit in the manifest"
         )
-    emit(options, {"image": str(image.path), **manifest}, lines)
+    answer(options, {"image": str(image.path), **manifest}, lines)
     return OK
 
 
@@ -84,10 +84,10 @@ def add_show(commands: Any) -> None:
 def _show(options: argparse.Namespace) -> int:
     if options.network is None:
         content = {name: builtin.summary for name, builtin in BUILTINS.items()}
-        emit(options, content, [f"{name:<10}{text}" for name, text in content.items()])
+        answer(options, content, [f"{name:<10}{text}" for name, text in content.items()])
         return OK
     text = dumps(read_description(options))
-    emit(options, {**_finite(tomllib.loads(text)), "toml": text}, [text.rstrip("\n")])
+    answer(options, {**_finite(tomllib.loads(text)), "toml": text}, [text.rstrip("\n")])
     return OK
 
 
@@ -134,5 +134,5 @@ def _export_edges(options: argparse.Namespace) -> int:
     )
     edge_files.write(options.out, edges)
     content = {"edges": len(edges), "file": options.out}
-    emit(options, content, [f"{options.out}: {len(edges):,} edges"])
+    answer(options, content, [f"{options.out}: {len(edges):,} edges"])
     return OK

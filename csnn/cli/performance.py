@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from csnn.cli.console import OK, emit, warn, wrap
+from csnn.cli.console import OK, answer, warn, wrap
 from csnn.cli.options import (
     add_command,
     add_machine_options,
@@ -82,7 +82,7 @@ def _bench(options: argparse.Namespace) -> int:
         lines.append("* NEST has no image: memory that building the network took")
     if figures["nest_note"]:
         lines.extend(textwrap.wrap(figures["nest_note"], 79))
-    emit(options, figures, lines)
+    answer(options, figures, lines)
     return OK
 
 
@@ -101,7 +101,7 @@ def _perf(options: argparse.Namespace) -> int:
     from csnn.perf.command import run_perf
 
     content, lines = run_perf(options)
-    emit(options, content, wrap(lines))
+    answer(options, content, wrap(lines))
     return OK
 
 

@@ -13,7 +13,7 @@ from csnn.cli.console import (
     INTERRUPTED,
     MISMATCH,
     OK,
-    emit,
+    answer,
     format_number,
     format_size,
     say,
@@ -83,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
     else:
         report = None
     _conclude(options, result, path)
-    emit(options, {**result, "report": report}, [report] if report else [])
+    answer(options, {**result, "report": report}, [report] if report else [])
     if not result["complete"]:
         return INTERRUPTED
     verdict = result["verdict"]
@@ -138,7 +138,7 @@ def _simulate(options: argparse.Namespace) -> int:
         )
     _conclude(options, result, options.image)
     spikes = str(directory / output.SPIKES)
-    emit(options, {**result, "spikes_file": spikes}, [spikes])
+    answer(options, {**result, "spikes_file": spikes}, [spikes])
     return OK if result["complete"] else INTERRUPTED
 
 
@@ -200,7 +200,7 @@ def _validate(options: argparse.Namespace) -> int:
         "note": validation.note,
         "statistics": validation.statistics.to_dict(),
     }
-    emit(options, content, _validation_lines(validation))
+    answer(options, content, _validation_lines(validation))
     return MISMATCH if verdict and not verdict.passed else OK
 
 
@@ -241,5 +241,5 @@ def _report(options: argparse.Namespace) -> int:
     from csnn.run import report_run
 
     path = report_run(Path(options.run))
-    emit(options, {"report": str(path)}, [str(path)])
+    answer(options, {"report": str(path)}, [str(path)])
     return OK
