@@ -120,5 +120,5 @@ def _explore(options: argparse.Namespace) -> int:
     from csnn.explore.command import run_explore
 
     content, lines = run_explore(options)
-    emit(options, content, lines)
+    answer(options, content, lines)
     return OK
