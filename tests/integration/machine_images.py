@@ -18,7 +18,7 @@ CARD = Mesh(shape=(3, 3, 3), n_nodes=26)
 # Share of the synapses, and the time after which a burst begins: of up to 31 spikes in a step, and
 # of up to 20.
 LOUD = ("0.4", 964.0)
-LIVELY = ("0.2", 787.5)
+LIVELY = ("0.2", 789.0)
 
 
 def eight_nodes(path: Path, k_scale: str) -> Image:
