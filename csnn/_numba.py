@@ -26,15 +26,18 @@ _IMPORT = re.compile(r"^from csnn\.([\w.]+) import", re.MULTILINE)
 
 @cache
 def _sources_digest() -> str:
-    """Return a digest of all modules with compiled functions, and of those they import from."""
+    """Return a digest of all modules with compiled functions, and of all that they import."""
     texts = {path: path.read_text(encoding="utf-8") for path in sorted(_ROOT.rglob("*.py"))}
-    compiled = [path for path, text in texts.items() if "csnn._numba import" in text]
-    used = set(compiled)
-    for path in compiled:
-        for name in _IMPORT.findall(texts[path]):
-            used.add(_ROOT.joinpath(*name.split(".")).with_suffix(".py"))
+    used: set[Path] = set()
+    found = [path for path, text in texts.items() if "csnn._numba import" in text]
+    while found:
+        path = found.pop()
+        if path in texts and path not in used:
+            used.add(path)
+            names = _IMPORT.findall(texts[path])
+            found += [_ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in names]
     digest = hashlib.sha256()
-    for path in sorted(used & texts.keys()):
+    for path in sorted(used):
         digest.update(f"{path.relative_to(_ROOT)}\0{texts[path]}\0".encode())
     return digest.hexdigest()
 

@@ -31,34 +31,41 @@ class Chip:
         Links to other devices.
     link_gbps : float
         Their rate.
+    link_basis : str
+        What number and rate rest on.
     outside : str
         Memory outside the device's fabric.
     outside_bytes : int
     outside_bytes_per_s : float
     outside_ns : float
         Latency of a read.
-    app_mhz : float
-        Clock of the nodes.
+    controller_luts : int
+        Look-up tables of the controller of that memory; 0 if it is hard.
+    app_mhz, comm_mhz : float
+        Clocks of nodes and of routers.
     basis : str
-        What the clock rests on.
+        What the clocks rest on.
     """
 
     device: Device
     ultra: int
     links: int
     link_gbps: float
+    link_basis: str
     outside: str
     outside_bytes: int
     outside_bytes_per_s: float
     outside_ns: float
+    controller_luts: int
     app_mhz: float
+    comm_mhz: float
     basis: str
 
     def __post_init__(self) -> None:
-        for name in ("ultra", "outside_bytes"):
+        for name in ("ultra", "outside_bytes", "controller_luts"):
             checks.integer("chip", name, getattr(self, name), 0, 10**12)
         checks.integer("chip", "links", self.links, 1, 1024)
-        for name in ("link_gbps", "outside_bytes_per_s", "outside_ns", "app_mhz"):
+        for name in ("link_gbps", "outside_bytes_per_s", "outside_ns", "app_mhz", "comm_mhz"):
             checks.positive("chip", name, getattr(self, name))
 
     @property
@@ -78,35 +85,44 @@ CHIPS = {
             ultra=0,
             links=16,
             link_gbps=4.0,
+            link_basis="transceivers of the device, the rate of this project's links",
             outside="DDR3",
             outside_bytes=1 << 30,
             outside_bytes_per_s=4e9,
             outside_ns=250.0,
+            controller_luts=0,
             app_mhz=150.0,
-            basis="the paper's clock; not measured for this RTL",
+            comm_mhz=100.0,
+            basis="the paper's clocks; not measured for this RTL",
         ),
         Chip(
             device=DEVICES["lfe5u-85f"],
             ultra=0,
             links=6,
             link_gbps=3.2,
+            link_basis="4 LVDS pairs of 800 Mb/s each way, assumed: the device has no transceivers",
             outside="DDR3",
             outside_bytes=1 << 28,
             outside_bytes_per_s=1e9,
             outside_ns=250.0,
+            controller_luts=3000,
             app_mhz=76.0,
-            basis="this RTL, placed and routed",
+            comm_mhz=76.0,
+            basis="nodes of this RTL, placed and routed; routers were not",
         ),
         Chip(
             device=_VIRTEX,
             ultra=960,
             links=32,
             link_gbps=25.0,
+            link_basis="transceivers of the device, assumed",
             outside="HBM",
             outside_bytes=8 << 30,
             outside_bytes_per_s=460e9,
             outside_ns=250.0,
+            controller_luts=0,
             app_mhz=250.0,
+            comm_mhz=250.0,
             basis="assumed",
         ),
         Chip(
@@ -114,11 +130,14 @@ CHIPS = {
             ultra=1_301,
             links=32,
             link_gbps=25.0,
+            link_basis="transceivers of the device, assumed",
             outside="HBM",
             outside_bytes=32 << 30,
             outside_bytes_per_s=819e9,
             outside_ns=250.0,
+            controller_luts=0,
             app_mhz=300.0,
+            comm_mhz=300.0,
             basis="assumed",
         ),
     )

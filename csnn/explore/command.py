@@ -15,7 +15,8 @@ from csnn.errors import InvalidInputError, reject
 from csnn.explore import figures
 from csnn.explore.chips import CHIPS, USABLE_LOGIC, USABLE_MEMORY
 from csnn.explore.design import INNER_ARITY, INNER_REGISTERS, Design
-from csnn.explore.evaluate import OUTSIDE_RATE, Network, Point, evaluate, make_network
+from csnn.explore.evaluate import OUTSIDE_RATE, Point, evaluate
+from csnn.explore.network import Network, make_network
 from csnn.explore.sweeps import balanced, boards, candidates, front, ideals, near_front, variations
 from csnn.files import MANIFEST_NAME, atomic_directory, require_kind, sha256
 from csnn.image.store import Image, open_image, tool_versions
@@ -59,7 +60,8 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
     network = make_network(image, workload)
     base = Design(pipelines=network.config.pipelines)
     with progress(None, "what limits a mesh"):
-        limits = {name: evaluate(network, design) for name, design in ideals(base).items()}
+        changed = ideals(base, network.work.nodes, network.neurons)
+        limits = {name: evaluate(network, design) for name, design in changed.items()}
         limits["no spikes"] = evaluate(network, base, spikes=False)
     with progress(None, "other topologies"):
         linked = [evaluate(network, design) for design in boards(base)]
@@ -67,8 +69,8 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
     best = front(points)
     with progress(None, "other clocks and links"):
         varied = {
-            title: {name: evaluate(network, one) for name, one in variations(design).items()}
-            for title, design in _ends(best).items()
+            title: {name: evaluate(network, one) for name, one in changes.items()}
+            for title, changes in _ends(best).items()
         }
     content = {
         "network": image.manifest["network"],
@@ -84,7 +86,7 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
             title: {name: point.to_dict() for name, point in rows.items()}
             for title, rows in varied.items()
         },
-        "assumptions": assumptions(chips),
+        "assumptions": assumptions(tuple(dict.fromkeys((base.chip, *chips)))),
     }
     named = {_board(point): point for point in linked}
     if out is not None:
@@ -114,14 +116,13 @@ def search(
     Designs near the front are evaluated with nodes of the same load as well.
     """
     with progress(None, "look for designs that fit"):
-        designs = list(candidates(network, chips))
+        most = most_devices or network.neurons + 1
+        designs = list(candidates(network, chips, most))
     short = network.steps(min(_SHORT, network.work.steps))
     looked_at = []
     with progress(len(designs), "short runs", "designs") as bar:
         for design in designs:
-            point = evaluate(short, design)
-            if most_devices is None or point.room.devices <= most_devices:
-                looked_at.append(point)
+            looked_at.append(evaluate(short, design))
             bar.update()
     near = near_front(looked_at)
     points = []
@@ -140,17 +141,20 @@ def assumptions(chips: Sequence[str]) -> list[str]:
     """Return what the points rest on."""
     return [
         *(
-            f"{name}: {CHIPS[name].app_mhz:g} MHz ({CHIPS[name].basis}); {CHIPS[name].outside} of "
+            f"{name}: nodes at {CHIPS[name].app_mhz:g} MHz, routers at {CHIPS[name].comm_mhz:g} "
+            f"({CHIPS[name].basis}); {CHIPS[name].outside} of "
             f"{CHIPS[name].outside_bytes_per_s / 1e9:g} GB/s and {CHIPS[name].outside_ns:g} ns; "
-            f"{CHIPS[name].links} links of {CHIPS[name].link_gbps:g} Gb/s"
+            f"{CHIPS[name].links} links of {CHIPS[name].link_gbps:g} Gb/s "
+            f"({CHIPS[name].link_basis})"
             for name in chips
         ),
         "links between devices take 800 ns, those of boards in use today",
         f"{USABLE_LOGIC:.0%} of the logic and {USABLE_MEMORY:.0%} of memory and multipliers of a "
         "device can be used; logic is the sum of units synthesised alone",
-        f"inside a device: a tree of {INNER_ARITY}, {INNER_REGISTERS} registers on each link, one "
-        "clock; such a fabric has not been built",
-        "lanes have rows and banks of their own; a row ends with its longest part",
+        f"inside a device: a tree of {INNER_ARITY}, {INNER_REGISTERS} registers on each link; such "
+        "a fabric has not been built; its buffers and what fetches rows are estimates",
+        "lanes have rows and banks of their own, two share the ports of a table; a row ends with "
+        "its longest part",
         f"reads of memory outside get {OUTSIDE_RATE:.0%} of its rate and overlap",
         "nodes above 256 neurons need wider addresses than the RTL has",
         "rows of nodes of other sizes are drawn from those of the image",
@@ -159,35 +163,41 @@ def assumptions(chips: Sequence[str]) -> list[str]:
 
 def _board(point: Point) -> str:
     design = point.design
-    return {"tree": f"tree of {design.arity}", "express": "mesh, express links"}.get(
-        design.board, {"direct": "each with each"}.get(design.board, design.board)
-    )
+    names = {
+        "tree": f"tree of {design.arity}",
+        "express": "mesh, express links",
+        "cube": "mesh like a cube",
+        "direct": "each with each",
+    }
+    return names.get(design.board, design.board)
 
 
 def _bars(rows: Mapping[str, Point]) -> list[str]:
     base = next(iter(rows.values())).real_time_factor
-    lines = [f"  {'':<38}{'factor':>8}{'change':>9}  limit"]
+    lines = [f"  {'':<44}{'factor':>8}{'change':>9}  limit"]
     for name, point in rows.items():
         limit = point.speed_limit if point.room.fits else f"does not fit: {point.room.limit}"
         short = limit.replace("synchronisation through the network", "synchronisation")
         change = f"{point.real_time_factor / base - 1:+.1%}"
-        lines.append(f"  {name:<38}{point.real_time_factor:>8.4f}{change:>9}  {short}")
+        lines.append(f"  {name:<44}{point.real_time_factor:>8.4f}{change:>9}  {short}")
     return lines
 
 
-def _ends(best: Sequence[Point]) -> dict[str, Design]:
-    """Return the designs of fewest devices and of the smallest factor."""
+def _ends(best: Sequence[Point]) -> dict[str, dict[str, Design]]:
+    """Return variations of the designs of fewest devices and of the smallest factor."""
     if not best:
         return {}
     few, fast = best[0], best[-1]
     return {
-        f"{point.room.devices} x {point.design.chip}": point.design
+        f"{point.room.devices} x {point.design.chip}": variations(point.design, point.room.devices)
         for point in ((few, fast) if fast is not few else (few,))
     }
 
 
 def _fronts(points: Sequence[Point], best: Sequence[Point]) -> list[str]:
     """Return the front of each kind of device."""
+    if not points:
+        return ["  none: too small a network for the nodes that are tried, or too few devices"]
     lines = [
         f"  {'':<2}{'devices':>7}{'factor':>8} {'nodes':>5} {'neurons':<10}{'pipes':>5}{'lanes':>6}"
         "  limits: time; room"
@@ -212,11 +222,12 @@ def _write(
 ) -> None:  # fmt: skip
     is_full = content["network"] == "pd14" and content["neurons"] == PD14_NEURONS
     drawn = {
-        "front": figures.draw_front(*found, PUBLISHED if is_full else {}),
         "mesh": figures.draw_bars(limits, "a mesh of XC7Z045, with one cost less"),
         "boards": figures.draw_bars(linked, "the same nodes, linked otherwise"),
     }
     # Equal figures are equal bytes.
+    if found[1]:
+        drawn["front"] = figures.draw_front(*found, PUBLISHED if is_full else {})
     with atomic_directory(out) as folder, rc_context({"svg.hashsalt": SCHEMA}):
         for name, figure in drawn.items():
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None})

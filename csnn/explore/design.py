@@ -11,7 +11,7 @@ from csnn.hardware.config import NodeConfig
 from csnn.spec import checks
 
 PARTITIONS = ("as generated", "equal", "balanced")
-BOARDS = ("mesh", "express", "tree", "direct", "ring")
+BOARDS = ("mesh", "cube", "express", "tree", "direct", "ring")
 ROWS = ("on chip", "outside")
 # Places that express links pass, if a mesh has them.
 EXPRESS = (3, 3, 0)
@@ -39,15 +39,19 @@ class Design:
         `as generated`; `equal`: nodes of one size; `balanced`: nodes of the same load.
     pipelines, lanes : int
         ODE pipelines; lanes of the spike router, each with rows and banks of its own.
+    shared : bool
+        Devices hold several nodes, and the first one the master node as well; else every node has a
+        device, and so has the master node.
     nodes_per_chip : int
     board : str
-        How devices are linked; `direct`: each with each, `express`: a mesh with express links.
+        How devices are linked; `mesh`: cards of 3 x 3 x 3 in a plane, `cube`: a mesh as cubic as
+        can be, `express`: a mesh with express links, `direct`: each with each.
     arity : int
         Of a tree of devices.
     link_latency_ns, link_gbps : float
         Of links between devices.
     app_mhz, comm_mhz : float
-        Clocks. Devices with several nodes have one clock, that of the nodes.
+        Clocks of nodes and of routers; where they are equal nothing has to cross between them.
     rows : str
         Where seeds and lengths lie: `on chip`, or `outside`, in DDR3 or HBM.
     """
@@ -57,6 +61,7 @@ class Design:
     partition: str = "as generated"
     pipelines: int = 8
     lanes: int = 1
+    shared: bool = False
     nodes_per_chip: int = 1
     board: str = "mesh"
     arity: int = 6
@@ -78,6 +83,8 @@ class Design:
         checks.positive("design", "link_gbps", self.link_gbps)
         if (self.neurons == 0) != (self.partition == "as generated"):
             raise reject("design.partition", self.partition, "goes with neurons = 0, and no other")
+        if self.nodes_per_chip > 1 and not self.shared:
+            raise reject("design.nodes_per_chip", self.nodes_per_chip, "needs shared devices")
         if self.lanes > self.pipelines:
             rule = f"must be at most {self.pipelines}: a lane has banks of its own"
             raise reject("design.lanes", self.lanes, rule)
@@ -86,18 +93,3 @@ class Design:
     def device(self) -> Chip:
         """What the device has."""
         return CHIPS[self.chip]
-
-    def title(self) -> str:
-        """Return what distinguishes it, for people."""
-        board = {
-            "express": "mesh with express links",
-            "tree": f"tree of {self.arity}",
-            "direct": "all linked",
-        }.get(self.board, self.board)
-        nodes = "as generated" if not self.neurons else f"{self.neurons} neurons"
-        per_chip = f", {self.nodes_per_chip} a device" if self.nodes_per_chip > 1 else ""
-        balanced = ", balanced" if self.partition == "balanced" else ""
-        return (
-            f"{self.chip}: nodes {nodes}{balanced}{per_chip}, {self.pipelines} pipelines, "
-            f"{self.lanes} lanes, {board}"
-        )

@@ -59,6 +59,11 @@ def draw_front(
         [point.real_time_factor for point in best],
         color=INK, lw=1, drawstyle="steps-post", label="no other is better in both",
     )  # fmt: skip
+    for point in best:
+        axes.annotate(
+            point.speed_limit.split(" ", 1)[0], (point.room.devices, point.real_time_factor),
+            xytext=(3, -9), textcoords="offset points", fontsize=6, color=INK,
+        )  # fmt: skip
     for name, (devices, factor) in published.items():
         axes.plot(devices, factor, marker="*", ms=10, ls="", color=GREY)
         axes.annotate(

@@ -17,7 +17,8 @@ from csnn.hardware.devices import node_memories
 from csnn.spec.machine import SUM_LIMIT_UNITS
 
 SEED_BITS = 32
-# Block RAM in which rows from outside wait for the unroller.
+# Of each lane whose rows come from outside: block RAM in which they wait, and, by estimate, logic
+# that asks for them.
 _FETCH_BLOCKS = 1
 _SUMS_PER_WORD = ULTRA_BITS // (SUM_LIMIT_UNITS - 1).bit_length()
 
@@ -58,6 +59,8 @@ class Units:
     port : Logic
         What a router has for each link, inside a device or not.
     master : Logic
+    ratio : float
+        Look-up tables for those of XC7, where nothing else is known.
     """
 
     node: Logic
@@ -66,6 +69,11 @@ class Units:
     link: Logic
     port: Logic
     master: Logic
+    ratio: float = 1.0
+
+    def scaled(self, logic: Logic) -> Logic:
+        """Return logic of XC7 as this device has it."""
+        return Logic(logic.luts * self.ratio, logic.registers, logic.multipliers)
 
 
 # ODE unit, EXT and circular buffer of 8 pipelines.
@@ -82,6 +90,10 @@ XC7_UNITS = Units(
     port=(_ROUTER + _LINK * -6) * (1 / 6),
     master=_MASTER,
 )
+# By estimate: what asks for rows outside; buffers of both channels at an end of an inner link.
+_FETCH, _INNER_BUFFERS = Logic(400, 500, 0), Logic(200, 250, 0)
+# Between the clocks of a node and its router, both ways.
+_CROSSINGS = Logic(89, 233, 0) * 2
 # Look-up tables of the neuron pipeline on ECP5 and on XC7.
 _ECP5_RATIO = 5_488 / 3_268
 
@@ -101,6 +113,7 @@ ECP5_UNITS = Units(
     link=_on_ecp5(_LINK),
     port=_on_ecp5(XC7_UNITS.port),
     master=_on_ecp5(_MASTER),
+    ratio=_ECP5_RATIO,
 )
 
 
@@ -147,7 +160,9 @@ class Use:
         }
 
 
-def node_use(config: NodeConfig, chip: Chip, *, lanes: int, rows_outside: bool, ports: int) -> Use:
+def node_use(
+    config: NodeConfig, chip: Chip, *, lanes: int, rows_outside: bool, ports: int, crossing: bool
+) -> Use:
     """Return what a node takes.
 
     Parameters
@@ -157,11 +172,14 @@ def node_use(config: NodeConfig, chip: Chip, *, lanes: int, rows_outside: bool, 
     chip : Chip
         With UltraRAM the circular buffer lies there: three sums in a word.
     lanes : int
-        Lanes of the spike router; each has a seed table.
+        Lanes of the spike router; each has a seed table and a directory of its rows, two share the
+        ports of the weight and delay tables.
     rows_outside : bool
         Seeds and lengths lie outside the device.
     ports : int
         Links of its router inside the device.
+    crossing : bool
+        Node and router have different clocks.
     """
     units = units_of(chip)
     blocks = ultra = outside = 0.0
@@ -175,10 +193,20 @@ def node_use(config: NodeConfig, chip: Chip, *, lanes: int, rows_outside: bool, 
             else:
                 blocks += lanes * memory.blocks(chip.device)
         else:
-            blocks += memory.blocks(chip.device)
+            copies = 1
+            if memory.name.startswith(("weight tables", "delay tables")):
+                copies = math.ceil(lanes / 2)
+            elif memory.name == "presence and rank of rows":
+                copies = lanes
+            blocks += copies * memory.blocks(chip.device)
     logic = units.node + units.pipeline * config.pipelines + units.lane * lanes
+    logic += (units.port + units.scaled(_INNER_BUFFERS)) * ports
+    if rows_outside:
+        logic += units.scaled(_FETCH) * lanes
+    if crossing:
+        logic += units.scaled(_CROSSINGS)
     return Use(
-        logic=logic + units.port * ports,
+        logic=logic,
         blocks=blocks + (_FETCH_BLOCKS * lanes if rows_outside else 0),
         ultra=ultra,
         outside=outside,
@@ -190,11 +218,15 @@ def row_bytes(config: NodeConfig) -> float:
     return (SEED_BITS + config.length_bits) / 8
 
 
-def board_use(chip: Chip, links: int, *, master: bool) -> Use:
-    """Return what a device has once: its links to others, and perhaps the master node."""
+def board_use(chip: Chip, links: int, *, master: bool, rows_outside: bool) -> Use:
+    """Return what a device has once: links to others, perhaps master node and memory controller."""
     units = units_of(chip)
     logic = (units.link + units.port) * links
-    return Use(logic=logic + units.master if master else logic)
+    if master:
+        logic += units.master
+    if rows_outside:
+        logic += Logic(chip.controller_luts, chip.controller_luts, 0)
+    return Use(logic=logic)
 
 
 def most_nodes(chip: Chip, node: Use, board: Use) -> int:

@@ -8,42 +8,57 @@ from dataclasses import replace
 
 from csnn.explore.chips import CHIPS
 from csnn.explore.design import ROWS, Design
-from csnn.explore.evaluate import Network, Point, fill, measure_room
+from csnn.explore.evaluate import Point
+from csnn.explore.network import Network
+from csnn.explore.room import fill, measure_room
 
 # Designs whose short run is this far above the front are not run at full length.
 _WORTH = 1.15
 PIPELINES = (1, 2, 4, 8, 16, 32)
 LANES = (1, 2, 4)
+ARITIES = (4, 15)
 # Neurons of a node and of a pipeline that are tried, without and with UltraRAM.
-SMALL_NODES, LARGE_NODES = (64, 128, 256, 512), (256, 512, 1024, 1536, 2048)
+SMALL_NODES, LARGE_NODES = (128, 256, 512, 1024), (256, 512, 1024, 1536, 2048)
 _GROUPS = (16, 1024)
 
 
-def ideals(base: Design) -> dict[str, Design]:
-    """Return a machine, and the same with one of its costs taken away or halved."""
-    return {
+def ideals(base: Design, nodes: int, neurons: int) -> dict[str, Design]:
+    """Return a machine, and the same with one of its costs taken away or halved.
+
+    Parameters
+    ----------
+    base : Design
+        With nodes as generated.
+    nodes, neurons : int
+        Of the network as generated.
+    """
+    lanes, pipelines = min(4, base.pipelines), min(32, 4 * base.pipelines)
+    found = {
         "as it is": base,
         "links without latency": replace(base, link_latency_ns=0.0),
         "links of half the latency": replace(base, link_latency_ns=base.link_latency_ns / 2),
         "links ten times as fast": replace(base, link_gbps=10 * base.link_gbps),
         "routers and links at twice the clock": replace(base, comm_mhz=2 * base.comm_mhz),
         "nodes at twice the clock": replace(base, app_mhz=2 * base.app_mhz),
-        "four times the pipelines": replace(base, pipelines=min(32, 4 * base.pipelines)),
-        "four lanes": replace(base, lanes=4),
-        "nodes of the same load": replace(base, neurons=256, partition="balanced"),
+        f"{pipelines} pipelines": replace(base, pipelines=pipelines),
+        f"{lanes} lanes": replace(base, lanes=lanes),
+        "nodes of the same load, up to twice as large": replace(
+            base, neurons=-(-neurons // nodes), partition="balanced"
+        ),
     }
+    return {name: design for name, design in found.items() if design is base or design != base}
 
 
 def boards(base: Design) -> Iterator[Design]:
     """Yield the same nodes, linked otherwise."""
-    for board in ("mesh", "express", "ring"):
+    for board in ("mesh", "cube", "express", "ring"):
         yield replace(base, board=board)
     for arity in (2, 3, 4, 6, 8, 10, 12, 15, 18):
         yield replace(base, board="tree", arity=arity)
     yield replace(base, board="direct")
 
 
-def candidates(network: Network, chips: Sequence[str]) -> Iterator[Design]:
+def candidates(network: Network, chips: Sequence[str], most_devices: int) -> Iterator[Design]:
     """Yield designs worth a look that fit their devices.
 
     A node has a device for itself, or a device as many nodes as it has room for. Rows lie on the
@@ -62,28 +77,33 @@ def candidates(network: Network, chips: Sequence[str]) -> Iterator[Design]:
                 pipelines=pipelines,
                 lanes=lanes,
                 app_mhz=chip.app_mhz,
+                comm_mhz=chip.comm_mhz,
                 link_gbps=chip.link_gbps,
-                arity=min(15, chip.links - 1),
             )
             if neurons <= network.neurons:
-                yield from _fitting(network, design)
+                for fitting in _fitting(network, design):
+                    if measure_room(network, fitting).devices <= most_devices:
+                        yield fitting
 
 
 def _fitting(network: Network, design: Design) -> Iterator[Design]:
     in_package = design.device.ultra > 0
-    for rows in ("outside",) if in_package else ROWS:
-        one = replace(design, rows=rows)
-        full = fill(network, one)
-        if measure_room(network, full).devices == 1:
-            yield full
-            return
-        for board in ("mesh", "tree"):
-            if not in_package and measure_room(network, replace(one, board=board)).fits:
-                yield replace(one, board=board)
-            if full.nodes_per_chip > 1:
-                several = replace(full, board=board, comm_mhz=full.app_mhz)
-                if measure_room(network, several).fits:
-                    yield several
+    seen = set()
+    for rows, (board, arity) in itertools.product(
+        ("outside",) if in_package else ROWS, (("mesh", 6), *(("tree", n) for n in ARITIES))
+    ):
+        one = replace(design, rows=rows, board=board, arity=arity)
+        alone = None if in_package else one
+        for found in (alone, fill(network, one)):
+            if found is None:
+                continue
+            room = measure_room(network, found)
+            # Of few devices all are next to the master node, whatever they are called.
+            few = room.devices <= (2 if board == "mesh" else arity + 1)
+            key = (rows, found.shared, found.nodes_per_chip, few or (board, arity))
+            if room.fits and key not in seen:
+                seen.add(key)
+                yield found
 
 
 def front(points: Sequence[Point]) -> list[Point]:
@@ -114,23 +134,20 @@ def _near(points: Sequence[Point], factor: float) -> list[Point]:
     return [point for point in points if point.real_time_factor <= factor * reach(point)]
 
 
-def variations(base: Design) -> dict[str, Design]:
-    """Return a design with other clocks, links and memory, which are what it assumes."""
-    return {
-        "as assumed": base,
-        **{
-            f"{factor:g} times the clock": replace(base, app_mhz=factor * base.app_mhz)
-            for factor in (0.6, 0.8, 1.2)
-        },
-        **{
-            f"links of {ns:g} ns": replace(base, link_latency_ns=ns)
-            for ns in (100.0, 200.0, 400.0, 1600.0)
-        },
-        **{
-            f"links of {factor:g} times the rate": replace(base, link_gbps=factor * base.link_gbps)
-            for factor in (0.25, 4.0)
-        },
-    }
+def variations(base: Design, devices: int) -> dict[str, Design]:
+    """Return a design with other clocks and, if it has several devices, other links."""
+    found = {"as assumed": base}
+    for factor in (0.6, 0.8, 1.2):
+        found[f"{factor:g} times the clocks"] = replace(
+            base, app_mhz=factor * base.app_mhz, comm_mhz=factor * base.comm_mhz
+        )
+    if devices > 1:
+        for ns in (100.0, 200.0, 400.0, 1600.0):
+            found[f"links of {ns:g} ns"] = replace(base, link_latency_ns=ns)
+        for factor in (0.25, 4.0):
+            rate = factor * base.link_gbps
+            found[f"links of {factor:g} times the rate"] = replace(base, link_gbps=rate)
+    return found
 
 
 def balanced(design: Design) -> Design:
