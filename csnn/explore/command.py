@@ -157,7 +157,8 @@ def assumptions(chips: Sequence[str]) -> list[str]:
         "its longest part",
         f"reads of memory outside get {OUTSIDE_RATE:.0%} of its rate and overlap",
         "nodes above 256 neurons need wider addresses than the RTL has",
-        "rows of nodes of other sizes are drawn from those of the image",
+        "rows of nodes of other sizes are drawn from those of the image; stored synapses lie on "
+        "the chip, in proportion to the neurons",
     ]
 
 

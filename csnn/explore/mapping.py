@@ -64,13 +64,14 @@ def node_config(network: Network, design: Design, bounds: I64) -> NodeConfig:
         # A dense table has a row for every source; else presence bits and ranks tell which.
         presence = 2 * math.ceil(network.sources / 32) if rows < _DENSE * network.sources else 0
         rows = rows if presence else network.sources
-    widest = 2 * network.sample.max() * max(1, (np.diff(bounds).max() / network.work.sizes.max()))
+    largest = int(np.diff(bounds).max())
+    widest = 2 * network.sample.max() * max(1, largest / network.work.sizes.max())
     family = design.device.device.family
     return ProjectedNode(
         model=base.model,
         operators=design.device.device.operators if family == "ecp5" else Operators(),
         pipelines=design.pipelines,
-        neurons=int(np.diff(bounds).max()),
+        neurons=largest,
         delay_slots=base.delay_slots,
         samplers=base.samplers,
         blocks=base.blocks,
@@ -80,7 +81,7 @@ def node_config(network: Network, design: Design, bounds: I64) -> NodeConfig:
         rows=rows,
         length_bits=8 if widest < 256 else 16,
         presence_words=presence,
-        synapses=base.synapses,
+        synapses=math.ceil(base.synapses * largest / network.work.sizes.max()),
         event_fifo=base.event_fifo,
     )
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from csnn.errors import InvalidInputError
 from csnn.explore.partition import first_steps, rows_in_use, spiking_only
 from csnn.hardware.config import NodeConfig
 from csnn.image.store import Image
@@ -61,18 +60,8 @@ class Network:
 
 
 def make_network(image: Image, workload: Workload) -> Network:
-    """Return what designs for an image and a run are evaluated with.
-
-    Raises
-    ------
-    InvalidInputError
-        If the image has stored synapses: what they take in nodes of other sizes is not known.
-    """
+    """Return what designs for an image and a run are evaluated with."""
     config = NodeConfig.for_nodes(image.nodes)
-    if config.synapses:
-        raise InvalidInputError(
-            f"{image.path}: has stored synapses; machines are only explored for rows from tables"
-        )
     sources = workload.rows.shape[1]
     chosen = np.random.default_rng(SEED).permutation(sources)[:_SAMPLE]
     return Network(

@@ -18,8 +18,10 @@ PIPELINES = (1, 2, 4, 8, 16, 32)
 LANES = (1, 2, 4)
 ARITIES = (4, 15)
 # Neurons of a node and of a pipeline that are tried, without and with UltraRAM.
-SMALL_NODES, LARGE_NODES = (128, 256, 512, 1024), (256, 512, 1024, 1536, 2048)
+SMALL_NODES, LARGE_NODES = (64, 128, 256, 512, 1024), (256, 512, 1024, 1536, 2048)
 _GROUPS = (16, 1024)
+# Machines of more nodes are not tried.
+_MOST_NODES = 1000
 
 
 def ideals(base: Design, nodes: int, neurons: int) -> dict[str, Design]:
@@ -80,7 +82,7 @@ def candidates(network: Network, chips: Sequence[str], most_devices: int) -> Ite
                 comm_mhz=chip.comm_mhz,
                 link_gbps=chip.link_gbps,
             )
-            if neurons <= network.neurons:
+            if neurons <= network.neurons <= neurons * _MOST_NODES:
                 for fitting in _fitting(network, design):
                     if measure_room(network, fitting).devices <= most_devices:
                         yield fitting

@@ -1,6 +1,6 @@
 """Faults in a machine that runs: each one alone, in a copy of the machine made by a fork.
 
-    python tests/integration/fault_campaign.py --each 100 --json out/faults.json
+    PYTHONPATH=tests python tests/integration/fault_campaign.py --each 100 --json out/faults.json
 
 prints how many of every kind hit traffic, and what became of them.
 """

@@ -59,6 +59,24 @@ def test_devices_can_be_chosen(folder: Path) -> None:
     assert found["points"] == found["front"] == []
 
 
+def test_networks_too_small_for_any_design(folder: Path) -> None:
+    """There is nothing to draw then, and the reason is told."""
+    options = (folder / "image", "--run", folder / "run", "--time-ms", 2, "--device", "xcvu37p")
+    shown = succeed("explore", *options, "--out", folder / "none")
+    assert "too small a network" in shown.out
+    assert names(folder / "none") == FILES - {"front.svg"}
+
+
+def test_nodes_of_few_pipelines(tmp_path: Path) -> None:
+    change = ("neurons_per_node = 40", "neurons_per_node = 40\next_lanes = 2")
+    succeed("generate", network_file(tmp_path, change), "--out", tmp_path / "image")
+    found = succeed(
+        "explore", tmp_path / "image", "--time-ms", 2, "--warmup-ms", 1, "--json",
+        "--most-devices", 1,
+    ).json  # fmt: skip
+    assert found["mesh"]["2 lanes"]["lanes"] == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
