@@ -175,12 +175,12 @@ def _board(point: Point) -> str:
 
 def _bars(rows: Mapping[str, Point]) -> list[str]:
     base = next(iter(rows.values())).real_time_factor
-    lines = [f"  {'':<44}{'factor':>8}{'change':>9}  limit"]
+    lines = [f"  {'':<36}{'factor':>8}{'change':>9}  limit"]
     for name, point in rows.items():
-        limit = point.speed_limit if point.room.fits else f"does not fit: {point.room.limit}"
+        limit = point.speed_limit if point.room.fits else f"no room: {point.room.limit}"
         short = limit.replace("synchronisation through the network", "synchronisation")
         change = f"{point.real_time_factor / base - 1:+.1%}"
-        lines.append(f"  {name:<44}{point.real_time_factor:>8.4f}{change:>9}  {short}")
+        lines.append(f"  {name:<36}{point.real_time_factor:>8.4f}{change:>9}  {short}")
     return lines
 
 

@@ -59,11 +59,14 @@ def draw_front(
         [point.real_time_factor for point in best],
         color=INK, lw=1, drawstyle="steps-post", label="no other is better in both",
     )  # fmt: skip
+    told = ""
     for point in best:
+        limit = point.speed_limit.split(" ", 1)[0]
         axes.annotate(
-            point.speed_limit.split(" ", 1)[0], (point.room.devices, point.real_time_factor),
-            xytext=(3, -9), textcoords="offset points", fontsize=6, color=INK,
+            "" if limit == told else limit, (point.room.devices, point.real_time_factor),
+            xytext=(3, -9), textcoords="offset points", fontsize=7, color=INK,
         )  # fmt: skip
+        told = limit
     for name, (devices, factor) in published.items():
         axes.plot(devices, factor, marker="*", ms=10, ls="", color=GREY)
         axes.annotate(

@@ -44,7 +44,7 @@ def ideals(base: Design, nodes: int, neurons: int) -> dict[str, Design]:
         "nodes at twice the clock": replace(base, app_mhz=2 * base.app_mhz),
         f"{pipelines} pipelines": replace(base, pipelines=pipelines),
         f"{lanes} lanes": replace(base, lanes=lanes),
-        "nodes of the same load, up to twice as large": replace(
+        "balanced nodes, up to twice as large": replace(
             base, neurons=-(-neurons // nodes), partition="balanced"
         ),
     }

@@ -79,7 +79,7 @@ def test_less_of_a_cost_is_never_slower(network: Network) -> None:
     }
     base = factors.pop("as it is")
     # It has larger nodes as well.
-    factors.pop("nodes of the same load, up to twice as large")
+    factors.pop("balanced nodes, up to twice as large")
     assert all(factor <= base for factor in factors.values())
     assert len(factors) == 7
     assert factors["links without latency"] < 0.6 * base
