@@ -357,8 +357,6 @@ def main() -> int:
     image = eight_nodes(Path("out/lively"), LIVELY[0])
     state = record_traffic(image, warmup_ms=LIVELY[1], steps=1, threads=2).state
     physics = Physics(jitter_ns=150.0, spread_ns=200.0, seed=options.seed)
-    campaign = Campaign(image, state, MESH, physics, shallow=True)
-
     told: list[dict[str, object]] = []
 
     def tell(outcome: Outcome) -> None:
@@ -373,10 +371,15 @@ def main() -> int:
             flush=True,
         )
 
-    outcomes = run_campaign(
-        campaign, dict.fromkeys(options.kinds, options.each), stages=options.stages,
-        seed=options.seed, jobs=options.jobs, tell=tell,
-    )  # fmt: skip
+    outcomes: list[Outcome] = []
+    for shallow in (False, True):
+        kinds = [kind for kind in options.kinds if (kind is Kind.FULL_FIFO) == shallow]
+        if kinds:
+            outcomes += run_campaign(
+                Campaign(image, state, MESH, physics, shallow=shallow),
+                dict.fromkeys(kinds, options.each), stages=options.stages, seed=options.seed,
+                jobs=options.jobs, tell=tell,
+            )  # fmt: skip
     print("\n".join(table(outcomes)))
     return any(outcome.is_silent for outcome in outcomes)
 
