@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from matplotlib import rc_context
 
 from csnn.errors import InvalidInputError, reject
 from csnn.explore import figures
@@ -18,8 +15,9 @@ from csnn.explore.design import INNER_ARITY, INNER_REGISTERS, Design
 from csnn.explore.evaluate import OUTSIDE_RATE, Point, evaluate
 from csnn.explore.network import Network, make_network
 from csnn.explore.sweeps import balanced, boards, candidates, front, ideals, near_front, variations
-from csnn.files import MANIFEST_NAME, atomic_directory, require_kind, sha256
-from csnn.image.store import Image, open_image, tool_versions
+from csnn.files import require_kind
+from csnn.image.store import Image, open_image
+from csnn.perf.folder import write_folder
 from csnn.perf.spikes import read_workload
 from csnn.progress import progress
 from csnn.spec import checks
@@ -226,21 +224,8 @@ def _write(
         "mesh": figures.draw_bars(limits, "a mesh of XC7Z045, with one cost less"),
         "boards": figures.draw_bars(linked, "the same nodes, linked otherwise"),
     }
-    # Equal figures are equal bytes.
     if found[1]:
         drawn["front"] = figures.draw_front(*found, PUBLISHED if is_full else {})
-    with atomic_directory(out) as folder, rc_context({"svg.hashsalt": SCHEMA}):
-        for name, figure in drawn.items():
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-        (folder / "explore.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-        manifest = {
-            "schema": SCHEMA,
-            "version": VERSION,
-            "image_digest": image.digest,
-            "tools": tool_versions(),
-            "files": {
-                path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
-                for path in sorted(folder.iterdir())
-            },
-        }
-        (folder / MANIFEST_NAME).write_text(json.dumps(manifest, indent=1) + "\n")
+    write_folder(
+        out, image, SCHEMA, VERSION, figures=drawn, content={"explore": content}, arrays={}
+    )

@@ -64,15 +64,13 @@ def fill(network: Network, design: Design) -> Design | None:
     """
     nodes = node_count(network, design)
     config = node_config(network, design, bounds_of(network, design))
-    best, links = None, design.device.links
+    design = replace(design, shared=True)
+    node, best, links = _node(design, config), None, design.device.links
     for _ in range(4):
-        board = _board(replace(design, shared=True), links)
-        most = min(
-            most_nodes(design.device, _node(replace(design, shared=True), config), board), nodes
-        )
+        most = min(most_nodes(design.device, node, _board(design, links)), nodes)
         if most < 1:
             break
-        filled = replace(design, shared=True, nodes_per_chip=most)
+        filled = replace(design, nodes_per_chip=most)
         needed = board_topology(filled, count_devices(filled, nodes)).degree
         if needed > links or (best is not None and best.nodes_per_chip == most):
             break

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 
-from csnn import output
 from csnn.errors import InvalidInputError, reject
-from csnn.files import MANIFEST_NAME, atomic_directory, require_kind, sha256
+from csnn.files import require_kind
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.master_config import MasterConfig
 from csnn.hardware.mesh import LinkConfig, Mesh, RouterConfig
-from csnn.image.store import Image, open_image, tool_versions
+from csnn.image.store import Image, open_image
 from csnn.perf import figures
 from csnn.perf.experiments import sweep_echo
+from csnn.perf.folder import write_folder
 from csnn.perf.model import Timing, simulate
 from csnn.perf.parameters import Clocks, Machine, Wires, on_chip_wires
 from csnn.perf.spikes import read_workload
@@ -185,20 +183,7 @@ def _write(
         most = len(mesh.sites) - 1
         sizes = sorted({1, *np.linspace(2, most, min(most, 12)).astype(int).tolist(), mesh.n_nodes})
         drawn["6c_echo"] = figures.echo_latency(sweep_echo(machine, mesh, sizes))
-    # Marks inside an SVG are random otherwise, and equal figures differ.
-    with atomic_directory(out) as folder, rc_context({"svg.hashsalt": SCHEMA}):
-        for name, figure in drawn.items():
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-        output.write_arrays(folder / "steps.npz", {"cycles": timing.cycles()})
-        (folder / "perf.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-        manifest = {
-            "schema": SCHEMA,
-            "version": VERSION,
-            "image_digest": image.digest,
-            "tools": tool_versions(),
-            "files": {
-                path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)}
-                for path in sorted(folder.iterdir())
-            },
-        }
-        (folder / MANIFEST_NAME).write_text(json.dumps(manifest, indent=1) + "\n")
+    write_folder(
+        out, image, SCHEMA, VERSION, figures=drawn, content={"perf": content},
+        arrays={"steps": {"cycles": timing.cycles()}},
+    )  # fmt: skip

@@ -12,6 +12,7 @@ from csnn.explore.design import Design
 from csnn.explore.evaluate import Point, evaluate
 from csnn.explore.mapping import bounds_of, cube, machine_topology, make_machine, node_config
 from csnn.explore.network import Network
+from csnn.explore.resources import XC7_UNITS
 from csnn.explore.room import fill, measure_room
 from csnn.explore.sweeps import (
     balanced,
@@ -257,3 +258,14 @@ def test_variations_are_what_they_are_called() -> None:
 def test_cubes_have_room(places: int, shape: tuple[int, int, int]) -> None:
     assert cube(places) == shape
     assert np.prod(shape) >= places
+
+
+def test_a_node_more_in_a_device_is_a_node_with_two_ends_of_links(network: Network) -> None:
+    """Both machines have more than 9 devices in a mesh, so the links between them are as many."""
+    one, two = (
+        measure_room(network, Design(shared=True, nodes_per_chip=count)).shares["look-up tables"]
+        for count in (1, 2)
+    )
+    node = XC7_UNITS.node + XC7_UNITS.pipeline * 8 + XC7_UNITS.lane
+    inner = 2 * (XC7_UNITS.port.luts + 200) + 2 * 89
+    assert two - one == pytest.approx((node.luts + inner) / (0.7 * 218_600))
