@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -34,7 +34,11 @@ class Place:
     is_dead : bool
         It answers nothing.
     late_ms : float
-        So much later it answers.
+        So much later it answers; the answers of a unit, and of a router, stay in order.
+    unit_late_ms : float
+        So much later still the unit does.
+    gap_ms : float
+        Its answers are so far apart.
     lies : bool
         It answers for another address.
     ignores : set of int
@@ -45,6 +49,8 @@ class Place:
     memory: bytearray = field(default_factory=bytearray)
     is_dead: bool = False
     late_ms: float = 0.0
+    unit_late_ms: float = 0.0
+    gap_ms: float = 0.0
     lies: bool = False
     ignores: set[int] = field(default_factory=set)
 
@@ -66,7 +72,9 @@ class ModelTransport:
         # Site, address, value of every write, in order.
         self.written: list[tuple[Site, int, int]] = []
         self.on_step: Callable[[int], None] = lambda step: None
-        self._answers: deque[tuple[float, int, int]] = deque()
+        self.requests = 0
+        # When, of which request, whose, with which address and word; the next one first.
+        self._answers: list[tuple[float, int, tuple[Site, bool], int, int]] = []
         self._rest_ms = 0.0
         for site in mesh.nodes:
             self.places[site].words[node.OFFSETS["status"]] = HALTED
@@ -103,10 +111,18 @@ class ModelTransport:
                     self._act(site, address, value)
             else:
                 assert target >> 24 == Kind.MONITOR
-                assert len(self._answers) < ANSWERS, "too many requests under way"
+                self.requests += 1
                 if not place.is_dead:
-                    told = address ^ place.lies, place.words.get(address, 0)
-                    self._answers.append((self.now_ms + place.late_ms, *told))
+                    self._answer(site, address)
+
+    def _answer(self, site: Site, address: int) -> None:
+        place, of_router = self.places[site], address >> OFFSET_BITS == router.ROUTER_REGION
+        before = [answer for answer in self._answers if answer[2] == (site, of_router)]
+        assert len(before) < ANSWERS, "too many requests under way"
+        late_ms = place.late_ms + (0.0 if of_router else place.unit_late_ms)
+        at = max([self.now_ms + late_ms, *(answer[0] + place.gap_ms for answer in before)])
+        told = address ^ place.lies, place.words.get(address, 0)
+        insort(self._answers, (at, self.requests, (site, of_router), *told))
 
     def _act(self, site: Site, address: int, value: int) -> None:
         """Do what a write of `control` does."""
@@ -121,7 +137,7 @@ class ModelTransport:
         end = self.now_ms + timeout_ms
         found = []
         while len(found) < count and self._answers and self._answers[0][0] <= end:
-            at, address, value = self._answers.popleft()
+            at, _, _, address, value = self._answers.pop(0)
             self.now_ms = max(self.now_ms, at)
             found.append((Kind.MONITOR << 24, address, value))
         if len(found) < count:

@@ -24,14 +24,14 @@ from csnn.hardware.master_registers import (
 from csnn.hardware.memory_map import OFFSET_BITS, Region, Words, node_words
 from csnn.hardware.mesh import Mesh, Site
 from csnn.hardware.recorder import PAGE_BITS, RECORD_BYTES, records
+from csnn.host.requests import Requests, UnansweredError, packets
 from csnn.host.transport import BackDoor, Transport
 from csnn.image.store import Image
-from csnn.packets import ANSWERS, TARGET_FIELDS, Kind
+from csnn.packets import Kind
 from csnn.simulator.state import MachineState, with_state
 from csnn.spec import checks
 
 U32 = npt.NDArray[np.uint32]
-_PACKET_WORDS = 3
 # A node's external memory has 1 GB on INC-3000.
 DEFAULT_RECORDS = 1 << 26
 
@@ -67,14 +67,13 @@ class Machine:
     def __init__(self, mesh: Mesh, transport: Transport, *, timeout_ms: float = 1.0) -> None:
         self.mesh, self.transport, self.timeout_ms = mesh, transport, timeout_ms
         self._back_door: BackDoor | None = None
-        # Answers that somebody has not given, or not yet.
-        self._owed = 0
+        self._requests = Requests(transport, timeout_ms)
 
     # Words.
 
     def write(self, site: Site, addresses: npt.ArrayLike, values: npt.ArrayLike) -> None:
         """Write words of a place."""
-        self.transport.send(_packets(Kind.CONFIG, site, addresses, values))
+        self.transport.send(packets(Kind.CONFIG, site, addresses, values))
 
     def read(self, site: Site, addresses: npt.ArrayLike) -> U32:
         """Return words of a place, in the order of their addresses.
@@ -85,22 +84,10 @@ class Machine:
             If it does not answer, or answers something else.
         """
         asked = np.atleast_1d(np.asarray(addresses, dtype=np.uint32))
-        found = []
-        if self._owed:
-            # What comes late must not be taken for an answer of this place.
-            self._owed -= len(self.transport.receive(self._owed, 0.0))
-        # More requests at a time could hold up the spikes behind them.
-        for first in range(0, len(asked), ANSWERS):
-            part = asked[first : first + ANSWERS]
-            self.transport.send(_packets(Kind.MONITOR, site, part, 0))
-            answers = self.transport.receive(len(part), self.timeout_ms)
-            if len(answers) < len(part):
-                self._owed += len(part) - len(answers)
-                raise MachineError(f"{self._named(site)} does not answer")
-            if not np.array_equal(answers[:, 1], part):
-                raise MachineError(f"{self._named(site)} answers another request")
-            found.append(answers[:, 2])
-        return np.concatenate([np.empty(0, np.uint32), *found])
+        try:
+            return self._requests.read(site, asked)
+        except UnansweredError as error:
+            raise MachineError(f"{self._named(site)} {error}") from None
 
     def _get(self, site: Site, region: int, offsets: Mapping[str, int], *names: str) -> list[int]:
         addresses = [region << OFFSET_BITS | offsets[name] for name in names]
@@ -371,13 +358,3 @@ def _told(site: Site, unit: str, errors: int, meanings: Mapping[str, str]) -> It
 
 def _bits(table: Iterable[node.Bit], *names: str) -> int:
     return sum(1 << bit.position for bit in table if bit.name in names)
-
-
-def _packets(kind: Kind, site: Site, first: npt.ArrayLike, second: npt.ArrayLike) -> U32:
-    target = kind << TARGET_FIELDS[-1].low
-    for field, place in zip(TARGET_FIELDS, site, strict=False):
-        target |= place << field.low
-    address = np.asarray(first, dtype=np.uint32)
-    packets = np.empty((len(address), _PACKET_WORDS), dtype=np.uint32)
-    packets[:, 0], packets[:, 1], packets[:, 2] = target, address, second
-    return packets

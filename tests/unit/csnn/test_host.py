@@ -8,7 +8,7 @@ from pathlib import Path
 import networks
 import numpy as np
 import pytest
-from machine_model import HALTED, ModelTransport, Place, PreloadingModel
+from machine_model import HALTED, ModelTransport, Place, PreloadingModel, router_address
 
 from csnn.errors import CsnnError, InvalidInputError
 from csnn.hardware import registers as node
@@ -103,16 +103,148 @@ def test_a_place_that_does_not_answer_is_named(
     assert isinstance(error.value, CsnnError)
 
 
+# Late answers. Times are in timeouts of the host; all nodes are asked for their errors.
+
+ASKED = node.OFFSETS["errors"]
+
+
+def ask_in_vain(machine: Machine, site: tuple[int, int, int], *addresses: int) -> None:
+    with pytest.raises(MachineError) as error:
+        machine.read(site, addresses or ASKED)
+    unit = f"node {NODES.index(site)}" if site in NODES else "router"
+    assert str(error.value) == f"{unit} at {named(site)} does not answer"
+
+
+def own_errors(model: ModelTransport) -> None:
+    """Let each node have errors of its own."""
+    for number, site in enumerate(NODES):
+        model.set(site, errors=number + 3)
+
+
+@pytest.mark.parametrize("rest", [0.0, 0.2, 0.5, 1.0])
+@pytest.mark.parametrize("other_late", [0.0, 0.2, 0.5, 0.8])
+@pytest.mark.parametrize("late", [1.3, 1.5, 1.7])
 def test_a_late_answer_is_not_taken_for_another_place_s(
+    model: ModelTransport, machine: Machine, late: float, other_late: float, rest: float
+) -> None:
+    own_errors(model)
+    model.places[NODES[0]].late_ms = late
+    model.places[NODES[1]].late_ms = other_late
+    ask_in_vain(machine, NODES[0])
+    # From here the late one comes before the other place is asked, before it answers, or after.
+    model.rest(rest)
+    for number in (1, 2, 1, 3):
+        assert machine.read(NODES[number], ASKED).tolist() == [number + 3]
+    # What has come is owed no more: no request has a mark.
+    model.places[NODES[1]].is_dead = True
+    ask_in_vain(machine, NODES[0])
+    model.rest(2.0)
+    before = model.requests
+    machine.read(NODES[2], [ASKED, ASKED + 1])
+    assert model.requests == before + 2
+
+
+def test_late_answers_come_between_those_of_another_place(
     model: ModelTransport, machine: Machine
 ) -> None:
-    late, other = NODES[0], NODES[1]
-    model.places[late].late_ms = 1.5 * machine.timeout_ms
-    model.set(late, errors=3)
-    with pytest.raises(MachineError, match="does not answer"):
-        machine.read(late, [node.OFFSETS["errors"]])
-    model.rest(machine.timeout_ms)
-    assert machine.read(other, [node.OFFSETS["errors"]]).tolist() == [0]
+    own_errors(model)
+    other = machine.read(NODES[1], range(12)).tolist()
+    assert other != machine.read(NODES[0], range(12)).tolist()
+    for number, late in ((0, 1.4), (1, 0.41)):
+        model.places[NODES[number]].late_ms = late
+        # Answers of the two come in turn.
+        model.places[NODES[number]].gap_ms = 0.03
+    ask_in_vain(machine, NODES[0], *range(8))
+    assert machine.read(NODES[1], range(12)).tolist() == other
+
+
+def test_several_places_may_owe_answers(model: ModelTransport, machine: Machine) -> None:
+    own_errors(model)
+    for number, late in enumerate((3.5, 2.6, 1.8)):
+        model.places[NODES[number]].late_ms = late
+    for number in range(3):
+        ask_in_vain(machine, NODES[number])
+    model.places[NODES[3]].late_ms = 0.9
+    for _ in range(6):
+        assert machine.read(NODES[3], [ASKED, ASKED]).tolist() == [6, 6]
+    # They are told from one another as well.
+    for number in range(3):
+        model.places[NODES[number]].late_ms = 0.0
+        assert machine.read(NODES[number], ASKED).tolist() == [number + 3]
+
+
+def test_answers_that_never_come_stay_owed(model: ModelTransport, machine: Machine) -> None:
+    own_errors(model)
+    everything = [*range(len(node.REGISTERS))]
+    expected = machine.read(NODES[1], everything).tolist()
+    model.places[NODES[0]].is_dead = True
+    for _ in range(3):
+        ask_in_vain(machine, NODES[0], *everything)
+        assert machine.read(NODES[1], ASKED).tolist() == [4]
+        assert machine.read(NODES[1], everything).tolist() == expected
+    # A place that answers nothing is never taken to answer with a late word of another.
+    model.places[NODES[2]].late_ms = 1.5
+    ask_in_vain(machine, NODES[2])
+    ask_in_vain(machine, NODES[0])
+    assert machine.read(NODES[1], ASKED).tolist() == [4]
+
+
+def test_so_many_dead_places_that_no_register_is_left_for_a_mark(
+    model: ModelTransport, machine: Machine
+) -> None:
+    own_errors(model)
+    model.places[NODES[0]].is_dead = True
+    for address in range(len(MASTER_OFFSETS)):
+        ask_in_vain(machine, NODES[0], address)
+    for _ in range(10):
+        ask_in_vain(machine, NODES[0])
+    before = model.requests
+    assert machine.read(NODES[1], ASKED).tolist() == [4]
+    # The mark is asked for once more than it is owed.
+    assert model.requests - before > 2
+    for _ in range(400):
+        with pytest.raises(MachineError) as error:
+            machine.read(NODES[0], ASKED)
+    assert str(error.value) == (
+        f"node 0 at {named(NODES[0])} could not be told from places that have not answered"
+    )
+    before = model.requests
+    with pytest.raises(MachineError, match="could not be told"):
+        machine.read(NODES[0], ASKED)
+    assert model.requests == before
+    # Routers answer for far more addresses.
+    model.set_router(NODES[1], failed=5)
+    assert machine.read(NODES[1], router_address("failed")).tolist() == [5]
+
+
+def test_a_router_s_answers_are_no_sign_of_its_unit_s(
+    model: ModelTransport, machine: Machine
+) -> None:
+    own_errors(model)
+    model.places[NODES[0]].late_ms = 1.2
+    ask_in_vain(machine, NODES[0])
+    ask_in_vain(machine, NODES[0])
+    place = model.places[NODES[1]]
+    place.unit_late_ms = 0.6
+    model.set_router(NODES[1], failed=5)
+    both = [router_address("failed"), ASKED, router_address("silent"), ASKED]
+    assert machine.read(NODES[1], both).tolist() == [5, 4, 0, 4]
+
+
+def test_a_liar_is_found_among_late_answers(model: ModelTransport, machine: Machine) -> None:
+    own_errors(model)
+    model.places[NODES[0]].late_ms = 1.5
+    ask_in_vain(machine, NODES[0])
+    model.places[NODES[1]].lies = True
+    with pytest.raises(MachineError, match=r"node 1 at .* answers another request"):
+        machine.read(NODES[1], [100, 102])
+    model.places[NODES[1]].lies = False
+    assert machine.read(NODES[1], ASKED).tolist() == [4]
+    # Its answers have come, wrong as they were.
+    model.rest(2.0)
+    before = model.requests
+    machine.read(NODES[1], [ASKED])
+    assert model.requests == before + 1
 
 
 # Uploading.
