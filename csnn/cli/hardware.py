@@ -58,8 +58,8 @@ def add_verify(commands: Any) -> None:
     machine.add_argument("--warmup-ms", type=float, default=500.0, metavar="MS",
                          help="model time simulated before (default 500)")  # fmt: skip
     machine.add_argument("--express", default="0,0,0", metavar="X,Y,Z",
-                         help="places that express links along the axes pass (default 0,0,0: "
-                         "none)")  # fmt: skip
+                         help="places that express links along the axes pass, less than the "
+                         "mesh has (default 0,0,0: none)")  # fmt: skip
     machine.add_argument("--link-latency-ns", type=float, default=800.0, metavar="NS",
                          help="from serialiser to serialiser (default 800)")  # fmt: skip
     machine.add_argument("--jitter-ns", type=float, default=0.0, metavar="NS",
@@ -150,6 +150,7 @@ def _verify_machine(options: argparse.Namespace) -> int:
         n_nodes=image.n_nodes,
         router=RouterConfig(express=checks.three_numbers("--express", options.express)),
     )
+    mesh.check_express()
     physics = Physics(
         ppm=options.ppm,
         latency_ns=options.link_latency_ns,

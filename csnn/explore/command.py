@@ -8,16 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from csnn.errors import InvalidInputError, reject
+from csnn.errors import reject
 from csnn.explore import figures
 from csnn.explore.chips import CHIPS, USABLE_LOGIC, USABLE_MEMORY
 from csnn.explore.design import INNER_ARITY, INNER_REGISTERS, Design
 from csnn.explore.evaluate import OUTSIDE_RATE, Point, evaluate
 from csnn.explore.network import Network, make_network
 from csnn.explore.sweeps import balanced, boards, candidates, front, ideals, near_front, variations
-from csnn.files import require_kind
 from csnn.image.store import Image, open_image
-from csnn.perf.folder import write_folder
+from csnn.perf.folder import check_out, write_folder
 from csnn.perf.spikes import read_workload
 from csnn.progress import progress
 from csnn.spec import checks
@@ -51,9 +50,7 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
         checks.integer("explore", "most_devices", options.most_devices, 1, 2**16)
     out = None if options.out is None else Path(options.out)
     if out is not None:
-        if image.path.resolve().is_relative_to(out.resolve()):
-            raise InvalidInputError(f"{out}: holds the image {image.path}; choose another name")
-        require_kind(out, SCHEMA)
+        check_out(out, SCHEMA, image=image, run=options.run)
     workload = read_workload(options, image, default_ms=_DEFAULT_MS)
     network = make_network(image, workload)
     base = Design(pipelines=network.config.pipelines)

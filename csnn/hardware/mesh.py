@@ -22,6 +22,8 @@ from csnn.spec import checks
 AXES = ("x", "y", "z")
 COORDINATE_BITS = 8
 MAX_EXTENT = 1 << COORDINATE_BITS
+# Numbers of nodes have 16 bits; there would be only more relays.
+MAX_PLACES = 1 << 16
 Site = tuple[int, int, int]
 
 
@@ -228,11 +230,23 @@ class Mesh:
             checks.integer("mesh", "shape", extent, 1, MAX_EXTENT)
         checks.integer("mesh", "n_nodes", self.n_nodes, 1, 2**16 - 1)
         x, y, z = self.shape
+        if x * y * z > MAX_PLACES:
+            raise InvalidInputError(
+                f"mesh.shape = {x},{y},{z}: has {x * y * z} places; must be {MAX_PLACES} at most"
+            )
         if x * y * z < self.n_nodes + 1:
             raise InvalidInputError(
                 f"mesh.shape = {x},{y},{z}: has {x * y * z} places; {self.n_nodes} compute nodes "
                 "and the master node need more"
             )
+
+    def check_express(self) -> None:
+        """Refuse express links that lead nowhere: routers would have ports for nothing."""
+        express = self.router.express
+        for name, span, extent in zip(AXES, express, self.shape, strict=True):
+            if span >= extent and span:
+                rule = f"must be 0 or less than the {extent} places along {name.upper()}"
+                raise reject("router.express", express, rule)
 
     @property
     def master(self) -> Site:

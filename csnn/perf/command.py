@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from csnn.errors import InvalidInputError, reject
-from csnn.files import require_kind
+from csnn.errors import reject
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.master_config import MasterConfig
 from csnn.hardware.mesh import LinkConfig, Mesh, RouterConfig
 from csnn.image.store import Image, open_image
 from csnn.perf import figures
+from csnn.perf.arguments import BETWEEN_DEVICES
 from csnn.perf.experiments import sweep_echo
-from csnn.perf.folder import write_folder
+from csnn.perf.folder import check_out, write_folder
 from csnn.perf.model import Timing, simulate
-from csnn.perf.parameters import Clocks, Machine, Wires, on_chip_wires
+from csnn.perf.parameters import Clocks, Machine, Wires, longest_latency_ns, on_chip_wires
 from csnn.perf.spikes import read_workload
 from csnn.perf.statistics import PARTS, Summary, nodes_reached, summarise
 from csnn.perf.topology import Topology, make_topology, smallest_mesh
@@ -41,12 +42,10 @@ def run_perf(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """
     image = open_image(options.image)
     topology, mesh = _topology(options, image)
-    machine = _machine(options, image, mesh)
+    machine = _machine(options, image)
     out = None if options.out is None else Path(options.out)
     if out is not None:
-        if image.path.resolve().is_relative_to(out.resolve()):
-            raise InvalidInputError(f"{out}: holds the image {image.path}; choose another name")
-        require_kind(out, SCHEMA)
+        check_out(out, SCHEMA, image=image, run=options.run)
     workload = read_workload(options, image)
     with progress(None, "model the machine"):
         silent = simulate(machine, topology, silent_workload(workload.sizes, _SILENT_STEPS))
@@ -71,13 +70,14 @@ def run_perf(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 
 def _topology(options: argparse.Namespace, image: Image) -> tuple[Topology, Mesh | None]:
-    n = image.n_nodes
-    if options.topology != "mesh":
-        for name, value in (("--mesh", options.mesh), ("--express", options.express)):
-            if value is not None:
-                raise reject(name, value, f"excludes --topology {options.topology}")
+    n, kind = image.n_nodes, options.topology
+    for wanted, names in (("mesh", ("mesh", "express")), ("tree", ("arity",))):
+        for name in names if kind != wanted else ():
+            if (value := getattr(options, name)) is not None:
+                raise reject(f"--{name}", value, f"excludes --topology {kind}")
+    if kind != "mesh":
         arity = 6 if options.arity is None else options.arity
-        return make_topology(options.topology, n, arity=arity), None
+        return make_topology(kind, n, arity=arity), None
     shape, express = smallest_mesh(n), (0, 0, 0)
     if options.mesh is not None:
         shape = checks.three_numbers("--mesh", options.mesh)
@@ -85,37 +85,74 @@ def _topology(options: argparse.Namespace, image: Image) -> tuple[Topology, Mesh
         express = checks.three_numbers("--express", options.express)
     router = RouterConfig(express=express, link=_link(options), branch_buffer=options.branch_buffer)
     mesh = Mesh(shape=shape, n_nodes=n, router=router)
+    mesh.check_express()
     return make_topology("mesh", n, mesh=mesh), mesh
 
 
 def _link(options: argparse.Namespace) -> LinkConfig:
-    return LinkConfig(
-        frame_cycles=options.frame_cycles,
-        window=options.window,
-        buffer=options.buffer,
-    )
+    given = {} if options.frame_cycles is None else {"frame_cycles": options.frame_cycles}
+    return LinkConfig(window=options.window, buffer=options.buffer, **given)
 
 
-def _machine(options: argparse.Namespace, image: Image, mesh: Mesh | None) -> Machine:
+def _machine(options: argparse.Namespace, image: Image) -> Machine:
     on_chip = options.topology == "chip"
-    comm_mhz = options.app_mhz if on_chip else options.comm_mhz
-    wires = Wires(
-        latency_ns=options.link_latency_ns,
-        jitter_ns=options.link_jitter_ns,
-        config=_link(options),
+    if on_chip:
+        for name in BETWEEN_DEVICES:
+            if (value := getattr(options, name)) is not None:
+                raise reject(f"--{name.replace('_', '-')}", value, "excludes --topology chip")
+    inside = on_chip_wires(_link(options))
+    clocks = Clocks(
+        app_mhz=options.app_mhz,
+        comm_mhz=options.app_mhz if on_chip else _or(options.comm_mhz, Clocks.comm_mhz),
+        ppm=options.ppm,
+        seed=options.seed,
     )
+    wires = inside
+    if not on_chip:
+        wires = Wires(
+            latency_ns=_or(options.link_latency_ns, Wires.latency_ns),
+            jitter_ns=_or(options.link_jitter_ns, Wires.jitter_ns),
+            config=_link(options),
+        )
+        _check_links(options, wires, clocks.comm_mhz)
     machine = Machine(
         node=NodeConfig.for_nodes(image.nodes),
         master=MasterConfig(nodes=1 << max(1, (image.n_nodes - 1).bit_length())),
         wires=wires,
-        inside=on_chip_wires(wires.config),
-        clocks=Clocks(
-            app_mhz=options.app_mhz, comm_mhz=comm_mhz, ppm=options.ppm, seed=options.seed
-        ),
+        inside=inside,
+        clocks=clocks,
         branch_buffer=options.branch_buffer,
     )
     # One clock: nothing has to cross.
     return replace(machine, crossing_sink=1) if on_chip else machine
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _check_links(options: argparse.Namespace, wires: Wires, comm_mhz: float) -> None:
+    """Refuse the option by which frames are sent again before they can be acknowledged."""
+    longest = longest_latency_ns(wires, comm_mhz)
+    taken = wires.latency_ns + wires.jitter_ns
+    if taken <= longest:
+        return
+
+    def is_short(frame_cycles: int) -> bool:
+        config = replace(wires.config, frame_cycles=frame_cycles)
+        return taken <= longest_latency_ns(replace(wires, config=config), comm_mhz)
+
+    limits = {
+        "link_latency_ns": longest - wires.jitter_ns,
+        "link_jitter_ns": longest - wires.latency_ns,
+        "comm_mhz": comm_mhz * longest / taken,
+        "frame_cycles": next(filter(is_short, range(wires.config.frame_cycles, 0, -1)), 0),
+    }
+    given = {name: limit for name, limit in limits.items() if getattr(options, name) is not None}
+    name = next((name for name, limit in given.items() if limit >= 1), next(iter(given)))
+    most = f"at most {math.floor(given[name])}" if given[name] >= 1 else "less, and others too"
+    rule = f"must be {most}, or frames are sent again before they can be acknowledged"
+    raise reject(f"--{name.replace('_', '-')}", getattr(options, name), rule)
 
 
 def _described(machine: Machine, *, on_chip: bool) -> dict[str, Any]:

@@ -95,6 +95,13 @@ def on_chip_wires(config: LinkConfig | None = None) -> Wires:
     return Wires(latency_ns=0.0, config=config, send_cycles=1, check_cycles=1)
 
 
+def longest_latency_ns(wires: Wires, comm_mhz: float) -> float:
+    """Return the latency with which a frame is acknowledged before it would be sent again."""
+    link = wires.config
+    ends = 2 * (wires.send_cycles + wires.check_cycles + 2) + 4 * link.frame_cycles
+    return max(0.0, (link.timeout - ends) / 2 * 1e3 / comm_mhz)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machine:
     """A machine without its network.
@@ -154,6 +161,4 @@ class Machine:
     @property
     def longest_latency_ns(self) -> float:
         """Latency of links with which a frame is acknowledged before it would be sent again."""
-        link, wires = self.wires.config, self.wires
-        ends = 2 * (wires.send_cycles + wires.check_cycles + 2) + 4 * link.frame_cycles
-        return max(0.0, (link.timeout - ends) / 2 * 1e3 / self.clocks.comm_mhz)
+        return longest_latency_ns(self.wires, self.clocks.comm_mhz)

@@ -51,6 +51,8 @@ def _spikes(
     if options.run is not None:
         if options.warmup_ms is not None:
             raise reject("--warmup-ms", options.warmup_ms, "excludes --run, which has its own")
+        if options.threads is not None:
+            raise reject("--threads", options.threads, "excludes --run: nothing is simulated")
         directory = Path(options.run)
         result = output.read_result(directory)
         if result["image_digest"] != image.digest:

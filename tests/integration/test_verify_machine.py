@@ -105,6 +105,8 @@ def test_machine_that_the_host_loaded_is_bit_exact(image: Image, state: MachineS
         (("--mesh", "2,2,2"), "mesh.shape = 2,2,2: has 8 places; 8 compute nodes"),
         (("--mesh", "3,3,0"), "mesh.shape = 0: must be"),
         (("--mesh", "3,3,1", "--express", "1,0,0"), "express links pass 2 places or more"),
+        (("--mesh", "3,3,1", "--express", "9,9,9"), "router.express = (9, 9, 9): must be 0 or"),
+        (("--mesh", "200,200,200"), "mesh.shape = 200,200,200: has 8000000 places; must be"),
         (("--mesh", "3,3,1", "--steps", "0"), "verify.steps = 0: must be"),
         (("--mesh", "3,3,1", "--jitter-ns", "nan"), "physics.jitter_ns = nan: must be"),
         (("--mesh", "3,3,1", "--jitter-ns", "3000"), "physics.jitter_ns = 3000.0: must be"),

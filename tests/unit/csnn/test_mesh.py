@@ -230,9 +230,46 @@ def test_bad_routers_are_refused(values: dict[str, Any], message: str) -> None:
             8,
             "mesh.shape = 2,2,2: has 8 places; 8 compute nodes and the master node need more",
         ),
+        ((256, 256, 2), 8, "mesh.shape = 256,256,2: has 131072 places; must be 65536 at most"),
     ],
 )
 def test_bad_meshes_are_refused(shape: Any, n_nodes: int, message: str) -> None:
     with pytest.raises(InvalidInputError) as error:
         Mesh(shape=shape, n_nodes=n_nodes)
     assert str(error.value) == message
+
+
+def test_as_many_places_as_numbers_of_nodes_are_accepted() -> None:
+    assert Mesh(shape=(256, 256, 1), n_nodes=65535).master == (127, 127, 0)
+
+
+@pytest.mark.parametrize(
+    ("express", "wrong"),
+    [
+        ((0, 0, 0), None),
+        ((2, 0, 0), None),
+        ((2, 3, 0), None),
+        ((3, 0, 0), "3 places along X"),
+        ((2, 4, 0), "4 places along Y"),
+        ((0, 0, 2), "1 places along Z"),
+    ],
+)
+def test_express_links_that_lead_nowhere_are_refused(express: Site, wrong: str | None) -> None:
+    place = mesh((3, 4, 1), express)
+    lengths = [[d.span for d in place.router.directions if d.axis == axis] for axis in range(3)]
+    used = {
+        (direction.axis, direction.span)
+        for site in place.sites
+        for direction, exists in zip(place.router.directions, place.links(site), strict=True)
+        if exists and direction.span > 1
+    }
+    if wrong is None:
+        assert used == {(axis, max(spans)) for axis, spans in enumerate(lengths) if max(spans) > 1}
+        place.check_express()
+    else:
+        assert len(used) < sum(1 for span in express if span)
+        with pytest.raises(InvalidInputError) as error:
+            place.check_express()
+        assert str(error.value) == (
+            f"router.express = {express}: must be 0 or less than the {wrong}"
+        )

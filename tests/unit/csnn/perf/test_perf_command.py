@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,37 @@ def test_lines_for_people(folder: Path) -> None:
         (("--mesh", "1,1,2"), ("mesh.shape = 1,1,2", "has 2 places")),
         (("--express", "1,0,0"), ("router.express", "2 places or more")),
         (("--topology", "ring", "--mesh", "3,3,1"), ("--mesh = '3,3,1'", "excludes")),
+        (("--mesh", "200,200,200"), ("mesh.shape = 200,200,200", "8000000 places", "65536")),
+        (("--express", "100,0,0"), ("router.express = (100, 0, 0)", "than the 3 places along X")),
+        (("--topology", "tree", "--express", "2,0,0"), ("--express = '2,0,0'", "excludes")),
+        (("--arity", "3"), ("--arity = 3", "excludes --topology mesh")),
+        *(
+            (("--topology", kind, "--arity", "3"), ("--arity = 3", f"excludes --topology {kind}"))
+            for kind in ("mesh", "ring", "direct", "chip")
+        ),
+        *(
+            (("--topology", "chip", option, value), (f"{option} = ", "excludes --topology chip"))
+            for option, value in (
+                *(("--link-latency-ns", "800"), ("--link-jitter-ns", "0")),
+                *(("--comm-mhz", "100"), ("--frame-cycles", "4")),
+            )
+        ),
+        (("--link-latency-ns", "4000"), ("--link-latency-ns = 4000.0", "at most 2400, or frames")),
+        (
+            ("--link-latency-ns", "2300", "--link-jitter-ns", "200"),
+            ("--link-latency-ns = 2300.0", "at most 2200"),
+        ),
+        (("--link-jitter-ns", "1700"), ("--link-jitter-ns = 1700.0", "at most 1600")),
+        (("--comm-mhz", "10000"), ("--comm-mhz = 10000.0", "at most 300")),
+        (("--frame-cycles", "256"), ("--frame-cycles = 256", "at most 84")),
+        (
+            ("--frame-cycles", "256", "--link-latency-ns", "700"),
+            ("--frame-cycles = 256", "at most 89"),
+        ),
+        (
+            ("--frame-cycles", "256", "--link-latency-ns", "9000"),
+            ("--link-latency-ns = 9000.0", "less, and others too"),
+        ),
         (("--topology", "tree", "--arity", "0"), ("topology.arity = 0",)),
         (("--link-latency-ns", "-1"), ("link.latency_ns = -1.0",)),
         (("--link-latency-ns", "nan"), ("link.latency_ns = nan",)),
@@ -110,6 +142,7 @@ def test_bad_runs_are_refused(folder: Path) -> None:
     given = ("perf", folder / "image", "--run", folder / "run")
     refused(csnn(*given, "--time-ms", "61"), "--time-ms = 61.0", "must be within the 60 ms")
     refused(csnn(*given, "--warmup-ms", "5"), "--warmup-ms = 5.0", "excludes --run")
+    refused(csnn(*given, "--threads", "-5"), "--threads = -5", "excludes --run")
     refused(csnn("perf", folder / "image", "--run", folder / "none"), str(folder / "none"))
     refused(csnn("perf", folder / "none"), str(folder / "none"))
     hint = f"the image is {folder / 'run' / 'image'}"
@@ -118,6 +151,48 @@ def test_bad_runs_are_refused(folder: Path) -> None:
     succeed("generate", network_file(folder), "--seed", "9", "--out", folder / "other")
     outcome = csnn("perf", folder / "other", "--run", folder / "run")
     refused(outcome, "is a run of another image")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--link-latency-ns", "2400"),
+        ("--link-jitter-ns", "1600"),
+        ("--comm-mhz", "300"),
+        ("--frame-cycles", "84"),
+        ("--express", "2,2,0"),
+        # The links of other machines play no part inside a device.
+        ("--topology", "chip", "--app-mhz", "2000"),
+    ],
+)
+def test_options_at_their_limits(folder: Path, options: tuple[str, ...]) -> None:
+    given = ("perf", folder / "image", "--run", folder / "run", "--time-ms", "1")
+    assert succeed(*given, *options, "--json").json["steps"] == 9
+
+
+def test_nothing_is_written_inside_what_is_written_as_a_whole(folder: Path, tmp_path: Path) -> None:
+    given = (folder / "image", "--run", folder / "run")
+    succeed("perf", *given, "--out", tmp_path / "found")
+    for command in ("perf", "explore"):
+        for inside in (folder / "image", folder / "run", tmp_path / "found"):
+            for out in (inside / "sub", inside / "sub" / "deeper"):
+                with unchanged(inside):
+                    refused(csnn(command, *given, "--out", out), str(out), f"lies in {inside}")
+        # Through a link, and without being told of the run.
+        out = folder / "run" / "image" / "sub"
+        with unchanged(folder / "image"):
+            refused(csnn(command, *given, "--out", out), f"lies in {folder / 'image'}")
+        out = folder / "run" / "sub"
+        refused(csnn(command, folder / "image", "--out", out), f"lies in {folder / 'run'}")
+
+
+def test_a_run_inside_is_not_replaced(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "found"
+    succeed("perf", folder / "image", "--run", folder / "run", "--out", out)
+    shutil.copytree(folder / "run", out / "run", symlinks=True)
+    with unchanged(out):
+        outcome = csnn("perf", folder / "image", "--run", out / "run", "--out", out)
+        refused(outcome, str(out), f"holds the run {out / 'run'}")
 
 
 def test_usage(folder: Path) -> None:
