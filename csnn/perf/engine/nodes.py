@@ -55,12 +55,15 @@ def take_broadcast(m: Words, rows: Rows, node: int, code: int, offer: int) -> No
         stored = max(stored, m[popped_at(m, node, number)] + 1)
     m[at + Node.LAST_STORED] = stored
     m[ring_at(m, Base.NODE_STORED, node, number)] = stored
+    # Before the place of the packet that made room is used for this one.
+    first = m[at + Node.FIFO_FIRST]
+    while first < number and m[popped_at(m, node, first)] < stored:
+        first += 1
+    m[at + Node.FIFO_FIRST] = first
+    m[at + Node.LARGEST_FIFO] = max(m[at + Node.LARGEST_FIFO], number + 1 - first)
     popped = max(stored + m[Fixed.FIFO], m[at + Node.LAST_POPPED] + 1, m[at + Node.LAST_HANDLED])
     m[at + Node.LAST_POPPED] = popped
     m[popped_at(m, node, number)] = popped
-    while m[popped_at(m, node, m[at + Node.FIFO_FIRST])] < stored:
-        m[at + Node.FIFO_FIRST] += 1
-    m[at + Node.LARGEST_FIFO] = max(m[at + Node.LARGEST_FIFO], number + 1 - m[at + Node.FIFO_FIRST])
     due = max(popped + m[Fixed.DECODER], m[at + Node.LAST_HANDLED] + 1)
     if code >= 0 and m[Fixed.EAGER]:
         m[at + Node.LAST_HANDLED] = _route_spike(m, rows, node, code, due)
