@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from commands import succeed
 
+from csnn.image.store import open_image
 from csnn.perf import paper
+from csnn.perf.rows import KIND_BITS, read_rows
+from csnn.perf.statistics import nodes_reached
+from csnn.spec.pd14 import SIZES, synapse_counts
 
 pytestmark = pytest.mark.slow
 STEPS = 300
@@ -20,10 +27,16 @@ EDGES_US = 0.02
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = tmp_path_factory.mktemp("paper")
+    succeed("generate", "pd14", "--seed", "1", "--out", path / "image")
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> dict[str, Any]:
     """Compare as the document does, over fewer steps."""
-    folder: Path = tmp_path_factory.mktemp("paper")
-    succeed("generate", "pd14", "--seed", "1", "--out", folder / "image")
     succeed(
         "simulate", folder / "image", "--time-ms", f"{STEPS / 10:g}", "--warmup-ms", "500",
         "--out", folder / "run",
@@ -78,3 +91,20 @@ def test_neuroaix_is_predicted(found: dict[str, Any]) -> None:
     assert other["error"] == pytest.approx(other["model_ns"] / 4894.5 - 1)
     largest = max(other["sensitivity"], key=lambda name: abs(other["sensitivity"][name]))
     assert largest == "transceiver_ns"
+
+
+def test_locality_is_that_of_the_connection_probabilities(folder: Path) -> None:
+    """Nodes with a target of a source, by its population: all have Poisson numbers of them."""
+    image = open_image(folder / "image")
+    reached = nodes_reached(read_rows(image) >> KIND_BITS, np.arange(image.n_neurons))
+    ends = np.cumsum(SIZES)
+    found = [part.mean() for part in np.split(reached, ends[:-1])]
+    per_pair = synapse_counts() / np.outer(SIZES, SIZES)
+    expected = np.zeros(len(SIZES))
+    for node in image.nodes:
+        population = np.searchsorted(ends, node.source_ids[0], side="right")
+        expected += 1 - np.exp(-per_pair[population] * node.n_neurons)
+    assert found == pytest.approx(expected, abs=0.3)
+    assert expected == pytest.approx(
+        [291.9, 255.2, 299.5, 286.0, 279.8, 97.3, 284.6, 69.0], abs=0.05
+    )

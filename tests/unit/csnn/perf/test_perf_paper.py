@@ -151,10 +151,13 @@ def test_the_command_prints_the_comparison(
 ) -> None:
     # A mesh of few places, with as long a way to the farthest as need be.
     monkeypatch.setattr(paper, "inc_3000", lambda n: Mesh(shape=(9, 7, 1), n_nodes=n))
+    # What is not changed has no effect: the fewer steps are the first ones, the fit is the same.
+    monkeypatch.setattr(paper, "changes", lambda old: [*changes(old), ("nothing", old)])
+    monkeypatch.setattr(paper, "_FEW_STEPS", 20)
     outcome = command(capsys, folder / "image", folder / "run", 30)
     assert outcome.code == 0, outcome
     found = outcome.json
-    assert found["steps"] == found["sensitivity"]["steps"] == 30
+    assert (found["steps"], found["sensitivity"]["steps"]) == (30, 20)
     assert found["fitted"]["echo_us"] == pytest.approx(18.0, abs=0.02)
     assert found["fitted"]["hops"] == 6
     assert found["hop_us"]["published"] == 1.0
@@ -165,6 +168,7 @@ def test_the_command_prints_the_comparison(
         assert row["mean_error"] == pytest.approx(row["mean"] / 3695 - 1)
     for variant in VARIANTS:
         rows = found["sensitivity"][variant]
+        assert rows.pop("nothing") == 0.0
         assert list(rows) == [*CHANGES, ECHO]
         assert len({*rows.values(), 0.0}) == 6
         assert 0.03 < rows[ECHO] < 0.06
