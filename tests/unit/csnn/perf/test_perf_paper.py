@@ -10,10 +10,14 @@ import pytest
 from commands import Outcome, network_file, refused, succeed
 from perf_machines import machine, random_workload
 
+from csnn.hardware import latency, mesh_latency
+from csnn.hardware.config import NodeConfig
+from csnn.hardware.frames import FRAME_BITS
 from csnn.hardware.mesh import Mesh
 from csnn.neurons.operators import Operators
+from csnn.packets import PACKET_BITS
 from csnn.perf import paper
-from csnn.perf.experiments import measure_echo
+from csnn.perf.experiments import inc_3000, measure_echo
 from csnn.perf.paper import (
     VARIANTS,
     changed_machines,
@@ -53,6 +57,26 @@ def test_published_figures() -> None:
     step_us = paper.MEAN_CYCLES / 150
     assert step_us == pytest.approx(24.63, abs=0.005)
     assert 100 / step_us == pytest.approx(4.06, abs=0.005)
+
+
+def test_what_is_inferred_is_what_the_document_lists() -> None:
+    made = Machine(node=NodeConfig(presence_words=1024))
+    wires, link, clocks, node = made.wires, made.wires.config, made.clocks, made.node
+    assert (clocks.app_mhz, clocks.comm_mhz, clocks.ppm) == (150.0, 100.0, 100.0)
+    assert (PACKET_BITS, FRAME_BITS, link.frame_cycles) == (96, 160, 4)
+    assert FRAME_BITS * clocks.comm_mhz / link.frame_cycles == 4000.0  # Mb/s
+    assert (link.window, link.keepalive, link.timeout) == (64, 128, 512)
+    buffers = (link.buffer, made.branch_buffer, node.event_fifo, made.master.fifo)
+    assert buffers == (64, 16, 512, 512)
+    assert (wires.send_cycles, mesh_latency.LINK_RECEIVE, wires.jitter_ns) == (3, 5, 0.0)
+    assert (mesh_latency.UNICAST_ROUTER, mesh_latency.BROADCAST_ROUTER) == (2, 4)
+    assert made.crossing_sink == 3
+    assert (mesh_latency.MASTER_REBROADCAST, mesh_latency.MASTER_SYNC) == (4, 6)
+    assert inc_3000().router.express == (0, 0, 0)
+    assert node.operators == Operators(fadd=7, fmul=5)
+    assert latency.SYNC_TO_START + latency.EXTERNAL == 8
+    assert (latency.ode_latency(node), latency.row_lookup_latency(node)) == (25, 16)
+    assert (latency.unroller_latency(node), latency.STORE) == (6, 6)
 
 
 def test_deviations_are_relative_to_the_reference() -> None:
