@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from csnn.errors import reject
 from csnn.hardware.mesh import Mesh, RouterConfig
 from csnn.perf.model import simulate
 from csnn.perf.parameters import Machine, Wires
@@ -80,12 +81,30 @@ def fit_latency(
     Returns
     -------
     float
-        Latency in ns; the round trip is linear in it but for the edges of clocks.
+        Latency in ns; the round trip is linear in it but for the edges of clocks. Where it jumps
+        over what is asked for, the latency at the jump.
+
+    Raises
+    ------
+    InvalidInputError
+        If the round trip is shorter or longer with all latencies that links may have.
     """
+
+    def longest_us(latency_ns: float) -> float:
+        return measure_echo(with_latency(machine, latency_ns), topology).most_us
+
     low, high = 0.0, machine.longest_latency_ns - machine.wires.jitter_ns
+    least, most = longest_us(low), longest_us(high)
+    if not least - tolerance_us <= round_trip_us <= most + tolerance_us:
+        rule = (
+            f"cannot be reached: the longest echo of {len(topology.nodes)} nodes, "
+            f"{topology.diameter} hops away at most, takes {least:.2f} to {most:.2f} us with links "
+            f"of 0 to {high:.0f} ns"
+        )
+        raise reject("round_trip_us", round_trip_us, rule)
     for _ in range(40):
         middle = (low + high) / 2
-        found = measure_echo(with_latency(machine, middle), topology).most_us
+        found = longest_us(middle)
         if abs(found - round_trip_us) <= tolerance_us:
             return middle
         low, high = (middle, high) if found < round_trip_us else (low, middle)

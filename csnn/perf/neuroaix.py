@@ -11,7 +11,9 @@ Reference: Kauth et al. (2023), neuroAIx-Framework; RWTH-IDS/neuroAIx-perf-sim (
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,8 @@ from csnn.spec import checks
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 MEASURED_NS = 4894.5
+# Ten per cent more: a parameter of which the sensitivity is asked for.
+_MORE = 1.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,3 +138,27 @@ def neuroaix_step_ns(
     silent = sum(fixed.values())
     total = max(float(done.max()), silent)
     return total, {**fixed, "queues": total - silent}
+
+
+def mean_step_ns(cluster: NeuroAix, steps: Sequence[I64], n_neurons: int, out_degree: F64) -> float:
+    """Return the mean time of steps, whose spikes are given as `neuroaix_step_ns` takes them."""
+    times = [neuroaix_step_ns(cluster, step, n_neurons, out_degree)[0] for step in steps]
+    return float(np.mean(times))
+
+
+def sensitivities(
+    cluster: NeuroAix, steps: Sequence[I64], n_neurons: int, out_degree: F64
+) -> dict[str, float]:
+    """Return by how much, relative, the mean step changes with ten per cent more of a parameter.
+
+    Parameters that count something are left as they are: they are the structure.
+    """
+    base = mean_step_ns(cluster, steps, n_neurons, out_degree)
+    found = {}
+    for field in fields(cluster):
+        value = getattr(cluster, field.name)
+        if isinstance(value, float):
+            more: dict[str, Any] = {field.name: _MORE * value}
+            changed = mean_step_ns(replace(cluster, **more), steps, n_neurons, out_degree)
+            found[field.name] = changed / base - 1
+    return found

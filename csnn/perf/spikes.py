@@ -44,6 +44,22 @@ def read_workload(
         return make_workload(image, step, source, first, steps, read_rows(image))
 
 
+def run_spikes(directory: Path, image: Image) -> tuple[U32, U32, int, int]:
+    """Return steps and sources of a run's spikes, its first step and how many there are.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such run, or it is one of another image.
+    """
+    result = output.read_result(directory)
+    if result["image_digest"] != image.digest:
+        raise InvalidInputError(f"{directory}: is a run of another image than {image.path}")
+    first = whole_steps("run", "warmup_ms", result["warmup_ms"], image.dt_ms) + 1
+    step, source = output.read_spikes(directory)
+    return step, source, first, result["last_step"] - first + 1
+
+
 def _spikes(
     options: argparse.Namespace, image: Image, default_ms: float | None
 ) -> tuple[U32, U32, int, int]:
@@ -54,11 +70,7 @@ def _spikes(
         if options.threads is not None:
             raise reject("--threads", options.threads, "excludes --run: nothing is simulated")
         directory = Path(options.run)
-        result = output.read_result(directory)
-        if result["image_digest"] != image.digest:
-            raise InvalidInputError(f"{directory}: is a run of another image than {image.path}")
-        first = whole_steps("run", "warmup_ms", result["warmup_ms"], image.dt_ms) + 1
-        steps = result["last_step"] - first + 1
+        step, source, first, steps = run_spikes(directory, image)
         if options.time_ms is not None:
             wanted = whole_steps("perf", "time_ms", options.time_ms, image.dt_ms)
             if wanted > steps:
@@ -67,7 +79,6 @@ def _spikes(
             steps = wanted
         elif default_ms is not None:
             steps = min(steps, whole_steps("perf", "time_ms", default_ms, image.dt_ms))
-        step, source = output.read_spikes(directory)
     else:
         usual = 100.0 if default_ms is None else default_ms
         time_ms = usual if options.time_ms is None else options.time_ms

@@ -114,7 +114,7 @@ def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.mktemp("perf") / "image"
     physics = Physics(seed=7)
     if request.param == "3x3x3":
-        return measure(full_card(path), CARD, physics, warmup_ms=500.0, steps=300)
+        return measure(full_card(path), CARD, physics, warmup_ms=500.0, steps=1000)
     return measure(eight_nodes(path, LOUD[0]), MESH, physics, warmup_ms=LOUD[1], steps=150)
 
 

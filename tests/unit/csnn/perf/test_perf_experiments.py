@@ -1,12 +1,11 @@
-"""Experiments, fits and other machines."""
+"""Experiments on the model, and the fit of links."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
 
-import numpy as np
 import pytest
-from perf_machines import machine, random_workload
+from perf_machines import machine
 
 from csnn.errors import InvalidInputError
 from csnn.hardware.mesh import Mesh
@@ -18,8 +17,7 @@ from csnn.perf.experiments import (
     sweep_echo,
     with_latency,
 )
-from csnn.perf.neuroaix import NeuroAix, neuroaix_step_ns
-from csnn.perf.paper import VARIANTS, changes, predict
+from csnn.perf.parameters import Wires
 from csnn.perf.topology import mesh_topology
 
 MESH = Mesh(shape=(5, 5, 1), n_nodes=24)
@@ -46,42 +44,34 @@ def test_fit_finds_the_latency_that_was_there() -> None:
     assert found == pytest.approx(617.0, abs=3.0)
 
 
+def test_fit_is_on_the_longest_echo() -> None:
+    """Not on the mean: frames that are late at random put the two apart."""
+    topology = mesh_topology(MESH)
+    late = machine(wires=Wires(jitter_ns=100.0))
+    echo = measure_echo(with_latency(late, fit_latency(late, topology, 9.0)), topology)
+    assert echo.most_us == pytest.approx(9.0, abs=0.005)
+    assert echo.mean_us < 8.95
+
+
+@pytest.mark.parametrize("round_trip_us", [0.5, 18.0])
+def test_fit_refuses_what_no_latency_gives(round_trip_us: float) -> None:
+    """Two hops cannot take 18 us, since frames would be sent again; nor as little as 0.5 us."""
+    topology = mesh_topology(Mesh(shape=(3, 3, 1), n_nodes=8))
+    told = rf"round_trip_us = {round_trip_us}: cannot be reached: the longest echo of 8 nodes, 2 "
+    with pytest.raises(InvalidInputError, match=told) as raised:
+        fit_latency(machine(), topology, round_trip_us)
+    ends = re.search(r"takes ([\d.]+) to ([\d.]+) us .* 0 to (\d+) ns$", str(raised.value))
+    assert ends is not None
+    least, most, longest_ns = map(float, ends.groups())
+    assert 0.5 < least < 1.0 < most < 18.0
+    assert longest_ns == pytest.approx(machine().longest_latency_ns, abs=1)
+    # What is said to be possible is.
+    for possible_us in (least, most):
+        assert 0 <= fit_latency(machine(), topology, possible_us) <= longest_ns + 1
+
+
 def test_inc_3000_is_the_papers() -> None:
     topology = mesh_topology(inc_3000())
     assert topology.places == 432
     assert len(topology.nodes) == 305
     assert topology.diameter == 8
-
-
-def test_predictions_are_fitted_on_the_echo_alone() -> None:
-    topology = mesh_topology(Mesh(shape=(3, 3, 1), n_nodes=8))
-    # 18 us on two hops: links of 4 us, which a larger window must bear.
-    link = replace(machine().wires.config, timeout=4096)
-    slow = replace(machine(), wires=replace(machine().wires, config=link))
-    work = random_workload(8, 12, 1.0)
-    found = [predict(slow, topology, work, variant) for variant in VARIANTS]
-    assert found[0].mean < found[1].mean <= found[3].mean
-    for prediction in found:
-        assert prediction.latency_ns == pytest.approx(found[0].latency_ns, abs=10)
-        assert prediction.mean > 18 * 150
-        assert prediction.worst_over_mean >= 1
-    assert len(dict(changes(slow))) == 4
-
-
-def test_neuroaix_adds_up_and_queues() -> None:
-    cluster, degree = NeuroAix(), np.full(70_000, 3500.0)
-    none = np.zeros(0, np.int64)
-    silent, parts = neuroaix_step_ns(cluster, none, 70_000, degree)
-    assert silent == pytest.approx(sum(parts.values()))
-    one, _ = neuroaix_step_ns(cluster, np.array([5]), 70_000, degree)
-    assert one == silent
-    many, _ = neuroaix_step_ns(cluster, np.arange(0, 70_000, 300), 70_000, degree)
-    # Every node fetches every row: 233 rows of 832 bytes.
-    assert many > 233 * 832 / cluster.memory_bytes_per_ns
-    slower = replace(cluster, memory_bytes_per_ns=10.0)
-    assert neuroaix_step_ns(slower, np.arange(0, 70_000, 300), 70_000, degree)[0] > 2 * many
-
-
-def test_neuroaix_parameters_are_checked() -> None:
-    with pytest.raises(InvalidInputError, match=r"neuroaix\.link_gbps = 0: must be"):
-        NeuroAix(link_gbps=0)
