@@ -148,6 +148,34 @@ def require_kind(path: str | Path, schema: str) -> None:
         raise InvalidInputError(f"{path}: holds a {found}, not a {schema}; choose another name")
 
 
+def require_apart(out: Path, schema: str, **inputs: str | Path | None) -> None:
+    """Refuse an output directory of another kind, one with an input in it, and one inside another.
+
+    Parameters
+    ----------
+    out : Path
+        What is to be written.
+    schema : str
+        Its kind, as for `require_kind`.
+    **inputs : str or Path, optional
+        Directories that are read, by what they are; None: not given.
+
+    Raises
+    ------
+    InvalidInputError
+    """
+    with reported(out):
+        final = _resolve(out)
+        for kind, path in inputs.items():
+            if path is not None and _resolve(path).is_relative_to(final):
+                raise InvalidInputError(f"{out}: holds the {kind} {path}; choose another name")
+        for folder in final.parents:
+            if (folder / MANIFEST_NAME).is_file() and is_own_directory(folder):
+                rule = f"lies in {folder}, which is written as a whole"
+                raise InvalidInputError(f"{out}: {rule}; choose another name")
+    require_kind(out, schema)
+
+
 def _mentions_csnn(value: Any, levels: int) -> bool:
     if isinstance(value, str):
         return value.startswith("csnn")

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from amaranth.lib.wiring import In
 
-from csnn.errors import InvalidInputError
-from csnn.files import atomic_directory, require_kind, sha256
+from csnn.files import atomic_directory, require_apart, sha256
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.devices import DEVICES, Device, multipliers, node_memories, require_fit
 from csnn.hardware.memory_map import OFFSET_BITS, Words, digests, node_words, present_regions
@@ -59,9 +58,7 @@ def emit(image: Image, node: int, device: Device, out: Path) -> dict[str, Any]:
     InvalidInputError
         If the node does not fit, or `out` cannot be replaced.
     """
-    if image.path.resolve().is_relative_to(out.resolve()):
-        raise InvalidInputError(f"{out}: holds the image {image.path}; choose another name")
-    require_kind(out, SCHEMA)
+    require_apart(out, SCHEMA, image=image.path)
     config = NodeConfig.for_nodes(image.nodes, device.operators)
     blocks = require_fit(config, device)
     words = list(node_words(config, image.nodes[node]))

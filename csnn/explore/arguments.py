@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from csnn.explore.chips import CHIPS
 from csnn.perf.arguments import add_spike_options
 
 
@@ -13,7 +14,7 @@ def add_explore_options(parser: Any) -> None:
     add_spike_options(parser, "20")
     search = parser.add_argument_group("search")
     search.add_argument("--device", action="append", dest="devices", metavar="NAME",
-                        help="may be repeated (default: all that are known)")  # fmt: skip
+                        help=f"{', '.join(CHIPS)}; may be repeated (default: all)")  # fmt: skip
     search.add_argument("--most-devices", type=int, metavar="N",
                         help="leave out machines of more devices")  # fmt: skip
     parser.add_argument("--out", metavar="DIR", help="for figures and all points")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,13 +11,31 @@ from typing import Any
 
 from csnn.errors import reject
 from csnn.explore import figures
-from csnn.explore.chips import CHIPS, USABLE_LOGIC, USABLE_MEMORY
-from csnn.explore.design import INNER_ARITY, INNER_REGISTERS, Design
-from csnn.explore.evaluate import OUTSIDE_RATE, Point, evaluate
+from csnn.explore.chips import CHIPS
+from csnn.explore.design import Design
+from csnn.explore.evaluate import Point, evaluate
 from csnn.explore.network import Network, make_network
-from csnn.explore.sweeps import balanced, boards, candidates, front, ideals, near_front, variations
+from csnn.explore.room import measure_room
+from csnn.explore.sweeps import (
+    balanced,
+    boards,
+    candidates,
+    front,
+    ideals,
+    near_front,
+    sparser,
+    variations,
+)
+from csnn.explore.tables import (
+    assumptions,
+    name_board,
+    tell_bars,
+    tell_fronts,
+    tell_variations,
+)
+from csnn.files import require_apart
 from csnn.image.store import Image, open_image
-from csnn.perf.folder import check_out, write_folder
+from csnn.perf.folder import write_folder
 from csnn.perf.spikes import read_workload
 from csnn.progress import progress
 from csnn.spec import checks
@@ -42,7 +61,7 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
         If an option, the image or the run breaks a rule.
     """
     image = open_image(options.image)
-    chips = tuple(dict.fromkeys(options.devices or CHIPS))
+    chips = tuple(dict.fromkeys(name.lower() for name in options.devices or CHIPS))
     for name in chips:
         if name not in CHIPS:
             raise reject("--device", name, f"must be one of {', '.join(CHIPS)}")
@@ -50,7 +69,7 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
         checks.integer("explore", "most_devices", options.most_devices, 1, 2**16)
     out = None if options.out is None else Path(options.out)
     if out is not None:
-        check_out(out, SCHEMA, image=image, run=options.run)
+        require_apart(out, SCHEMA, image=image.path, run=options.run)
     workload = read_workload(options, image, default_ms=_DEFAULT_MS)
     network = make_network(image, workload)
     base = Design(pipelines=network.config.pipelines)
@@ -62,11 +81,7 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
         linked = [evaluate(network, design) for design in boards(base)]
     looked_at, points = search(network, chips, options.most_devices)
     best = front(points)
-    with progress(None, "other clocks and links"):
-        varied = {
-            title: {name: evaluate(network, one) for name, one in changes.items()}
-            for title, changes in _ends(best).items()
-        }
+    varied = vary(network, points)
     content = {
         "network": image.manifest["network"],
         "neurons": network.neurons,
@@ -83,19 +98,20 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
         },
         "assumptions": assumptions(tuple(dict.fromkeys((base.chip, *chips)))),
     }
-    named = {_board(point): point for point in linked}
+    named = {name_board(point): point for point in linked}
     if out is not None:
         with progress(None, "draw the figures"):
             _write(out, image, content, limits, named, (looked_at, points, best))
     lines = [
         f"{image.path}: {workload.steps} steps of {content['spikes_per_step']:.1f} spikes",
-        "", "one node per XC7Z045 in a mesh, and with one cost less:", *_bars(limits),
-        "", "the same nodes, linked otherwise:", *_bars(named),
+        "", "one node per XC7Z045 in a mesh, and with one cost less:", *tell_bars(limits),
+        "", "the same nodes, linked otherwise:", *tell_bars(named),
         "", f"best of {len(looked_at)} designs (*: no other is better in devices and factor):",
-        *_fronts(points, best),
+        *tell_fronts(points, best),
     ]  # fmt: skip
-    for title, rows in varied.items():
-        lines += ["", f"{title}, with other assumptions:", *_bars(rows)]
+    if varied:
+        lines += ["", "these with other clocks, other latencies and rates of links:"]
+        lines += tell_variations(varied)
     lines += ["", "assumed:"]
     for line in content["assumptions"]:
         lines += textwrap.wrap(line, 79, initial_indent="- ", subsequent_indent="  ")
@@ -108,108 +124,47 @@ def search(
 ) -> tuple[list[Point], list[Point]]:
     """Return points: of all designs after a short run, of those near the front after a full one.
 
-    Designs near the front are evaluated with nodes of the same load as well.
+    Designs near the front are looked at with fewer nodes in a device as well, and evaluated with
+    nodes of the same load as well.
     """
+    most = most_devices or network.neurons + 1
     with progress(None, "look for designs that fit"):
-        most = most_devices or network.neurons + 1
         designs = list(candidates(network, chips, most))
     short = network.steps(min(_SHORT, network.work.steps))
-    looked_at = []
-    with progress(len(designs), "short runs", "designs") as bar:
-        for design in designs:
-            looked_at.append(evaluate(short, design))
+    looked_at = _evaluate(short, designs, "short runs")
+    designs = list(sparser(network, near_front(looked_at), most))
+    looked_at += _evaluate(short, designs, "fewer nodes in a device")
+    designs = [point.design for point in near_front(looked_at)]
+    points = _evaluate(network, designs, "full runs")
+    loaded = [balanced(design) for design in designs]
+    fitting = [design for design in loaded if measure_room(network, design).fits]
+    return looked_at, points + _evaluate(network, fitting, "balanced nodes")
+
+
+def vary(network: Network, points: Sequence[Point]) -> dict[str, dict[str, Point]]:
+    """Return the front of each kind of device, by name, with other clocks and links."""
+    chips = dict.fromkeys(point.design.chip for point in points)
+    fronts = [front([p for p in points if p.design.chip == chip]) for chip in chips]
+    varied = {}
+    best = list(itertools.chain.from_iterable(fronts))
+    with progress(len(best), "other clocks and links", "designs") as bar:
+        for point in best:
+            devices = point.room.devices
+            varied[f"{devices} x {point.design.chip}"] = {"as assumed": point} | {
+                name: evaluate(network, design)
+                for name, design in variations(point.design, devices).items()
+            }
             bar.update()
-    near = near_front(looked_at)
+    return varied
+
+
+def _evaluate(network: Network, designs: Sequence[Design], label: str) -> list[Point]:
     points = []
-    with progress(2 * len(near), "full runs", "designs") as bar:
-        for point in near:
-            points.append(evaluate(network, point.design))
+    with progress(len(designs), label, "designs") as bar:
+        for design in designs:
+            points.append(evaluate(network, design))
             bar.update()
-            other = evaluate(network, balanced(point.design))
-            if other.room.fits:
-                points.append(other)
-            bar.update()
-    return looked_at, points
-
-
-def assumptions(chips: Sequence[str]) -> list[str]:
-    """Return what the points rest on."""
-    return [
-        *(
-            f"{name}: nodes at {CHIPS[name].app_mhz:g} MHz, routers at {CHIPS[name].comm_mhz:g} "
-            f"({CHIPS[name].basis}); {CHIPS[name].outside} of "
-            f"{CHIPS[name].outside_bytes_per_s / 1e9:g} GB/s and {CHIPS[name].outside_ns:g} ns; "
-            f"{CHIPS[name].links} links of {CHIPS[name].link_gbps:g} Gb/s "
-            f"({CHIPS[name].link_basis})"
-            for name in chips
-        ),
-        "links between devices take 800 ns, those of boards in use today",
-        f"{USABLE_LOGIC:.0%} of the logic and {USABLE_MEMORY:.0%} of memory and multipliers of a "
-        "device can be used; logic is the sum of units synthesised alone",
-        f"inside a device: a tree of {INNER_ARITY}, {INNER_REGISTERS} registers on each link; such "
-        "a fabric has not been built; its buffers and what fetches rows are estimates",
-        "lanes have rows and banks of their own, two share the ports of a table; a row ends with "
-        "its longest part",
-        f"reads of memory outside get {OUTSIDE_RATE:.0%} of its rate and overlap",
-        "nodes above 256 neurons need wider addresses than the RTL has",
-        "rows of nodes of other sizes are drawn from those of the image; stored synapses lie on "
-        "the chip, in proportion to the neurons",
-    ]
-
-
-def _board(point: Point) -> str:
-    design = point.design
-    names = {
-        "tree": f"tree of {design.arity}",
-        "express": "mesh, express links",
-        "cube": "mesh like a cube",
-        "direct": "each with each",
-    }
-    return names.get(design.board, design.board)
-
-
-def _bars(rows: Mapping[str, Point]) -> list[str]:
-    base = next(iter(rows.values())).real_time_factor
-    lines = [f"  {'':<36}{'factor':>8}{'change':>9}  limit"]
-    for name, point in rows.items():
-        limit = point.speed_limit if point.room.fits else f"no room: {point.room.limit}"
-        short = limit.replace("synchronisation through the network", "synchronisation")
-        change = f"{point.real_time_factor / base - 1:+.1%}"
-        lines.append(f"  {name:<36}{point.real_time_factor:>8.4f}{change:>9}  {short}")
-    return lines
-
-
-def _ends(best: Sequence[Point]) -> dict[str, dict[str, Design]]:
-    """Return variations of the designs of fewest devices and of the smallest factor."""
-    if not best:
-        return {}
-    few, fast = best[0], best[-1]
-    return {
-        f"{point.room.devices} x {point.design.chip}": variations(point.design, point.room.devices)
-        for point in ((few, fast) if fast is not few else (few,))
-    }
-
-
-def _fronts(points: Sequence[Point], best: Sequence[Point]) -> list[str]:
-    """Return the front of each kind of device."""
-    if not points:
-        return ["  none: too small a network for the nodes that are tried, or too few devices"]
-    lines = [
-        f"  {'':<2}{'devices':>7}{'factor':>8} {'nodes':>5} {'neurons':<10}{'pipes':>5}{'lanes':>6}"
-        "  limits: time; room"
-    ]
-    for chip in dict.fromkeys(point.design.chip for point in points):
-        lines.append(f"  {chip}")
-        for point in front([p for p in points if p.design.chip == chip]):
-            design, room = point.design, point.room
-            limit = point.speed_limit.split(" ", 1)[0]
-            neurons = f"{room.largest}{' bal.' if design.partition == 'balanced' else ''}"
-            mark = "*" if point in best else ""
-            lines.append(
-                f"  {mark:<2}{room.devices:>7}{point.real_time_factor:>8.4f} {room.nodes:>5} "
-                f"{neurons:<10}{design.pipelines:>5}{design.lanes:>6}  {limit}; {room.limit}"
-            )
-    return lines
+    return points
 
 
 def _write(

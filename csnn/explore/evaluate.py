@@ -18,6 +18,10 @@ from csnn.perf.statistics import Summary, summarise
 
 # Of a memory's peak rate, what rows read at random places get.
 OUTSIDE_RATE = 0.5
+_SHORT = {
+    "synchronisation through the network": "synchronisation",
+    "unrolling of rows": "unrolling",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,11 @@ class Point:
         if self.outside_share > 1:
             return f"rate of {self.design.device.outside}"
         return self.summary.limit
+
+    @property
+    def short_limit(self) -> str:
+        """What takes most of a step, in few letters."""
+        return _SHORT.get(self.speed_limit, self.speed_limit)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures."""

@@ -17,7 +17,7 @@ _COLOURS = dict(zip(CHIPS, ("#0072B2", "#009E73", "#D55E00", "#CC79A7"), strict=
 _MARKERS = dict(zip(CHIPS, "os^D", strict=True))
 # Above this ratio bars need a logarithmic axis.
 _WIDE = 8
-PROJECTED = "performance model; resources from synthesis: projections"
+PROJECTED = "projections: performance model; resources from synthesis"
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -61,7 +61,7 @@ def draw_front(
     )  # fmt: skip
     told = ""
     for point in best:
-        limit = point.speed_limit.split(" ", 1)[0]
+        limit = point.short_limit
         axes.annotate(
             "" if limit == told else limit, (point.room.devices, point.real_time_factor),
             xytext=(3, -9), textcoords="offset points", fontsize=7, color=INK,
@@ -90,7 +90,7 @@ def draw_front(
 
 def draw_bars(rows: Mapping[str, Point], title: str) -> Figure:
     """Draw real-time factors beside each other, the first one as the measure."""
-    figure, axes = _figure(6.8, 0.6 + 0.34 * len(rows))
+    figure, axes = _figure(6.8, 0.75 + 0.34 * len(rows))
     factors = [point.real_time_factor for point in rows.values()]
     fits = [point.room.fits for point in rows.values()]
     colours = [EXCITATORY if fit else GREY for fit in fits]
@@ -107,5 +107,5 @@ def draw_bars(rows: Mapping[str, Point], title: str) -> Figure:
     else:
         axes.margins(x=0.22)
     axes.set_xlabel("real-time factor")
-    axes.set_title(title, fontsize=9, color=INK)
+    axes.set_title(f"{title}\n{PROJECTED}", fontsize=9, color=INK)
     return figure

@@ -1,8 +1,26 @@
-"""What is compared: what limits a mesh, other topologies, all designs on all devices."""
+"""What is compared: what limits a mesh, other topologies, all designs on all devices.
+
+Not every combination of the values below becomes a design. Left out are, with the reason:
+
+- machines of more than 1,000 nodes: barrier messages come in one by one at the master node, and
+  the model takes longest for them; and nodes larger than the network;
+- pipelines of fewer than 16 neurons: the 25 cycles until the first of them is done remain, however
+  many pipelines there are;
+- more lanes than pipelines: a lane has banks of its own;
+- nodes of fewer than 256 neurons on devices with UltraRAM, which have room for about a hundred
+  nodes however few neurons these have; of more than 1,024 on others: rows then take longest to
+  unroll;
+- on devices with memory in the package: rows on the chip, as its rate limits nothing, and a single
+  node for each device, which would be almost empty;
+- what does not fit; and of few devices all topologies but one, as each has a link to the first.
+
+Numbers of nodes between one and as many as fit are tried near the front only (`sparser`).
+"""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -13,15 +31,21 @@ from csnn.explore.network import Network
 from csnn.explore.room import fill, measure_room
 
 # Designs whose short run is this far above the front are not run at full length.
-_WORTH = 1.15
+WORTH = 1.15
 PIPELINES = (1, 2, 4, 8, 16, 32)
 LANES = (1, 2, 4)
-ARITIES = (4, 15)
-# Neurons of a node and of a pipeline that are tried, without and with UltraRAM.
+# How devices are linked: a mesh, or a tree of so many.
+LINKED = (("mesh", 6), ("tree", 4), ("tree", 15))
+# By which the number of nodes that a device has room for is divided, near the front.
+PARTS = (2, 4)
+# Variations of each point of a front: factors of its clocks, latency and rate of its links.
+CLOCKS, LATENCIES_NS, RATES = (0.6, 0.8, 1.2), (100.0, 200.0, 400.0, 1600.0), (0.25,)
+# Neurons of a node that are tried, without and with UltraRAM.
 SMALL_NODES, LARGE_NODES = (64, 128, 256, 512, 1024), (256, 512, 1024, 1536, 2048)
-_GROUPS = (16, 1024)
+# Of a pipeline at least.
+LEAST_GROUP = 16
 # Machines of more nodes are not tried.
-_MOST_NODES = 1000
+MOST_NODES = 1000
 
 
 def ideals(base: Design, nodes: int, neurons: int) -> dict[str, Design]:
@@ -70,7 +94,7 @@ def candidates(network: Network, chips: Sequence[str], most_devices: int) -> Ite
         chip = CHIPS[name]
         sizes = LARGE_NODES if chip.ultra else SMALL_NODES
         for neurons, pipelines, lanes in itertools.product(sizes, PIPELINES, LANES):
-            if lanes > pipelines or not _GROUPS[0] <= neurons / pipelines <= _GROUPS[1]:
+            if lanes > pipelines or neurons < LEAST_GROUP * pipelines:
                 continue
             design = Design(
                 chip=name,
@@ -82,7 +106,7 @@ def candidates(network: Network, chips: Sequence[str], most_devices: int) -> Ite
                 comm_mhz=chip.comm_mhz,
                 link_gbps=chip.link_gbps,
             )
-            if neurons <= network.neurons <= neurons * _MOST_NODES:
+            if neurons <= network.neurons <= neurons * MOST_NODES:
                 for fitting in _fitting(network, design):
                     if measure_room(network, fitting).devices <= most_devices:
                         yield fitting
@@ -91,21 +115,37 @@ def candidates(network: Network, chips: Sequence[str], most_devices: int) -> Ite
 def _fitting(network: Network, design: Design) -> Iterator[Design]:
     in_package = design.device.ultra > 0
     seen = set()
-    for rows, (board, arity) in itertools.product(
-        ("outside",) if in_package else ROWS, (("mesh", 6), *(("tree", n) for n in ARITIES))
-    ):
+    for rows, (board, arity) in itertools.product(("outside",) if in_package else ROWS, LINKED):
         one = replace(design, rows=rows, board=board, arity=arity)
         alone = None if in_package else one
         for found in (alone, fill(network, one)):
             if found is None:
                 continue
             room = measure_room(network, found)
-            # Of few devices all are next to the master node, whatever they are called.
-            few = room.devices <= (2 if board == "mesh" else arity + 1)
-            key = (rows, found.shared, found.nodes_per_chip, few or (board, arity))
-            if room.fits and key not in seen:
-                seen.add(key)
+            same = _as_linked(found, room.devices)
+            if room.fits and same not in seen:
+                seen.add(same)
                 yield found
+
+
+def _as_linked(design: Design, devices: int) -> Design:
+    """Return the design; with few devices all are next to the master node, however it is called."""
+    few = devices <= (2 if design.board == "mesh" else design.arity + 1)
+    return replace(design, board="direct", arity=1) if few else design
+
+
+def sparser(network: Network, points: Sequence[Point], most_devices: int) -> Iterator[Design]:
+    """Yield the designs with a half and a quarter of the nodes in each device, if they fit."""
+    seen = {_as_linked(point.design, point.room.devices) for point in points}
+    for point, part, (board, arity) in itertools.product(points, PARTS, LINKED):
+        nodes = math.ceil(point.design.nodes_per_chip / part)
+        if nodes < point.design.nodes_per_chip:
+            one = replace(point.design, nodes_per_chip=nodes, board=board, arity=arity)
+            room = measure_room(network, one)
+            same = _as_linked(one, room.devices)
+            if room.fits and room.devices <= most_devices and same not in seen:
+                seen.add(same)
+                yield one
 
 
 def front(points: Sequence[Point]) -> list[Point]:
@@ -117,7 +157,7 @@ def front(points: Sequence[Point]) -> list[Point]:
     return kept
 
 
-def near_front(points: Sequence[Point], factor: float = _WORTH) -> list[Point]:
+def near_front(points: Sequence[Point], factor: float = WORTH) -> list[Point]:
     """Return the points at most so many times slower than the front of their kind of device."""
     chips = dict.fromkeys(point.design.chip for point in points)
     return [
@@ -138,17 +178,17 @@ def _near(points: Sequence[Point], factor: float) -> list[Point]:
 
 def variations(base: Design, devices: int) -> dict[str, Design]:
     """Return a design with other clocks and, if it has several devices, other links."""
-    found = {"as assumed": base}
-    for factor in (0.6, 0.8, 1.2):
-        found[f"{factor:g} times the clocks"] = replace(
+    found = {
+        f"clocks x {factor:g}": replace(
             base, app_mhz=factor * base.app_mhz, comm_mhz=factor * base.comm_mhz
         )
+        for factor in CLOCKS
+    }
     if devices > 1:
-        for ns in (100.0, 200.0, 400.0, 1600.0):
-            found[f"links of {ns:g} ns"] = replace(base, link_latency_ns=ns)
-        for factor in (0.25, 4.0):
-            rate = factor * base.link_gbps
-            found[f"links of {factor:g} times the rate"] = replace(base, link_gbps=rate)
+        for ns in LATENCIES_NS:
+            found[f"{ns:g} ns"] = replace(base, link_latency_ns=ns)
+        for factor in RATES:
+            found[f"rate x {factor:g}"] = replace(base, link_gbps=factor * base.link_gbps)
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from csnn.errors import reject
+from csnn.files import require_apart
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.master_config import MasterConfig
 from csnn.hardware.mesh import LinkConfig, Mesh, RouterConfig
@@ -18,7 +19,7 @@ from csnn.image.store import Image, open_image
 from csnn.perf import figures
 from csnn.perf.arguments import BETWEEN_DEVICES
 from csnn.perf.experiments import sweep_echo
-from csnn.perf.folder import check_out, write_folder
+from csnn.perf.folder import write_folder
 from csnn.perf.model import Timing, simulate
 from csnn.perf.parameters import Clocks, Machine, Wires, longest_latency_ns, on_chip_wires
 from csnn.perf.spikes import read_workload
@@ -45,7 +46,7 @@ def run_perf(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     machine = _machine(options, image)
     out = None if options.out is None else Path(options.out)
     if out is not None:
-        check_out(out, SCHEMA, image=image, run=options.run)
+        require_apart(out, SCHEMA, image=image.path, run=options.run)
     workload = read_workload(options, image)
     with progress(None, "model the machine"):
         silent = simulate(machine, topology, silent_workload(workload.sizes, _SILENT_STEPS))

@@ -13,45 +13,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from csnn import output
-from csnn.errors import InvalidInputError
-from csnn.files import (
-    MANIFEST_NAME,
-    atomic_directory,
-    is_own_directory,
-    reported,
-    require_kind,
-    sha256,
-)
+from csnn.files import MANIFEST_NAME, atomic_directory, sha256
 from csnn.image.store import Image, tool_versions
-
-
-def check_out(out: Path, schema: str, *, image: Image, run: str | None) -> None:
-    """Refuse a directory that may not be replaced, or that lies inside an image, a run or the like.
-
-    Parameters
-    ----------
-    out : Path
-    schema : str
-        Of what may be replaced.
-    image : Image
-    run : str or None
-        Directory of a run.
-
-    Raises
-    ------
-    InvalidInputError
-    """
-    given = [("image", image.path), *([("run", Path(run))] if run is not None else [])]
-    with reported(out):
-        final = out.resolve()
-        for kind, path in given:
-            if path.resolve().is_relative_to(final):
-                raise InvalidInputError(f"{out}: holds the {kind} {path}; choose another name")
-        for folder in final.parents:
-            if (folder / MANIFEST_NAME).is_file() and is_own_directory(folder):
-                rule = f"lies in {folder}, which is written as a whole"
-                raise InvalidInputError(f"{out}: {rule}; choose another name")
-    require_kind(out, schema)
 
 
 def write_folder(

@@ -37,6 +37,13 @@ def test_search_on_a_small_network(folder: Path) -> None:
             and other["real_time_factor"] <= point["real_time_factor"]
             for other in best
         )
+    # The front of each device, with other clocks and links.
+    assert set(found["variations"]) >= {f"{one['devices']} x {one['chip']}" for one in best}
+    for rows in found["variations"].values():
+        assert rows["as assumed"] in points
+        assert len(rows) == (4 if rows["as assumed"]["devices"] == 1 else 9)
+    for name in ("front", "mesh", "boards"):
+        assert "projections" in (folder / "found" / f"{name}.svg").read_text()
     mesh = found["mesh"]
     assert mesh["links without latency"]["real_time_factor"] < mesh["as it is"]["real_time_factor"]
     assert any(CHIPS["xc7z045"].basis in line for line in found["assumptions"])
@@ -54,9 +61,16 @@ def test_devices_can_be_chosen(folder: Path) -> None:
     assert found["steps"] == 20
     assert {point["chip"] for point in found["points"]} == {"xc7z045"}
     assert {point["devices"] for point in found["points"]} == {1}
+    same = succeed("explore", *options, "--device", "XC7Z045", "--most-devices", 1).json
+    assert same == found
     # Too small a network for what is tried on a large device.
     found = succeed("explore", *options, "--device", "xcvu37p").json
     assert found["points"] == found["front"] == []
+
+
+def test_help_names_the_devices() -> None:
+    told = " ".join(succeed("explore", "--help").out.split())
+    assert f"{', '.join(CHIPS)}; may be repeated" in told
 
 
 def test_networks_too_small_for_any_design(folder: Path) -> None:

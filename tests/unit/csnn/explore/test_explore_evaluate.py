@@ -21,8 +21,9 @@ from csnn.explore.sweeps import (
     front,
     ideals,
     near_front,
-    variations,
+    sparser,
 )
+from csnn.explore.tables import tell_fronts, tell_variations
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.master_config import MasterConfig
 from csnn.hardware.mesh import Mesh
@@ -161,6 +162,8 @@ def test_candidates_fit_and_their_front_is_not_beaten(network: Network) -> None:
     near = near_front(points, 1.0)
     assert {id(point) for point in best} <= {id(point) for point in near}
     assert len(near) < len(points)
+    assert min(design.neurons / design.pipelines for design in designs) == 16
+    assert {design.neurons for design in designs} == {64, 128, 256, 512, 1024}
     few = list(candidates(network, ["xc7z045"], 5))
     assert few == [design for design in designs if measure_room(network, design).devices <= 5]
 
@@ -244,14 +247,85 @@ def test_machines_of_one_node_need_one_device_if_it_is_shared(network: Network) 
     assert measure_room(network, replace(design, shared=False)).devices == 2
 
 
-def test_variations_are_what_they_are_called() -> None:
-    base = Design()
-    found = variations(base, 3)
-    assert found["0.8 times the clocks"].app_mhz == 120.0
-    assert found["0.8 times the clocks"].comm_mhz == 80.0
-    assert found["links of 100 ns"].link_latency_ns == 100.0
-    assert found["links of 4 times the rate"].link_gbps == 16.0
-    assert not any("links" in name for name in variations(base, 1))
+def test_devices_may_hold_fewer_nodes(network: Network) -> None:
+    """Of 11 nodes 8 fit: a half and a quarter of them, linked in other ways where that differs."""
+    design = Design(
+        neurons=512, partition="equal", pipelines=1, rows="outside", shared=True, nodes_per_chip=8
+    )
+    point = evaluate(network.steps(3), design)
+    found = list(sparser(network, [point], 100))
+    assert [(one.nodes_per_chip, one.board, one.arity) for one in found] == [
+        (4, "mesh", 6),
+        (4, "tree", 4),
+        (2, "mesh", 6),
+        (2, "tree", 4),
+        (2, "tree", 15),
+    ]
+    for one in found:
+        assert replace(one, nodes_per_chip=8, board="mesh", arity=6) == design
+    assert [one for one in found if one.nodes_per_chip == 4] == list(sparser(network, [point], 3))
+    # What was looked at already is not tried again, and a single node cannot be divided.
+    half = evaluate(network.steps(3), found[0])
+    assert found[0] not in list(sparser(network, [point, half], 100))
+    alone = evaluate(network.steps(3), replace(design, shared=False, nodes_per_chip=1))
+    assert list(sparser(network, [alone], 100)) == []
+
+
+def test_machines_of_too_many_nodes_are_not_tried(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("csnn.explore.sweeps.MOST_NODES", 20)
+    found = {design.neurons for design in candidates(network, ["xc7z045"], 10**6)}
+    assert found == {512, 1024}
+
+
+def test_lines_of_a_front_tell_the_limits_within_80_columns(network: Network) -> None:
+    base = evaluate(network.steps(3), Design())
+    limits = {
+        "synchronisation through the network": "synchronisation",
+        "unrolling of rows": "unrolling",
+        "neuron update": "neuron update",
+        "master node": "master node",
+    }
+    for limit, short in limits.items():
+        room = replace(base.room, shares={"look-up tables": 1.0}, devices=65_536)
+        point = replace(
+            base,
+            summary=replace(base.summary, limit=limit),
+            room=replace(room, nodes=65_535, largest=1_946),
+            design=replace(base.design, neurons=973, partition="balanced", pipelines=32, lanes=4),
+        )
+        lines = tell_fronts([point], [point])
+        assert lines[-1].endswith(f"1946 bal.   32     4  {short}; look-up tables")
+        assert max(map(len, lines)) <= 80
+
+
+def test_lines_of_variations(network: Network) -> None:
+    one = evaluate(network.steps(3), Design())
+    slow = replace(one, summary=replace(one.summary, real_time_factor=123.4))
+    alone = replace(one, room=replace(one.room, devices=1))
+    lines = tell_variations({
+        "1 x xc7z045": {"as assumed": alone, "clocks x 0.6": slow},
+        "27 x xc7z045": {"as assumed": one, "clocks x 0.6": slow, "100 ns": one},
+    })  # fmt: skip
+    factor = f"{one.real_time_factor:.4f}"
+    assert lines == [
+        "               as clocks    100",
+        "  devices assumed   x0.6     ns",
+        "  xc7z045",
+        f"        1  {factor}  123.4      -",
+        f"       27  {factor}  123.4 {factor}",
+    ]
+    assert tell_variations({}) == []
+
+
+def test_points_near_the_front_are_at_most_15_percent_slower(network: Network) -> None:
+    best = evaluate(network.steps(3), Design())
+    slower = [
+        replace(best, summary=replace(best.summary, real_time_factor=share * best.real_time_factor))
+        for share in (1.14, 1.16)
+    ]
+    assert near_front([best, *slower]) == [best, slower[0]]
 
 
 @pytest.mark.parametrize(("places", "shape"), [(306, (7, 7, 7)), (27, (3, 3, 3)), (2, (2, 1, 1))])
