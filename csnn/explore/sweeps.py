@@ -7,9 +7,8 @@ Not every combination of the values below becomes a design. Left out are, with t
 - pipelines of fewer than 16 neurons: the 25 cycles until the first of them is done remain, however
   many pipelines there are;
 - more lanes than pipelines: a lane has banks of its own;
-- nodes of fewer than 256 neurons on devices with UltraRAM, which have room for about a hundred
-  nodes however few neurons these have; of more than 1,024 on others: rows then take longest to
-  unroll;
+- nodes of fewer than 256 neurons on devices with UltraRAM, which have room for a hundred nodes
+  however few neurons these have; of more than 1,024 on others: rows then take longest to unroll;
 - on devices with memory in the package: rows on the chip, as its rate limits nothing, and a single
   node for each device, which would be almost empty;
 - what does not fit; and of few devices all topologies but one, as each has a link to the first.
