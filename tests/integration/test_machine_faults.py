@@ -88,7 +88,7 @@ def test_a_fault_that_nothing_tells_of_would_be_seen(image: Image, state: Machin
 @pytest.mark.parametrize("seed", range(5))
 def test_many_faults_at_once_change_no_bit(image: Image, state: MachineState, seed: int) -> None:
     """Loss, doubles, errors and late frames on all links, with clocks that stand for a while."""
-    physics = Physics(jitter_ns=400.0 * seed, spread_ns=100.0 * seed, ppm=1000.0, seed=seed)
+    physics = Physics(jitter_ns=300.0 * seed, spread_ns=100.0 * seed, ppm=1000.0, seed=seed)
     campaign = Campaign(image, state, MESH, physics)
     simulation, rng = campaign.simulation, np.random.default_rng(seed)
     campaign.advance(STEPS)
