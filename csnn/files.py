@@ -169,11 +169,11 @@ def require_apart(out: Path, schema: str, **inputs: str | Path | None) -> None:
         for kind, path in inputs.items():
             if path is not None and _resolve(path).is_relative_to(final):
                 raise InvalidInputError(f"{out}: holds the {kind} {path}; choose another name")
+        require_kind(out, schema)
         for folder in final.parents:
             if (folder / MANIFEST_NAME).is_file() and is_own_directory(folder):
                 rule = f"lies in {folder}, which is written as a whole"
                 raise InvalidInputError(f"{out}: {rule}; choose another name")
-    require_kind(out, schema)
 
 
 def _mentions_csnn(value: Any, levels: int) -> bool:

@@ -126,6 +126,9 @@ def test_no_other_artifact_is_replaced(image: Image, emitted: Path, tmp_path: Pa
     with unchanged(tmp_path):
         outcome = csnn("emit", "rtl", image.path, "--out", own)
     refused(outcome, str(own), "holds a csnn-image, not a csnn-rtl")
+    with unchanged(tmp_path):
+        outcome = csnn("emit", "rtl", image.path, "--out", own / "rtl")
+    refused(outcome, str(own / "rtl"), "lies in", "written as a whole")
     again = shutil.copytree(emitted, tmp_path / "rtl")
     succeed("emit", "rtl", image.path, "--out", again)
 
