@@ -35,6 +35,8 @@ STEP_TIMEOUT, PATIENCE_MS, ANSWER_MS = 30_000, 0.3, 0.03
 STEPS = 12
 # Depth of the nodes' input FIFO: bursts of this column fill it.
 SHALLOW_FIFO = 4
+# Links, clocks and their phases of the campaign.
+PHYSICS = Physics(jitter_ns=150.0, spread_ns=200.0, seed=3)
 # Faults of a kind that are planted for each that is to hit, before a campaign gives up.
 PATIENCE = 20
 # Nanoseconds that a frame is held back, and a clock stands.
@@ -356,7 +358,6 @@ def main() -> int:
     options = parser.parse_args()
     image = eight_nodes(Path("out/lively"), LIVELY[0])
     state = record_traffic(image, warmup_ms=LIVELY[1], steps=1, threads=2).state
-    physics = Physics(jitter_ns=150.0, spread_ns=200.0, seed=options.seed)
     told: list[dict[str, object]] = []
 
     def tell(outcome: Outcome) -> None:
@@ -376,7 +377,7 @@ def main() -> int:
         kinds = [kind for kind in options.kinds if (kind is Kind.FULL_FIFO) == shallow]
         if kinds:
             outcomes += run_campaign(
-                Campaign(image, state, MESH, physics, shallow=shallow),
+                Campaign(image, state, MESH, PHYSICS, shallow=shallow),
                 dict.fromkeys(kinds, options.each), stages=options.stages, seed=options.seed,
                 jobs=options.jobs, tell=tell,
             )  # fmt: skip

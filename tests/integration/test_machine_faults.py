@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fault_campaign import MUST_STOP, STEPS, Campaign, Kind, Outcome, run_campaign, table
+from fault_campaign import (
+    MUST_STOP,
+    PHYSICS,
+    STEPS,
+    Campaign,
+    Kind,
+    Outcome,
+    run_campaign,
+    table,
+)
 from machine_images import LIVELY, MESH, eight_nodes
 
 from csnn.hardware.mesh import Site
@@ -14,7 +23,6 @@ from csnn.verify import record_traffic
 from rtl.mesh.machine_simulation import FaultKind, Physics, Snapshots
 from rtl.mesh.simulated_transport import SimulatedTransport
 
-PHYSICS = Physics(jitter_ns=150.0, spread_ns=200.0, seed=3)
 TRANSIENT = (Kind.DROPPED, Kind.DUPLICATED, Kind.CORRUPTED, Kind.REORDERED)
 
 
