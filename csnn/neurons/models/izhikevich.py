@@ -1,0 +1,82 @@
+"""The simple model of Izhikevich.
+
+    V' = 0.04 V**2 + 5 V + 140 - u + I        u' = a (b V - u)
+    V >= V_th:  V <- c, u <- u + d
+
+V in mV, t in ms; I is in pA, and 1 pA is 1 mV/ms, as in NEST.
+
+References
+----------
+Izhikevich (2003) IEEE Trans. Neural Netw. 14:1569; NEST `izhikevich`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from csnn.neurons.description import Constants, Firing, NeuronDescription
+from csnn.neurons.equations import Constant, Expression, Sum, Variable
+from csnn.neurons.graph import Value
+
+
+@dataclass(frozen=True, kw_only=True)
+class IzhikevichNeuron:
+    """Parameters; the defaults are those of a regularly spiking cell."""
+
+    a_per_ms: float = 0.02
+    b: float = 0.2
+    c_mV: float = -65.0
+    d_mV: float = 8.0
+    V_th_mV: float = 30.0
+
+
+class Izhikevich(NeuronDescription):
+    """Izhikevich 2003."""
+
+    name = "izhikevich"
+    parameters = IzhikevichNeuron
+    is_held = False
+    bounds = {"V": "theta"}
+
+    def rates(self, drive: Expression | None, *, is_series: bool) -> dict[str, Expression]:
+        """Return the right-hand sides of V and u."""
+        V, u = Variable("V"), Variable("u")
+        square, linear = Constant("square"), Constant("linear")
+        # As a series V * V has pairs of equal products; otherwise a product is saved.
+        polynomial = square * (V * V) + linear * V if is_series else (square * V + linear) * V
+        terms = [polynomial, Constant("u_on_V") * u, Constant("bias")]
+        if drive is not None:
+            terms.append(drive)
+        recovery = Constant("V_on_u") * V + Constant("u_on_u") * u
+        return {"V": Sum(tuple(terms)), "u": recovery}
+
+    def fire(
+        self, before: Mapping[str, Value], after: Mapping[str, Value], constants: Constants
+    ) -> Firing:
+        """Compare V with the threshold; what is no number fires, too."""
+        return Firing(
+            spike=~(after["V"] < constants["theta"]),
+            reset={"V": constants["c"], "u": after["u"] + constants["d"]},
+        )
+
+    def constants(self, neuron: IzhikevichNeuron, h_ms: float) -> dict[str, float]:
+        """Return the constants of the equations."""
+        return {
+            "square": 0.04 * h_ms,
+            "linear": 5.0 * h_ms,
+            "bias": 140.0 * h_ms,
+            "u_on_V": -h_ms,
+            "V_on_u": neuron.a_per_ms * neuron.b * h_ms,
+            "u_on_u": -neuron.a_per_ms * h_ms,
+            "drive": h_ms,
+            "input": h_ms,
+            "theta": neuron.V_th_mV,
+            "c": neuron.c_mV,
+            "d": neuron.d_mV,
+        }
+
+    def rest_mV(self, neuron: Any) -> float:
+        """Return 0: the equations are those of the potential itself."""
+        return 0.0

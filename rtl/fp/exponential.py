@@ -1,0 +1,152 @@
+"""Binary32 exponential."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Value
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from csnn import exponential as rule
+from rtl.fp.bits import shift_right
+from rtl.fp.format import BIAS, CANONICAL_NAN, FinalExponent, Operand, infinity, zero
+from rtl.pipeline import Pipeline
+
+# Widths: of the argument's magnitude, 24 bits shifted by as much as its exponent allows; of the
+# multiple k of ln 2; of the growth that the rest's low bits cause.
+_PLACES = rule.LARGEST_FIELD - BIAS + rule.ARGUMENT_BITS - 23
+_MAGNITUDE = 24 + _PLACES
+_K = 10
+_GROWTH = 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExponentialConfig:
+    """Parameters: `latency` in cycles, 1 to 16."""
+
+    latency: int = 13
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.latency <= 16:
+            raise ValueError(f"latency = {self.latency}: must be from 1 to 16")
+
+
+class Exponential(wiring.Component):
+    """The exponential of a binary32 number.
+
+    Ports
+    -----
+    a : 32 bits, in
+    result : 32 bits, out
+
+    Latency
+        `config.latency` cycles.
+    Throughput
+        One number per cycle.
+    Backpressure
+        None: the pipeline does not stall.
+    Reference
+        `csnn.exponential.exp`, bit for bit; within one unit in the last place of the exact value.
+    """
+
+    def __init__(self, config: ExponentialConfig | None = None) -> None:
+        self.config = config or ExponentialConfig()
+        super().__init__({"a": In(32), "result": Out(32)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the datapath: to fixed point, reduce, table and polynomial, round, pack."""
+        m = Module()
+        p = Pipeline(m, steps=13, latency=self.config.latency)
+        a = Operand(m, self.a)
+        sign = p.put(self.a[31], "sign")
+        nan = p.put(a.is_nan, "nan")
+        is_large = p.put(a.exponent > rule.LARGEST_FIELD, "is_large")
+        distance = p.put((rule.LARGEST_FIELD - a.exponent)[:8], "distance")
+        significand = p.put(a.significand, "significand")
+        p.step()
+
+        far = p.get(distance)
+        wide = Cat(Const(0, _PLACES), p.get(significand))
+        shifted = shift_right(m, wide, far, (32, 16, 8))
+        coarse = p.put(Mux(far[6:8].any(), 0, shifted), "coarse")
+        p.step()
+
+        magnitude = p.put(shift_right(m, p.get(coarse), p.get(distance), (4, 2, 1)), "magnitude")
+        p.step()
+
+        negative = p.get(sign)
+        flipped = p.get(magnitude) ^ negative.replicate(_MAGNITUDE)
+        fixed = p.put((Cat(flipped, negative) + negative)[: _MAGNITUDE + 1], "fixed")
+        p.step()
+
+        top = p.get(fixed)[rule.ARGUMENT_BITS - rule.TOP_BITS :].as_signed()
+        scaled = (top * rule.INVERSE_LN2 - rule.MARGIN) >> (rule.TOP_BITS + rule.INVERSE_BITS)
+        k = p.put(scaled[:_K], "k")
+        p.step()
+
+        multiple = p.put(_multiple_of_ln2(p.get(k)), "multiple")
+        p.step()
+
+        aligned = Cat(Const(0, rule.REST_BITS - rule.ARGUMENT_BITS), p.get(fixed))
+        rest = p.put((aligned - p.get(multiple))[: rule.REST_BITS], "rest")
+        p.step()
+
+        # The register behind the port makes it a synchronous one in a block RAM.
+        m.submodules.table = table = Memory(
+            shape=rule.ENTRY_BITS + 2, depth=len(rule.TABLE), init=rule.TABLE
+        )
+        port = table.read_port(domain="comb")
+        m.d.comb += port.addr.eq(p.get(rest)[-rule.INDEX_BITS :])
+        entry = p.put(port.data, "entry")
+        low = p.get(rest)[: rule.REST_BITS - rule.INDEX_BITS]
+        square = p.put(low[16:] * low[16:], "square")
+        linear = p.put(low[rule.REST_BITS - 32 :], "linear")
+        p.step()
+
+        growth = p.put((p.get(linear) + (p.get(square) >> 9))[:_GROWTH], "growth")
+        factor = p.put(((p.get(entry) - (1 << rule.ENTRY_BITS) + (1 << 11)) >> 12)[:17], "factor")
+        p.step()
+
+        product = p.put((p.get(factor) * p.get(growth)) >> 16, "product")
+        base = p.put((Cat(Const(0, 4), p.get(entry)) + p.get(growth))[:34], "base")
+        p.step()
+
+        total = p.put((p.get(base) + p.get(product))[:34], "total")
+        p.step()
+
+        bits = p.get(total)
+        is_two = bits[33]
+        kept = p.now(Mux(is_two, bits[10:34], bits[9:33]), "kept")
+        guard = Mux(is_two, bits[9], bits[8])
+        sticky = bits[:8].any() | (is_two & bits[8])
+        rounded = p.put(kept + (guard & (sticky | kept[0])), "rounded")
+        final = FinalExponent(p, p.get(k).as_signed() + is_two + BIAS)
+        p.step()
+
+        value = p.get(rounded)
+        exponent, over, tiny = final.after(value[24])
+        large = p.get(is_large)
+        over = Mux(large, ~p.get(sign), over)
+        tiny = Mux(large, p.get(sign), tiny)
+        word = Mux(over, infinity(0), Cat(value[:23], exponent, Const(0, 1)))
+        word = Mux(tiny, zero(0), word)
+        result = p.put(Mux(p.get(nan), Const(CANONICAL_NAN, 32), word), "word")
+        p.step()
+        m.d.comb += self.result.eq(p.finish(result))
+        return m
+
+
+def _multiple_of_ln2(k: Value) -> Value:
+    """Return k ln 2 modulo 2**REST_BITS, without a multiplier: of two halves from tables."""
+    half = _K // 2
+    low = [i * rule.LN2 for i in range(1 << half)]
+    # The upper half has the sign.
+    high = [(i - (i >> (half - 1) << half)) * (rule.LN2 << half) for i in range(1 << half)]
+    modulus = (1 << rule.REST_BITS) - 1
+    parts = [
+        Array(Const(value & modulus, rule.REST_BITS) for value in values)[index]
+        for values, index in ((low, k[:half]), (high, k[half:]))
+    ]
+    return (parts[0] + parts[1])[: rule.REST_BITS]
