@@ -2,7 +2,7 @@
 
 The argument becomes a fixed-point number, from which a whole number of logarithms of two is taken;
 of the rest, nine bits choose an entry of a table and a polynomial of degree two does the others. No
-result is further than one unit in the last place from the exact one (0.68 is the most over all
+result is further than one unit in the last place from the exact one (0.69 is the most over all
 words), and exp(0) is 1. Subnormals, tiny results and NaNs are treated as in `csnn.binary32`.
 
 NumPy here, `csnn.neurons._primitives`, `rtl.fp.exponential` and emitted C++ share the constants and

@@ -39,11 +39,12 @@ from csnn.neurons.registry import MODELS
 
 ARGUMENTS = "state, refractory, ss_ex, ss_in, constants_f, constants_i, spiked, count"
 FOLDER = Path(__file__).parent / "generated"
-_PRIMITIVES = ("../_numba.py", "_primitives.py", "flush.py")
+_PRIMITIVES = ("../_numba.py", "../exponential.py", "_primitives.py", "flush.py")
 _ARITHMETIC = (Op.FADD, Op.FSUB, Op.FMUL)
 _COMPARISONS = (Op.FGE, Op.FLT)
 _INFIX = {Op.FADD: "+", Op.FSUB: "-", Op.FMUL: "*", Op.FGE: ">=", Op.FLT: "<"}
 _CALLS = {
+    Op.FEXP: "exp",
     Op.ITOF: "to_f32",
     Op.IADD: "wrapping_add",
     Op.IZERO: "is_zero",
@@ -87,7 +88,7 @@ class _Emitter:
 
     def flushed(self, i: int) -> str:
         """Name an operand of arithmetic; only results of operators are known to be flushed."""
-        if not self.software or self.graph.nodes[i].op in (*_ARITHMETIC, Op.ITOF):
+        if not self.software or self.graph.nodes[i].op in (*_ARITHMETIC, Op.FEXP, Op.ITOF):
             return f"n{i}"
         return self.define(f"f{i}", f"p.flushed(n{i})")
 
