@@ -12,6 +12,7 @@ from csnn.neurons.graph import LEAVES, Graph, Kind, Op
 from csnn.neurons.operators import Operators
 from rtl.fp.adder import Adder, AdderConfig
 from rtl.fp.comparator import Comparator, ComparatorConfig
+from rtl.fp.exponential import Exponential, ExponentialConfig
 from rtl.fp.from_int import FromInt, FromIntConfig
 from rtl.fp.multiplier import Multiplier, MultiplierConfig
 
@@ -123,6 +124,8 @@ def _unit(op: Op, latency: int, operators: Operators) -> wiring.Component | None
         return Multiplier(MultiplierConfig(latency=latency, quarters=quarters))
     if op in (Op.FGE, Op.FLT):
         return Comparator(ComparatorConfig(latency=latency, less=op is Op.FLT))
+    if op is Op.FEXP:
+        return Exponential(ExponentialConfig(latency=latency))
     return FromInt(FromIntConfig(latency=latency)) if op is Op.ITOF else None
 
 

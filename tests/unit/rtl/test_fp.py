@@ -12,19 +12,21 @@ import pytest
 import softfloatpy as softfloat
 from amaranth.hdl import Const, Fragment, Module
 from fp_bench import UNITS, Bench, mismatches
-from fp_vectors import corner_pairs, integers, pairs
+from fp_vectors import corner_pairs, exponents, integers, pairs
 
 from csnn import binary32
 from csnn.neurons.operators import Operators
 from rtl.fp.adder import AdderConfig
 from rtl.fp.comparator import ComparatorConfig
+from rtl.fp.exponential import ExponentialConfig
 from rtl.fp.from_int import FromIntConfig
 from rtl.fp.multiplier import MultiplierConfig
 from rtl.pipeline import Pipeline, registers_after
 from rtl.verilate import Verilated
 
-TWO_OPERANDS = [name for name in UNITS if not name.startswith("itof")]
-ONE_OPERAND = [name for name in UNITS if name.startswith("itof")]
+INTEGERS = [name for name in UNITS if name.startswith("itof")]
+EXPONENTIALS = [name for name in UNITS if name.startswith("exp")]
+TWO_OPERANDS = [name for name in UNITS if name not in INTEGERS + EXPONENTIALS]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,15 @@ def test_integers(bench: Verilated, millions: float) -> None:
     rng = np.random.default_rng(6)
     for _ in range(max(1, round(millions))):
         words = integers(round(min(millions, 1) * 10**6), rng)
-        assert mismatches(bench, words, words, ONE_OPERAND) == {}
+        assert mismatches(bench, words, words, INTEGERS) == {}
+
+
+@pytest.mark.parametrize("millions", [0.3, pytest.param(10, marks=pytest.mark.slow)])
+def test_exponentials(bench: Verilated, millions: float) -> None:
+    rng = np.random.default_rng(10)
+    for _ in range(max(1, round(millions))):
+        words = exponents(round(min(millions, 1) * 10**6), rng)
+        assert mismatches(bench, words, words, EXPONENTIALS) == {}
 
 
 def test_latency_is_as_configured(bench: Verilated) -> None:
@@ -149,7 +159,7 @@ def test_softfloat_agrees_on_integers(bench: Verilated, count: int) -> None:
     idle = np.zeros(16, dtype=np.uint32)
     found = bench.run({"a": np.concatenate([words, idle]), "b": np.zeros(len(words) + 16)})
     expected = [_word(softfloat.i32_to_f32(_integer(x))) for x in words.tolist()]
-    for name in ONE_OPERAND:
+    for name in INTEGERS:
         latency = UNITS[name].latency
         assert found[name][latency : latency + len(words)].tolist() == expected, name
 
@@ -205,7 +215,9 @@ def _exponent(x: np.ndarray) -> np.ndarray:
 # Construction
 
 
-@pytest.mark.parametrize("config", [AdderConfig, MultiplierConfig, ComparatorConfig, FromIntConfig])
+@pytest.mark.parametrize(
+    "config", [AdderConfig, MultiplierConfig, ComparatorConfig, FromIntConfig, ExponentialConfig]
+)
 @pytest.mark.parametrize("latency", [0, 17, -1])
 def test_latencies_out_of_range_are_refused(config: Callable[..., Any], latency: int) -> None:
     with pytest.raises(ValueError, match=rf"^latency = {latency}: must be from 1 to 16$"):
@@ -240,3 +252,4 @@ def test_units_have_the_latency_of_the_neuron_pipeline() -> None:
     assert MultiplierConfig().latency == default.fmul
     assert ComparatorConfig().latency == default.compare
     assert FromIntConfig().latency == default.itof
+    assert ExponentialConfig().latency == default.fexp

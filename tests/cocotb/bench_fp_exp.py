@@ -1,0 +1,83 @@
+"""Bench of the binary32 exponential: `csnn.exponential` is its model."""
+
+from __future__ import annotations
+
+import numpy as np
+from bench import Arrays, Bench, Coverage
+from binary32_words import is_nan, is_subnormal, numbers
+from binary32_words import exponents as fields
+from fp_vectors import CORNERS, exponents
+from pipelined import scenarios
+
+from csnn import binary32, exponential
+from csnn.neurons.operators import Operators
+from rtl.fp.exponential import Exponential, ExponentialConfig
+
+LATENCY = Operators().fexp
+REST_PARTS = range(0, 393, 8)
+
+
+def model(inputs: Arrays) -> Arrays:
+    """Return the words of the exponentials."""
+    x = binary32.from_bits(inputs["a"].astype(np.uint32))
+    return {"result": binary32.bits_of(exponential.exp(x)).astype(np.uint64)}
+
+
+def boundaries() -> dict[str, np.ndarray]:
+    """Return corners, and neighbours of all multiples of ln 2 and of the table's entries."""
+    multiples = np.arange(-130, 130) * np.log(2.0)
+    entries = np.arange(-400, 400) / 2**exponential.INDEX_BITS
+    near = np.concatenate([multiples, entries]).astype(np.float32).view(np.uint32)
+    values = [near + np.uint32(offset) for offset in (0, 1, 2**32 - 1)]
+    return {"a": np.concatenate([CORNERS, *values])}
+
+
+def note(found: Arrays, cover: Coverage) -> None:
+    """Tell what kinds of arguments and results these were."""
+    x, y = numbers(found["a"]), numbers(found["result"])
+    finite = np.isfinite(x)
+    field = fields(found["a"])
+    cover.hit("zero", x == 0)
+    cover.hit("subnormal", is_subnormal(found["a"]))
+    cover.hit("NaN", is_nan(found["a"]))
+    cover.hit("infinity", x == np.inf)
+    cover.hit("minus infinity", x == -np.inf)
+    cover.hit("one, though not of zero", (y == 1) & (x != 0))
+    cover.hit("overflow", finite & (y == np.inf) & (field <= exponential.LARGEST_FIELD))
+    cover.hit("overflow of a large one", finite & (y == np.inf) & (x >= 128))
+    cover.hit("underflow", finite & (y == 0) & (field <= exponential.LARGEST_FIELD))
+    cover.hit("underflow of a large one", finite & (y == 0) & (x <= -128))
+    cover.hit("largest exponent", fields(found["result"]) == 254)
+    cover.hit("smallest exponent", fields(found["result"]) == 1)
+    cover.hit("power of two", np.isfinite(y) & (y != 1) & (np.frexp(y)[0] == 0.5) & (y != 0))
+    for bits in range(95, 134):
+        cover.hit(f"exponent field {bits}", field == bits)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rest = np.mod(x, np.log(2.0)) * 2**exponential.INDEX_BITS
+    for part in REST_PARTS[: len(REST_PARTS) * 7 // 8]:
+        cover.hit(f"entries from {part}", (np.abs(x) < 87) & (rest >= part) & (rest < part + 8))
+
+
+BENCH = Bench(
+    make=lambda: Exponential(ExponentialConfig(latency=LATENCY)),
+    scenarios=scenarios(
+        LATENCY, model, lambda n, rng: {"a": exponents(n, rng)}, boundaries, 20_000, note
+    ),
+    bins=(
+        "zero",
+        "subnormal",
+        "NaN",
+        "infinity",
+        "minus infinity",
+        "one, though not of zero",
+        "overflow",
+        "overflow of a large one",
+        "underflow",
+        "underflow of a large one",
+        "largest exponent",
+        "smallest exponent",
+        "power of two",
+        *(f"exponent field {bits}" for bits in range(95, 134)),
+        *(f"entries from {part}" for part in REST_PARTS[: len(REST_PARTS) * 7 // 8]),
+    ),
+)
