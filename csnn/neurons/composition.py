@@ -28,10 +28,19 @@ from csnn.neurons.graph import (
     select,
     to_f32,
 )
-from csnn.neurons.solvers import Problem, has_offset, offset, propagator, reached, refusal, solve
+from csnn.neurons.solvers import (
+    DRIVEN,
+    OFFSET,
+    Problem,
+    has_offset,
+    propagator,
+    reached,
+    refusal,
+    solve,
+)
 from csnn.neurons.synapses import SIDES, Synapses
 
-MAX_SUBSTEPS = 16
+BIAS, DIRECT_CURRENT = "bias", "C_dc"
 
 
 class _GraphConstants(Constants):
@@ -44,7 +53,7 @@ class _GraphConstants(Constants):
         self.sources: dict[str, tuple[str, Fraction]] = {}
 
     def scaled(self, name: str, scale: Fraction) -> Value:
-        shown = name or "number"
+        shown = DIRECT_CURRENT if name in (BIAS, OFFSET) else name or "number"
         if scale != ONE or not name:
             shown += f"_{scale.numerator}" + ("" if scale.denominator == 1 else f"_{scale.denominator}")
         if shown not in self._values:
@@ -63,6 +72,9 @@ class _GraphArithmetic:
         self._trace, self._constants = trace, constants
 
     def constant(self, name: str, scale: Fraction) -> Value:
+        if name == BIAS and scale != ONE:
+            # It changes during a run, so that there must be one word of it.
+            return self._constants.scaled("", scale) * self._constants[BIAS]
         return self._constants.scaled(name, scale)
 
     def add(self, a: Value, b: Value) -> Value:
@@ -115,7 +127,7 @@ class Step:
     neuron : NeuronDescription
     synapses : Synapses
     solver : str
-        One of `csnn.neurons.solvers.SOLVERS`.
+        One of `csnn.spec.neuron.SOLVERS`.
     substeps : int
         Parts into which the solver divides a step.
     """
@@ -256,28 +268,30 @@ class Step:
 
         names = list(self.rates)
         zero = dict.fromkeys(names, 0.0)
-        constant = np.array(list(self.derivatives(base, zero).values()))
+
+        def column(bias: float, name: str | None) -> npt.NDArray[np.float64]:
+            values = zero if name is None else {**zero, name: 1.0}
+            return np.array(list(self.derivatives({**base, BIAS: bias}, values).values()))
+
+        if column(0.0, None).any():
+            raise ValueError(f"{self.neuron.name}: equations have constants other than the bias")
         matrix = np.zeros((len(names) + 1, len(names) + 1))
-        matrix[:-1, -1] = constant
-        for column, name in enumerate(names):
-            changed = list(self.derivatives(base, {**zero, name: 1.0}).values())
-            matrix[:-1, column] = np.array(changed) - constant
+        matrix[:-1] = np.stack([column(0.0, n) for n in names] + [column(1.0, None)], axis=1)
         found: npt.NDArray[np.float64] = expm(matrix)
         acting = reached(self.rates)
-        propagators = {
+        known = {
             propagator(to, source): float(found[row, names.index(source)])
             for row, to in enumerate(names)
             for source in acting[to]
         }
-        offsets = {
-            offset(to): float(found[row, -1])
-            for row, to in enumerate(names)
-            if has_offset(self.rates, to)
-        }
-        return propagators | offsets
+        # The last column is that of a bias of 1.
+        unit = dict(zip(names, found[:-1, -1], strict=True))
+        known[OFFSET] = float(unit[DRIVEN]) * base[BIAS]
+        for name in names:
+            if name != DRIVEN and has_offset(self.rates, name):
+                known[propagator(name, "dc")] = float(unit[name] / unit[DRIVEN])
+        return known
 
 
 def _variables(*names: str) -> list[Expression]:
-    from csnn.neurons.equations import Variable
-
     return [Variable(name) for name in names]

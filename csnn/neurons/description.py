@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from csnn.neurons.equations import Expression
 from csnn.neurons.graph import Value
+from csnn.spec.neuron import Neuron
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +43,7 @@ class NeuronDescription(ABC):
     step. Constants are per step.
     """
 
-    name: ClassVar[str]
-    parameters: ClassVar[type]
+    parameters: ClassVar[type[Neuron]]
     # Whether V stands still while the neuron is refractory.
     is_held: ClassVar[bool] = True
     # Constants that state variables do not pass within a step: where they grow without bound there
@@ -82,6 +82,11 @@ class NeuronDescription(ABC):
         `drive` among them is the change of V per step by 1 pA (or nS mV) of synaptic input, `input`
         the same of the direct current, and `bias` what V changes by without either.
         """
+
+    @property
+    def name(self) -> str:
+        """Name of the neuron."""
+        return self.parameters.model
 
     def rest_mV(self, neuron: Any) -> float:
         """Return the potential that V is relative to."""

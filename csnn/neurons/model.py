@@ -27,6 +27,17 @@ class ConstantsRule(Protocol):
         """Return each constant of the graph, in float64 or int."""
 
 
+class InitialRule(Protocol):
+    """Computes initial values of state variables."""
+
+    def __call__(self, neuron: Any, *, dt_ms: float, V_mV: Any) -> Mapping[str, Any]:
+        """Return those of state variables other than V and those of synapses, in float64."""
+
+
+def _no_others(neuron: Any, *, dt_ms: float, V_mV: Any) -> dict[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class NeuronModel:
     """A neuron model.
@@ -36,18 +47,21 @@ class NeuronModel:
     name : str
         Key in the registry; an identifier.
     neuron_type : type
-        Class of `csnn.spec.network` that describes such a neuron.
+        Class of the parameters of such a neuron, a subclass of `csnn.spec.neuron.Neuron`.
     graph : Graph
         One step. Inputs are `ss_ex` and `ss_in` (i32, summed weights of the step in grid units),
         the output is `spike`, i32 state is at most the counter `refractory`.
     rule : callable
         Makes the constants.
+    initial : callable
+        Makes initial values from those of V, in mV relative to the rest; zero where it has none.
     """
 
     name: str
     neuron_type: type
     graph: Graph
     rule: ConstantsRule
+    initial: InitialRule = _no_others
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():

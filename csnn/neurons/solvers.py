@@ -26,9 +26,12 @@ from csnn.neurons.equations import (
 from csnn.neurons.series import Series
 
 T = TypeVar("T")
+# The only variable whose right-hand side has a constant term, and what a step adds to it by that.
+# What it adds to others is in proportion, so that one constant follows the direct current.
+DRIVEN, OFFSET = "V", "P_V"
 HALF, THIRD = Fraction(1, 2), Fraction(1, 3)
 ORDERS = {"euler": 1, "rk2": 2, "rk4": 4, **{f"ps{order}": order for order in range(1, 7)}}
-SOLVERS = ("exact", *ORDERS)
+
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +86,6 @@ def propagator(to: str, source: str) -> str:
     return f"P_{to}_{source}"
 
 
-def offset(to: str) -> str:
-    """Return the name of the constant that a step adds to a variable."""
-    return f"P_{to}"
-
-
 def has_offset(rates: Mapping[str, Expression], name: str) -> bool:
     """Return whether a step of exact integration adds a constant to a variable."""
     return any(has_constant_term(rates[other]) for other in reached(rates)[name])
@@ -105,7 +103,11 @@ def _exact(problem: Problem[T], values: Mapping[str, T]) -> dict[str, T]:
             if other in acting[name]
         ]
         if has_offset(problem.rates, name):
-            terms.append(arithmetic.constant(offset(name), one))
+            offset = arithmetic.constant(OFFSET, one)
+            if name != DRIVEN:
+                follows = arithmetic.constant(propagator(name, "dc"), one)
+                offset = arithmetic.multiply(follows, offset)
+            terms.append(offset)
         return balanced_sum(terms, arithmetic)
 
     return {name: advanced(name) for name in problem.rates}
@@ -171,7 +173,7 @@ def solve(solver: str, problem: Problem[T], values: Mapping[str, T]) -> dict[str
     Parameters
     ----------
     solver : str
-        One of `SOLVERS`, which takes the system (`refusal`).
+        One of `csnn.spec.neuron.SOLVERS`, which takes the system (`refusal`).
     problem : Problem
     values : mapping of str to value
         The variables before the step.

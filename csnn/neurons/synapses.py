@@ -21,8 +21,6 @@ from dataclasses import dataclass
 
 from csnn.neurons.equations import Constant, Difference, Expression, Variable
 
-KERNELS = ("delta", "exp", "alpha", "beta")
-COUPLINGS = ("cuba", "coba")
 SIDES = ("ex", "in")
 
 

@@ -22,7 +22,8 @@ from csnn.hardware.mesh_latency import link_jitter, link_round_trip
 from rtl.gated_clock import gate_clock
 from rtl.mesh.tile import Tile
 from rtl.ode_unit import PIPELINE_ENABLE
-from rtl.verilator_build import build_library, cache_folder
+from csnn.cache import cache_folder
+from rtl.verilator_build import build_library
 from rtl.verilog import cached_verilog
 
 U32 = npt.NDArray[np.uint32]

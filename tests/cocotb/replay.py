@@ -35,7 +35,7 @@ from csnn.verify import Traffic, record_traffic
 from rtl.gated_clock import gate_clock
 from rtl.node import Node
 from rtl.ode_unit import PIPELINE_ENABLE
-from rtl.verilator_build import cache_folder
+from csnn.cache import cache_folder
 from rtl.verilog import cached_verilog
 
 U32 = npt.NDArray[np.uint32]

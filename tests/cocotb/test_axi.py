@@ -24,7 +24,7 @@ from csnn.spec.machine import SUM_LIMIT_UNITS
 from csnn.verify import record_traffic
 from rtl.axi import recorder_ports, window_ports
 from rtl.node import Node
-from rtl.verilator_build import cache_folder
+from csnn.cache import cache_folder
 from rtl.verilog import cached_verilog
 
 STREAMS = ("input", "output")

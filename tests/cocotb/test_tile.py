@@ -12,7 +12,7 @@ from router_surroundings import CONFIG
 
 from csnn.hardware.config import NodeConfig
 from rtl.mesh.tile import Tile
-from rtl.verilator_build import cache_folder
+from csnn.cache import cache_folder
 from rtl.verilog import cached_verilog
 
 # As small as can be: what the node does is shown elsewhere.

@@ -17,19 +17,40 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from csnn.errors import reject
 from csnn.neurons.description import Constants, Firing, NeuronDescription
 from csnn.neurons.equations import Constant, Exponential, Expression, Rate, Sum, Variable
 from csnn.neurons.graph import Value
+from csnn.spec.neuron import Neuron
+
+# The upstroke must stay within binary32.
+_MAX_EXPONENT = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdexNeuron:
+class AdexNeuron(Neuron):
     """Parameters, with NEST's defaults."""
 
+    model: ClassVar[str] = "adex"
+    positive: ClassVar[tuple[str, ...]] = ("C_m_pF", "g_L_nS", "Delta_T_mV")
+    comments: ClassVar[Mapping[str, str]] = {
+        "C_m_pF": "membrane capacitance",
+        "g_L_nS": "leak conductance",
+        "E_L_mV": "resting potential",
+        "V_T_mV": "potential at which a spike sets in",
+        "Delta_T_mV": "sharpness of its onset",
+        "a_nS": "adaptation below threshold",
+        "b_pA": "adaptation by each spike",
+        "tau_w_ms": "decay of the adaptation",
+        "V_peak_mV": "where a spike is detected",
+        "V_reset_mV": "potential after a spike",
+    }
+
+    solver: str = "rk4"
     C_m_pF: float = 281.0
     g_L_nS: float = 30.0
     E_L_mV: float = -70.6
@@ -42,11 +63,18 @@ class AdexNeuron:
     V_reset_mV: float = -60.0
     t_ref_ms: float = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._below("V_reset_mV", "V_peak_mV")
+        exponent = (self.V_peak_mV - self.V_T_mV) / self.Delta_T_mV
+        if exponent > _MAX_EXPONENT:
+            rule = f"(V_peak_mV - V_T_mV) / Delta_T_mV = {exponent:g} must be <= {_MAX_EXPONENT:g}"
+            raise reject("neuron.V_peak_mV", self.V_peak_mV, rule)
+
 
 class Adex(NeuronDescription):
     """AdEx."""
 
-    name = "adex"
     parameters = AdexNeuron
     bounds = {"V": "theta", "E": "E_peak"}
 

@@ -14,16 +14,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from csnn.neurons.description import Constants, Firing, NeuronDescription
 from csnn.neurons.equations import Constant, Expression, Sum, Variable
 from csnn.neurons.graph import Value
+from csnn.spec.neuron import Neuron
 
 
 @dataclass(frozen=True, kw_only=True)
-class IzhikevichNeuron:
+class IzhikevichNeuron(Neuron):
     """Parameters; the defaults are those of a regularly spiking cell."""
+
+    model: ClassVar[str] = "izhikevich"
+    positive: ClassVar[tuple[str, ...]] = ()
+    comments: ClassVar[Mapping[str, str]] = {
+        "a_per_ms": "rate of the recovery",
+        "b": "its sensitivity to V",
+        "c_mV": "potential after a spike",
+        "d_mV": "what a spike adds to the recovery, in mV/ms",
+        "V_th_mV": "where a spike is detected",
+    }
+
+    solver: str = "rk4"
+    t_ref_ms: float = 0.0
 
     a_per_ms: float = 0.02
     b: float = 0.2
@@ -31,11 +45,14 @@ class IzhikevichNeuron:
     d_mV: float = 8.0
     V_th_mV: float = 30.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._below("c_mV", "V_th_mV")
+
 
 class Izhikevich(NeuronDescription):
     """Izhikevich 2003."""
 
-    name = "izhikevich"
     parameters = IzhikevichNeuron
     is_held = False
     bounds = {"V": "theta"}
@@ -77,6 +94,10 @@ class Izhikevich(NeuronDescription):
             "d": neuron.d_mV,
         }
 
-    def rest_mV(self, neuron: Any) -> float:
+    def rest_mV(self, neuron: IzhikevichNeuron) -> float:
         """Return 0: the equations are those of the potential itself."""
         return 0.0
+
+    def initial(self, neuron: IzhikevichNeuron, h_ms: float, V: Any) -> dict[str, Any]:
+        """Return u where it does not change at V."""
+        return {"u": neuron.b * V}

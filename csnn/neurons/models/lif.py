@@ -15,13 +15,12 @@ from csnn.neurons.description import Constants, Firing, NeuronDescription
 from csnn.neurons.equations import Expression
 from csnn.neurons.graph import Value
 from csnn.neurons.models.leaky import leaky, leaky_constants
-from csnn.spec.network import LifNeuron
+from csnn.spec.neuron import LifNeuron
 
 
 class Lif(NeuronDescription):
     """LIF."""
 
-    name = "lif"
     parameters = LifNeuron
 
     def rates(self, drive: Expression | None, *, is_series: bool) -> dict[str, Expression]:

@@ -12,20 +12,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from csnn.neurons.description import Constants, Firing, NeuronDescription
 from csnn.neurons.equations import Constant, Expression, Variable
 from csnn.neurons.graph import Value
 from csnn.neurons.models.leaky import leaky, leaky_constants
+from csnn.spec.neuron import Neuron
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mat2Neuron:
+class Mat2Neuron(Neuron):
     """Parameters, with NEST's defaults."""
+
+    model: ClassVar[str] = "mat2"
+    comments: ClassVar[Mapping[str, str]] = {
+        "C_m_pF": "membrane capacitance",
+        "tau_m_ms": "membrane time constant",
+        "E_L_mV": "resting potential",
+        "omega_mV": "threshold at rest",
+        "tau_1_ms": "decay of the threshold's first part",
+        "tau_2_ms": "decay of the threshold's second part",
+        "alpha_1_mV": "what a spike adds to the first part",
+        "alpha_2_mV": "what a spike adds to the second part",
+    }
 
     C_m_pF: float = 100.0
     tau_m_ms: float = 5.0
-    t_ref_ms: float = 2.0
     E_L_mV: float = -70.0
     omega_mV: float = -51.0
     tau_1_ms: float = 10.0
@@ -37,7 +50,6 @@ class Mat2Neuron:
 class Mat2(NeuronDescription):
     """MAT2."""
 
-    name = "mat2"
     parameters = Mat2Neuron
     is_held = False
 
