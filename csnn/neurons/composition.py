@@ -55,7 +55,9 @@ class _GraphConstants(Constants):
     def scaled(self, name: str, scale: Fraction) -> Value:
         shown = DIRECT_CURRENT if name in (BIAS, OFFSET) else name or "number"
         if scale != ONE or not name:
-            shown += f"_{scale.numerator}" + ("" if scale.denominator == 1 else f"_{scale.denominator}")
+            shown += f"_{scale.numerator}" + (
+                "" if scale.denominator == 1 else f"_{scale.denominator}"
+            )
         if shown not in self._values:
             self._values[shown] = self._trace.constant(shown)
             self.sources[shown] = name, scale
@@ -167,9 +169,7 @@ class Step:
 
         # V need not be held within the step where nothing else depends on it.
         others = [rate for name, rate in self.rates.items() if name != "V"]
-        is_used = any(
-            part in (Variable("V"), Rate("V")) for rate in others for part in rate.walk()
-        )
+        is_used = any(part in (Variable("V"), Rate("V")) for rate in others for part in rate.walk())
         held = self.neuron.is_held and is_used
         bounds = {n: c for n, c in self.neuron.bounds.items() if n in self.rates}
 

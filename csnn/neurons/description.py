@@ -1,4 +1,4 @@
-"""What a neuron is, without its synapses and its solver: parameters, equations, threshold, reset."""
+"""What a neuron is, without synapses and solver: parameters, equations, threshold, reset."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Right-hand sides of differential equations, as expressions that every solver reads.
 
 An expression is made of `Constant`, `Variable` and `Rate` with `+ - *`, `exponential` and
-`at_most`. What its values are is left to an `Arithmetic`: operations of a graph, or float64 numbers.
+`AtMost`. What its values are is left to an `Arithmetic`: operations of a graph, or numbers.
 
 A factor, such as a part of the step, moves into the constants that it meets (`evaluate`, `scale`):
-`scale * (c * x)` takes one multiplication by the constant `c * scale`, which is computed beforehand.
+`scale * (c * x)` takes one multiplication by the constant `c * scale`, computed beforehand.
 """
 
 from __future__ import annotations

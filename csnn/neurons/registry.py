@@ -1,7 +1,7 @@
 """The neuron models, by name: one line for each neuron; synapses and solvers combine with all.
 
 A model's name is `<neuron>_<kernel>_<coupling>_<solver>`, with `_x<substeps>` if there are several:
-`adex_exp_coba_rk4`, `izhikevich_alpha_cuba_euler_x4`. Models are made when they are first asked for.
+`adex_exp_coba_rk4`, `izhikevich_alpha_cuba_euler_x4`. Models are made when first asked for.
 `lif` is the machine's own: LIF with exponential currents, integrated exactly (`csnn.neurons.lif`).
 """
 
@@ -104,7 +104,7 @@ def parse(name: str) -> Combination | None:
 
 
 class _Models(dict[str, NeuronModel]):
-    """Models by name, each made when it is first asked for; what is iterated over are those made."""
+    """Models by name, each made when it is first asked for; iteration is over those made."""
 
     def __missing__(self, name: str) -> NeuronModel:
         found = parse(name)

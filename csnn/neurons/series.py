@@ -27,7 +27,7 @@ from csnn.neurons.equations import (
 )
 
 T = TypeVar("T")
-# A value and whether it counts negative: signs cost nothing, they choose between sum and difference.
+# A value and whether it counts negative: signs choose between sum and difference.
 Signed = tuple[T, bool]
 
 
@@ -129,9 +129,7 @@ class Series(Generic[T]):
                 return self._product(a, b, k, scale)
         raise TypeError(f"{part} is no polynomial")
 
-    def _product(
-        self, a: Expression, b: Expression, k: int, scale: Fraction
-    ) -> Signed[T] | None:
+    def _product(self, a: Expression, b: Expression, k: int, scale: Fraction) -> Signed[T] | None:
         first, second = (scale, ONE) if absorbs(a) else (ONE, scale)
         if is_constant(a):
             orders = range(1)

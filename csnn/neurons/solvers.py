@@ -33,7 +33,6 @@ HALF, THIRD = Fraction(1, 2), Fraction(1, 3)
 ORDERS = {"euler": 1, "rk2": 2, "rk4": 4, **{f"ps{order}": order for order in range(1, 7)}}
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class Problem(Generic[T]):
     """What a solver is given.
@@ -75,7 +74,9 @@ def reached(rates: Mapping[str, Expression]) -> dict[str, set[str]]:
     """Return which variables act on each within any time, through others too; itself is one."""
     found = {name: {name} | variables(rate) for name, rate in rates.items()}
     while True:
-        wider = {name: set().union(*(found[other] for other in set_)) for name, set_ in found.items()}
+        wider = {
+            name: set().union(*(found[other] for other in set_)) for name, set_ in found.items()
+        }
         if wider == found:
             return found
         found = wider

@@ -6,8 +6,8 @@ of weights, so that what arrives is added as it is.
 
 kernel
     `delta`: V jumps. `exp`: y' = -y / tau. `alpha`: y' = e z / tau - y / tau, z' = -z / tau.
-    `beta`: y' = c z - y / tau_rise, z' = -z / tau, where c makes the peak of y what arrived. `z` takes
-    what arrives; in `exp` it is y.
+    `beta`: y' = c z - y / tau_rise, z' = -z / tau, c so that y peaks at what arrived.
+    `z` takes what arrives; in `exp` y does.
 coupling
     `cuba`: y is a current, and a jump is that of V. `coba`: y is a conductance to a reversal
     potential, and a jump is what arrives times the distance to it (of first order: small jumps).

@@ -46,6 +46,7 @@ _WEIGHT_UNITS = {
     ("cuba", True): "mV",
     ("coba", True): "1",
 }
+WEIGHT_UNITS = tuple(_WEIGHT_UNITS.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +134,16 @@ class Neuron:
         """Require one potential below another."""
         if getattr(self, low) >= getattr(self, high):
             raise reject(f"neuron.{low}", getattr(self, low), f"must be < {high}")
+
+
+def weight_suffix(unit: str) -> str:
+    """Return the ending that names of fields and columns have by the unit of weights."""
+    return "" if unit == "1" else f"_{unit}"
+
+
+def weight_key(unit: str) -> str:
+    """Return the key of weights in a description."""
+    return f"weight{weight_suffix(unit)}"
 
 
 def listed(words: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from csnn.errors import InvalidInputError, reject
+from csnn.neurons.registry import DESCRIPTIONS
 from csnn.spec import builtin
 from csnn.spec.builtin import nearest
 from csnn.spec.description import Description
@@ -18,15 +19,16 @@ from csnn.spec.network import (
     EdgeList,
     LifNeuron,
     Network,
+    Neuron,
     PoissonInput,
     Population,
     Projection,
 )
+from csnn.spec.neuron import weight_key
 from csnn.spec.rules import RULES, Rule
 
 # How the dataclasses call themselves in their own messages; replaced by the place in the file.
 _OWNERS: dict[type, str] = {
-    LifNeuron: "neuron",
     PoissonInput: "poisson",
     DcInput: "dc",
     Population: "population",
@@ -34,7 +36,10 @@ _OWNERS: dict[type, str] = {
     EdgeList: "edges",
     **{kind: name for name, kind in DISTRIBUTIONS.items()},
     **{kind: name for name, kind in RULES.items()},
+    **{description.parameters: "neuron" for description in DESCRIPTIONS.values()},
 }
+_MODEL = "model"
+_NEURONS = {name: description.parameters for name, description in DESCRIPTIONS.items()}
 _NETWORK_KEYS = ("name", "dt_ms", "notes", "neuron", "population", "projection", "edges")
 _COMMON_KEYS = ("machine", "run")
 
@@ -157,22 +162,46 @@ def _tables(document: dict[str, Any], key: str) -> list[Any]:
     return value
 
 
+def _neuron(table: dict[str, Any], place: str) -> Neuron:
+    """Build the neuron of the model that the table names, LIF if it names none."""
+    named = {_MODEL: LifNeuron.model, **table}
+    neuron: Neuron = _tagged(named, _MODEL, _NEURONS, place)
+    return neuron
+
+
+def _weights(table: Any, unit: str, place: str) -> Any:
+    """Turn the key of a weight, which has its unit, into the field of the description."""
+    key, wanted = "weight_pA", weight_key(unit)
+    if not isinstance(table, dict) or key == wanted:
+        return table
+    if key in table:
+        rule = f"weights of this neuron are not in pA; write {wanted}"
+        raise reject(f"{place}.{key}", table[key], rule)
+    return {key if name == wanted else name: value for name, value in table.items()}
+
+
 def _population(table: Any, index: int, defaults: dict[str, Any]) -> Population:
     name = table.get("name") if isinstance(table, dict) else None
     place = f"population {shown(name)}" if isinstance(name, str) else f"population {index}"
     own = table.get("neuron", {}) if isinstance(table, dict) else {}
     if not isinstance(own, dict):
         raise reject(f"{place}.neuron", own, "must be a table")
-    neuron = _record(LifNeuron, {**defaults, **own}, f"{place}.neuron")
+    # Another model shares no defaults.
+    is_other = own.get(_MODEL, defaults.get(_MODEL)) != defaults.get(_MODEL)
+    neuron = _neuron(own if is_other else {**defaults, **own}, f"{place}.neuron")
     rest = {k: v for k, v in table.items() if k != "neuron"} if isinstance(table, dict) else table
+    if isinstance(rest, dict) and "poisson" in rest:
+        poisson = _weights(rest["poisson"], neuron.weight_unit, f"{place}.poisson")
+        rest = {**rest, "poisson": poisson}
     population: Population = _record(Population, rest, place, neuron=neuron)
     return population
 
 
-def _projection(table: Any, index: int) -> Projection:
+def _projection(table: Any, index: int, units: Mapping[str, str]) -> Projection:
     place = f"projection {index}"
     if isinstance(table, dict) and all(isinstance(table.get(k), str) for k in ("source", "target")):
         place = f"projection {shown(table['source'])}->{shown(table['target'])}"
+        table = _weights(table, units.get(table["target"], "pA"), place)
     projection: Projection = _record(Projection, table, place)
     return projection
 
@@ -193,16 +222,20 @@ def _network(document: dict[str, Any], folder: Path) -> Network:
     if "name" not in document:
         raise InvalidInputError("name: missing; the network needs this key")
     defaults = document.get("neuron", {})
-    _record(LifNeuron, defaults, "neuron")
-    populations = _tables(document, "population")
+    if not isinstance(defaults, dict):
+        raise reject("neuron", defaults, "must be a table")
+    _neuron(defaults, "neuron")
+    tables = _tables(document, "population")
+    populations = tuple(_population(table, i, defaults) for i, table in enumerate(tables, 1))
+    units = {population.name: population.neuron.weight_unit for population in populations}
     projections = _tables(document, "projection")
     header = {key: document[key] for key in ("name", "dt_ms", "notes") if key in document}
     network: Network = _record(
         Network,
         header,
         "network",
-        populations=tuple(_population(t, i, defaults) for i, t in enumerate(populations, 1)),
-        projections=tuple(_projection(t, i) for i, t in enumerate(projections, 1)),
+        populations=populations,
+        projections=tuple(_projection(t, i, units) for i, t in enumerate(projections, 1)),
         edges=_edges(document["edges"], folder) if "edges" in document else None,
     )
     return network

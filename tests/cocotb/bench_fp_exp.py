@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from bench import Arrays, Bench, Coverage
-from binary32_words import is_nan, is_subnormal, numbers
 from binary32_words import exponents as fields
+from binary32_words import is_nan, is_subnormal, numbers
 from fp_vectors import CORNERS, exponents
 from pipelined import scenarios
 

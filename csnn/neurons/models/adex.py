@@ -76,7 +76,7 @@ class Adex(NeuronDescription):
     """AdEx."""
 
     parameters = AdexNeuron
-    bounds = {"V": "theta", "E": "E_peak"}
+    bounds: ClassVar[Mapping[str, str]] = {"V": "theta", "E": "E_peak"}
 
     def rates(self, drive: Expression | None, *, is_series: bool) -> dict[str, Expression]:
         """Return the right-hand sides of V, w and, for series, E."""

@@ -55,7 +55,7 @@ class Izhikevich(NeuronDescription):
 
     parameters = IzhikevichNeuron
     is_held = False
-    bounds = {"V": "theta"}
+    bounds: ClassVar[Mapping[str, str]] = {"V": "theta"}
 
     def rates(self, drive: Expression | None, *, is_series: bool) -> dict[str, Expression]:
         """Return the right-hand sides of V and u."""

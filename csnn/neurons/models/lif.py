@@ -31,9 +31,7 @@ class Lif(NeuronDescription):
         self, before: Mapping[str, Value], after: Mapping[str, Value], constants: Constants
     ) -> Firing:
         """Compare V with the threshold."""
-        return Firing(
-            spike=after["V"] >= constants["theta"], reset={"V": constants["V_reset"]}
-        )
+        return Firing(spike=after["V"] >= constants["theta"], reset={"V": constants["V_reset"]})
 
     def constants(self, neuron: LifNeuron, h_ms: float) -> dict[str, float]:
         """Return the constants of the equations."""
