@@ -35,7 +35,7 @@ def test_the_module_writes_the_document(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
     [
-        (layout, "FORMAT_VERSION", 3),
+        (layout, "FORMAT_VERSION", 4),
         (rows, "ROW_POSITION_MULTIPLIER", 0x12345),
         (rows, "STUB_MULTIPLIERS", (1, 2, 3)),
         (documentation.prng, "ROW_SHIFTS", (9, 13, 10)),
