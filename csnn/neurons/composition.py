@@ -20,10 +20,10 @@ from csnn.neurons.equations import ONE, Expression, Rate, Variable, evaluate
 from csnn.neurons.graph import (
     Graph,
     Kind,
-    Op,
     Trace,
     Value,
     decrement,
+    exponential,
     is_zero,
     select,
     to_f32,
@@ -70,8 +70,8 @@ class _GraphConstants(Constants):
 class _GraphArithmetic:
     """Evaluates expressions as operations of a trace."""
 
-    def __init__(self, trace: Trace, constants: _GraphConstants) -> None:
-        self._trace, self._constants = trace, constants
+    def __init__(self, constants: _GraphConstants) -> None:
+        self._constants = constants
 
     def constant(self, name: str, scale: Fraction) -> Value:
         if name == BIAS and scale != ONE:
@@ -89,7 +89,7 @@ class _GraphArithmetic:
         return a * b
 
     def exponential(self, a: Value) -> Value:
-        return self._trace.apply(Op.FEXP, a)
+        return exponential(a)
 
     def minimum(self, a: Value, b: Value) -> Value:
         return select(a < b, a, b)
@@ -164,7 +164,7 @@ class Step:
         before = {name: trace.state(name) for name in self.rates}
         refractory = trace.state("refractory", Kind.I32)
         constants = _GraphConstants(trace)
-        arithmetic = _GraphArithmetic(trace, constants)
+        arithmetic = _GraphArithmetic(constants)
         is_free = is_zero(refractory)
 
         # V need not be held within the step where nothing else depends on it.
@@ -214,6 +214,9 @@ class Step:
         jump = self.synapses.jump(*_variables("V", *SIDES))
         if jump is not None:
             change = evaluate(jump, {"V": values["V"], **added}, arithmetic)
+            for name, value in self.neuron.jumped(change, values, constants).items():
+                is_kept = self.neuron.is_held
+                values[name] = select(is_free, value, values[name]) if is_kept else value
             values["V"] = values["V"] + change
         if self.neuron.is_held:
             values["V"] = select(is_free, values["V"], before["V"])

@@ -62,6 +62,21 @@ class NeuronDescription(ABC):
             Whether they must be polynomials in state variables and rates.
         """
 
+    def jumped(
+        self, change: Value, values: Mapping[str, Value], constants: Constants
+    ) -> dict[str, Value]:
+        """Return what state variables other than V become when V jumps.
+
+        Parameters
+        ----------
+        change : Value
+            What a jump adds to V.
+        values : mapping of str to Value
+            State variables before the jump.
+        constants : Constants
+        """
+        return {}
+
     @abstractmethod
     def fire(
         self, before: Mapping[str, Value], after: Mapping[str, Value], constants: Constants

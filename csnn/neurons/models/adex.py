@@ -5,7 +5,7 @@
     V >= V_peak:  V <- V_reset, w <- w + b
 
 For series the exponential is a state variable of its own, E in mV per step, of which
-E' = E V' / Delta_T; each reset makes it exact again.
+E' = E V' / Delta_T. A jump of V multiplies it, and each reset makes it exact again.
 
 References
 ----------
@@ -24,7 +24,7 @@ import numpy as np
 from csnn.errors import reject
 from csnn.neurons.description import Constants, Firing, NeuronDescription
 from csnn.neurons.equations import Constant, Exponential, Expression, Rate, Sum, Variable
-from csnn.neurons.graph import Value
+from csnn.neurons.graph import Value, exponential
 from csnn.spec.neuron import Neuron
 
 # The upstroke must stay within binary32.
@@ -97,6 +97,14 @@ class Adex(NeuronDescription):
         if is_series:
             found["E"] = Constant("slope") * (E * Rate("V"))
         return found
+
+    def jumped(
+        self, change: Value, values: Mapping[str, Value], constants: Constants
+    ) -> dict[str, Value]:
+        """Take the exponential's own state along."""
+        if "E" not in values:
+            return {}
+        return {"E": values["E"] * exponential(constants["slope"] * change)}
 
     def fire(
         self, before: Mapping[str, Value], after: Mapping[str, Value], constants: Constants

@@ -70,6 +70,12 @@ class Amat2(NeuronDescription):
             "x": decay * Variable("x") + Constant("beta") * change,
         }
 
+    def jumped(
+        self, change: Value, values: Mapping[str, Value], constants: Constants
+    ) -> dict[str, Value]:
+        """Let x jump, too: it follows the change of V."""
+        return {"x": values["x"] + constants["beta"] * change}
+
     def fire(
         self, before: Mapping[str, Value], after: Mapping[str, Value], constants: Constants
     ) -> Firing:
