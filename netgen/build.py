@@ -37,6 +37,7 @@ from csnn.spec.description import Description
 from csnn.spec.distributions import Constant
 from csnn.spec.machine import Machine
 from csnn.spec.network import EdgeList, Network, Population, Projection
+from csnn.spec.neuron import weight_key
 from csnn.spec.toml import dumps
 from netgen import inputs
 from netgen.connectivity import Connector, NodeRows
@@ -137,7 +138,9 @@ def _read_edges(network: Network, machine: Machine) -> tuple[EdgeRows, EdgeList]
     if listed is None:
         raise ValueError("the network has no edge list")
     with progress(None, "read edges"):
-        edges = EdgeRows(edge_files.read(listed.path, network.size), network, machine.delay_slots)
+        weight = weight_key(network.populations[0].neuron.weight_unit)
+        listing = edge_files.read(listed.path, network.size, weight)
+        edges = EdgeRows(listing, network, machine.delay_slots)
         digest = sha256(Path(listed.path))
     if listed.sha256 not in (None, digest):
         raise reject("edges.sha256", listed.sha256, f"{listed.path} has {digest}")
