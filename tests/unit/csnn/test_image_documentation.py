@@ -74,7 +74,7 @@ def test_header_offsets_are_those_of_a_real_file(tmp_path: Path) -> None:
         value = int.from_bytes(content[int(offset) : int(offset) + int(size)], "little")
         expected = {
             "magic": layout.MAGIC,
-            "version": 2,
+            "version": layout.FORMAT_VERSION,
             "n_sections": len(layout.SECTIONS),
             "n_blocks": 1,
             "n_selectors": 1,
