@@ -56,18 +56,7 @@ class NeuronPipeline(wiring.Component):
 
     def __init__(self, config: NeuronPipelineConfig) -> None:
         self.config = config
-        graph = config.graph
-        ports = {
-            **{f"in_{name}": In(_WIDTHS[kind]) for name, kind in graph.inputs.items()},
-            **{f"state_{name}": In(_WIDTHS[kind]) for name, kind in graph.states.items()},
-            **{f"constant_{name}": In(_WIDTHS[kind]) for name, kind in graph.constants.items()},
-            **{f"next_{name}": Out(_WIDTHS[kind]) for name, kind in graph.states.items()},
-            **{
-                f"out_{name}": Out(_WIDTHS[graph.nodes[position].kind])
-                for name, position in graph.outputs
-            },
-        }
-        super().__init__(ports)
+        super().__init__(graph_ports(config.graph))
 
     def elaborate(self, platform: object) -> Module:
         """Build one operator per node; operands and results wait in registers for the others."""
@@ -98,14 +87,14 @@ class NeuronPipeline(wiring.Component):
         self, m: Module, position: int, op: Op, operands: list[Value], latency: int
     ) -> Value:
         """Return the result of an operation, `latency` cycles after its operands."""
-        unit = _unit(op, latency, self.config.operators)
+        unit = operator_unit(op, latency, self.config.operators)
         if unit is not None:
             m.submodules[f"{op}_{position}"] = unit
             for port, operand in zip(("a", "b"), operands, strict=False):
                 m.d.comb += getattr(unit, port).eq(operand)
             result: Value = unit.result
             return result
-        result = _integer(op, operands)
+        result = integer_result(op, operands)
         width = len(operands[-1]) if op is not Op.IZERO else 1
         for stage in range(latency + 1):
             signal = Signal(width, name=f"{op}_{position}_{stage}", reset_less=True)
@@ -115,7 +104,21 @@ class NeuronPipeline(wiring.Component):
         return result
 
 
-def _unit(op: Op, latency: int, operators: Operators) -> wiring.Component | None:
+def graph_ports(graph: Graph) -> dict[str, wiring.Member]:
+    """Return the ports of a pipeline for the leaves and results of a graph."""
+    return {
+        **{f"in_{name}": In(_WIDTHS[kind]) for name, kind in graph.inputs.items()},
+        **{f"state_{name}": In(_WIDTHS[kind]) for name, kind in graph.states.items()},
+        **{f"constant_{name}": In(_WIDTHS[kind]) for name, kind in graph.constants.items()},
+        **{f"next_{name}": Out(_WIDTHS[kind]) for name, kind in graph.states.items()},
+        **{
+            f"out_{name}": Out(_WIDTHS[graph.nodes[position].kind])
+            for name, position in graph.outputs
+        },
+    }
+
+
+def operator_unit(op: Op, latency: int, operators: Operators) -> wiring.Component | None:
     """Return the binary32 unit of an operation, None if it has none."""
     if op in (Op.FADD, Op.FSUB):
         return Adder(AdderConfig(latency=latency, subtract=op is Op.FSUB))
@@ -129,7 +132,7 @@ def _unit(op: Op, latency: int, operators: Operators) -> wiring.Component | None
     return FromInt(FromIntConfig(latency=latency)) if op is Op.ITOF else None
 
 
-def _integer(op: Op, operands: list[Value]) -> Value:
+def integer_result(op: Op, operands: list[Value]) -> Value:
     """Return the result of an operation on integers or bools."""
     first = operands[0]
     match op:
