@@ -3,8 +3,9 @@
 A model's step is written once with `Trace` operands; `Trace.build` removes dead code and returns a
 `Graph`, from which every evaluation is derived. Common subexpressions are shared while tracing.
 
-Semantics: f32 operations are those of `csnn.binary32`, `FEXP` that of `csnn.exponential`; i32 addition wraps modulo 2**32; `IDEC` is
-x - 1 for x > 0 and 0 otherwise; `SELECT` copies the chosen word unchanged, NaNs and subnormals too.
+Semantics: f32 operations are those of `csnn.binary32`, `FEXP` that of `csnn.exponential`; i32
+addition wraps modulo 2**32; `IDEC` is x - 1 for x > 0 and 0 otherwise; `SELECT` copies the chosen
+word unchanged, NaNs and subnormals too.
 """
 
 from __future__ import annotations

@@ -105,11 +105,14 @@ class Exponential(wiring.Component):
         linear = p.put(low[rule.REST_BITS - 32 :], "linear")
         p.step()
 
-        growth = p.put((p.get(linear) + (p.get(square) >> 9))[:_GROWTH], "growth")
-        factor = p.put(((p.get(entry) - (1 << rule.ENTRY_BITS) + (1 << 11)) >> 12)[:17], "factor")
+        growth = p.put((p.get(linear) + p.get(square)[9:])[:_GROWTH], "growth")
+        # An entry less one: an entry is below four, so that bit ENTRY_BITS tells the difference.
+        above = p.get(entry)
+        above = Cat(above[: rule.ENTRY_BITS], ~above[rule.ENTRY_BITS])
+        factor = p.put((above + (1 << 11))[12 : rule.ENTRY_BITS + 1], "factor")
         p.step()
 
-        product = p.put((p.get(factor) * p.get(growth)) >> 16, "product")
+        product = p.put((p.get(factor) * p.get(growth))[16:], "product")
         base = p.put((Cat(Const(0, 4), p.get(entry)) + p.get(growth))[:34], "base")
         p.step()
 
@@ -122,7 +125,9 @@ class Exponential(wiring.Component):
         guard = Mux(is_two, bits[9], bits[8])
         sticky = bits[:8].any() | (is_two & bits[8])
         rounded = p.put(kept + (guard & (sticky | kept[0])), "rounded")
-        final = FinalExponent(p, p.get(k).as_signed() + is_two + BIAS)
+        # A carry never lifts a result to 2^-126: no argument is as near -126 ln 2 as that.
+        grown = p.now(p.get(k).as_signed() + is_two + BIAS, "grown")
+        final = FinalExponent(p, grown, tiny_is_exact=True)
         p.step()
 
         value = p.get(rounded)

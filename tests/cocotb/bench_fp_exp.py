@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from bench import Arrays, Bench, Coverage
-from binary32_words import is_nan, is_subnormal, numbers
 from binary32_words import exponents as fields
+from binary32_words import is_nan, is_subnormal, numbers
 from fp_vectors import CORNERS, exponents
 from pipelined import scenarios
 
@@ -14,7 +14,11 @@ from csnn.neurons.operators import Operators
 from rtl.fp.exponential import Exponential, ExponentialConfig
 
 LATENCY = Operators().fexp
-REST_PARTS = range(0, 393, 8)
+# Exponent fields of arguments whose fixed-point number may be other than zero, and fits.
+FIELDS = range(95, exponential.LARGEST_FIELD + 1)
+# Entries of the table in groups; the rest never reaches those from 393 on.
+GROUP = 8
+GROUPS = range(0, 393, GROUP)
 
 
 def model(inputs: Arrays) -> Arrays:
@@ -24,12 +28,24 @@ def model(inputs: Arrays) -> Arrays:
 
 
 def boundaries() -> dict[str, np.ndarray]:
-    """Return corners, and neighbours of all multiples of ln 2 and of the table's entries."""
+    """Return corners and neighbours of others: multiples of ln 2, entries of the table, steps of k.
+
+    The number k of logarithms is that of the leading bits, so it steps at multiples of 1/16.
+    """
     multiples = np.arange(-130, 130) * np.log(2.0)
     entries = np.arange(-400, 400) / 2**exponential.INDEX_BITS
-    near = np.concatenate([multiples, entries]).astype(np.float32).view(np.uint32)
+    steps = np.arange(-2048, 2048) / 2**exponential.TOP_BITS
+    near = np.concatenate([multiples, entries, steps]).astype(np.float32).view(np.uint32)
     values = [near + np.uint32(offset) for offset in (0, 1, 2**32 - 1)]
     return {"a": np.concatenate([CORNERS, *values])}
+
+
+def reduced(x: np.ndarray) -> np.ndarray:
+    """Return what the definition leaves of finite arguments below 128, less k ln 2."""
+    top = np.floor(x * 2**exponential.TOP_BITS)
+    scaled = top * exponential.INVERSE_LN2 - exponential.MARGIN
+    k = np.floor(scaled / 2 ** (exponential.TOP_BITS + exponential.INVERSE_BITS))
+    return np.asarray(x - k * np.log(2.0))
 
 
 def note(found: Arrays, cover: Coverage) -> None:
@@ -50,12 +66,13 @@ def note(found: Arrays, cover: Coverage) -> None:
     cover.hit("largest exponent", fields(found["result"]) == 254)
     cover.hit("smallest exponent", fields(found["result"]) == 1)
     cover.hit("power of two", np.isfinite(y) & (y != 1) & (np.frexp(y)[0] == 0.5) & (y != 0))
-    for bits in range(95, 134):
+    for bits in FIELDS:
         cover.hit(f"exponent field {bits}", field == bits)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rest = np.mod(x, np.log(2.0)) * 2**exponential.INDEX_BITS
-    for part in REST_PARTS[: len(REST_PARTS) * 7 // 8]:
-        cover.hit(f"entries from {part}", (np.abs(x) < 87) & (rest >= part) & (rest < part + 8))
+    rest = reduced(np.where(np.abs(x) < 128, x, 0.0))
+    cover.hit("growth beyond two", (np.abs(x) < 87) & (rest > np.log(2.0)))
+    entry = np.where(field <= exponential.LARGEST_FIELD, rest * 2**exponential.INDEX_BITS, -1)
+    for first in GROUPS:
+        cover.hit(f"entries from {first}", (entry >= first) & (entry < first + GROUP))
 
 
 BENCH = Bench(
@@ -77,7 +94,8 @@ BENCH = Bench(
         "largest exponent",
         "smallest exponent",
         "power of two",
-        *(f"exponent field {bits}" for bits in range(95, 134)),
-        *(f"entries from {part}" for part in REST_PARTS[: len(REST_PARTS) * 7 // 8]),
+        "growth beyond two",
+        *(f"exponent field {bits}" for bits in FIELDS),
+        *(f"entries from {first}" for first in GROUPS),
     ),
 )
