@@ -289,6 +289,11 @@ def to_f32(x: Value) -> Value:
     return x.trace.apply(Op.ITOF, x)
 
 
+def exponential(x: Value) -> Value:
+    """Return the exponential of an f32 value."""
+    return x.trace.apply(Op.FEXP, x)
+
+
 def is_zero(x: Value) -> Value:
     """Return whether an i32 value is zero."""
     return x.trace.apply(Op.IZERO, x)

@@ -9,7 +9,17 @@ import pytest
 from fp_vectors import pairs
 
 from csnn.neurons.evaluate import evaluate
-from csnn.neurons.graph import Graph, Kind, Op, Trace, decrement, is_zero, select, to_f32
+from csnn.neurons.graph import (
+    Graph,
+    Kind,
+    Op,
+    Trace,
+    decrement,
+    exponential,
+    is_zero,
+    select,
+    to_f32,
+)
 from csnn.neurons.lif import LIF
 from csnn.neurons.operators import Operators
 from csnn.spec.network import LifNeuron
@@ -18,8 +28,8 @@ from rtl.verilate import Verilated
 
 OPERATORS = [
     Operators(),
-    Operators(fadd=10, fmul=7, compare=2, itof=5, select=2, integer=3, logic=1),
-    Operators(fadd=1, fmul=1, compare=1, itof=1, select=0, integer=0, logic=0),
+    Operators(fadd=10, fmul=7, fexp=16, compare=2, itof=5, select=2, integer=3, logic=1),
+    Operators(fadd=1, fmul=1, fexp=1, compare=1, itof=1, select=0, integer=0, logic=0),
 ]
 _TYPES = {Kind.F32: np.float32, Kind.I32: np.int32, Kind.BOOL: np.bool_}
 
@@ -116,7 +126,7 @@ def random_graph(seed: int) -> Graph:
     def pick(values: list[Any]) -> Any:
         return values[max(0, len(values) - 1 - int(rng.geometric(0.3)))]
 
-    for choice in rng.integers(0, 12, 40).tolist():
+    for choice in rng.integers(0, 13, 40).tolist():
         match choice:
             case 0 | 1:
                 floats.append(pick(floats) + pick(floats))
@@ -135,6 +145,8 @@ def random_graph(seed: int) -> Graph:
             case 9:
                 truths.append(pick(truths) & ~pick(truths))
             case 10:
+                floats.append(exponential(pick(floats)))
+            case 11:
                 floats.append(select(pick(truths), pick(floats), pick(floats)))
             case _:
                 integers.append(select(pick(truths), pick(integers), pick(integers)))
