@@ -13,7 +13,6 @@ from csnn import binary32, exponential
 from csnn.neurons.operators import Operators
 from rtl.fp.exponential import Exponential, ExponentialConfig
 
-LATENCY = Operators().fexp
 # Exponent fields of arguments whose fixed-point number may be other than zero, and fits.
 FIELDS = range(95, exponential.LARGEST_FIELD + 1)
 # Entries of the table in groups; the rest never reaches those from 393 on.
@@ -75,27 +74,33 @@ def note(found: Arrays, cover: Coverage) -> None:
         cover.hit(f"entries from {first}", (entry >= first) & (entry < first + GROUP))
 
 
-BENCH = Bench(
-    make=lambda: Exponential(ExponentialConfig(latency=LATENCY)),
-    scenarios=scenarios(
-        LATENCY, model, lambda n, rng: {"a": exponents(n, rng)}, boundaries, 20_000, note
-    ),
-    bins=(
-        "zero",
-        "subnormal",
-        "NaN",
-        "infinity",
-        "minus infinity",
-        "one, though not of zero",
-        "overflow",
-        "overflow of a large one",
-        "underflow",
-        "underflow of a large one",
-        "largest exponent",
-        "smallest exponent",
-        "power of two",
-        "growth beyond two",
-        *(f"exponent field {bits}" for bits in FIELDS),
-        *(f"entries from {first}" for first in GROUPS),
-    ),
-)
+def exponential_bench(operators: Operators) -> Bench:
+    """Return the bench of a device's exponential."""
+    config = ExponentialConfig(latency=operators.fexp, halves=operators.narrow_multipliers)
+    return Bench(
+        make=lambda: Exponential(config),
+        scenarios=scenarios(
+            config.latency, model, lambda n, rng: {"a": exponents(n, rng)}, boundaries, 20_000, note
+        ),
+        bins=(
+            "zero",
+            "subnormal",
+            "NaN",
+            "infinity",
+            "minus infinity",
+            "one, though not of zero",
+            "overflow",
+            "overflow of a large one",
+            "underflow",
+            "underflow of a large one",
+            "largest exponent",
+            "smallest exponent",
+            "power of two",
+            "growth beyond two",
+            *(f"exponent field {bits}" for bits in FIELDS),
+            *(f"entries from {first}" for first in GROUPS),
+        ),
+    )
+
+
+BENCH = exponential_bench(Operators())
