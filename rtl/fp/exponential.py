@@ -164,7 +164,7 @@ class Exponential(wiring.Component):
         parts = p.get(growth)[:_HALF], p.get(growth)[_HALF:]
         low, high = (p.put(p.get(factor) * part, "half") for part in parts)
         p.step()
-        return p.put((Cat(Const(0, _HALF), p.get(high)) + p.get(low))[_BELOW:], "product")
+        return p.put((p.get(high) + p.get(low)[_HALF:])[_BELOW - _HALF :], "product")
 
 
 def _multiple_of_ln2(k: Value) -> Value:

@@ -156,8 +156,8 @@ def differing(fields: range, size: int) -> int:
     for first in every.firsts(fields):
         words, found = np.arange(first, first + size, dtype=np.uint32), every.words(first, size)
         # Parts that stay in the cache.
-        for part in range(0, size, 1 << 16):
-            here = slice(part, part + (1 << 16))
+        for part in range(0, size, 1 << 13):
+            here = slice(part, part + (1 << 13))
             count += int(np.count_nonzero(words_of(words[here]) != found[here]))
     return count
 
