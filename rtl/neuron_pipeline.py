@@ -122,13 +122,13 @@ def operator_unit(op: Op, latency: int, operators: Operators) -> wiring.Componen
     """Return the binary32 unit of an operation, None if it has none."""
     if op in (Op.FADD, Op.FSUB):
         return Adder(AdderConfig(latency=latency, subtract=op is Op.FSUB))
+    narrow = operators.narrow_multipliers
     if op is Op.FMUL:
-        quarters = operators.narrow_multipliers
-        return Multiplier(MultiplierConfig(latency=latency, quarters=quarters))
+        return Multiplier(MultiplierConfig(latency=latency, quarters=narrow))
     if op in (Op.FGE, Op.FLT):
         return Comparator(ComparatorConfig(latency=latency, less=op is Op.FLT))
     if op is Op.FEXP:
-        return Exponential(ExponentialConfig(latency=latency))
+        return Exponential(ExponentialConfig(latency=latency, halves=narrow))
     return FromInt(FromIntConfig(latency=latency)) if op is Op.ITOF else None
 
 

@@ -107,7 +107,9 @@ def components(config: NodeConfig) -> dict[str, Callable[[], Component]]:
         "multiplier": lambda: Multiplier(MultiplierConfig(latency=operators.fmul, quarters=narrow)),
         "comparator": lambda: Comparator(ComparatorConfig(latency=operators.compare)),
         "int to binary32": lambda: FromInt(FromIntConfig(latency=operators.itof)),
-        "exponential": lambda: Exponential(ExponentialConfig(latency=operators.fexp)),
+        "exponential": lambda: Exponential(
+            ExponentialConfig(latency=operators.fexp, halves=narrow)
+        ),
         "neuron pipeline": lambda: NeuronPipeline(
             NeuronPipelineConfig(graph=graph, operators=operators)
         ),

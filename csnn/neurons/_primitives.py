@@ -196,7 +196,7 @@ def exp(x: Any) -> Any:
     result = exponent << 23 | fraction
     result = choose(exponent > 254, EXPONENT_BITS, choose(exponent < 1, 0, result))
     result = choose(is_large, choose(is_negative, 0, EXPONENT_BITS), result)
-    is_nan = field == 255 and word & 0x7FFFFF != 0
+    is_nan = both(field == 255, word & 0x7FFFFF != 0)
     return of_word(choose(is_nan, CANONICAL_NAN_BITS, result))
 
 

@@ -290,7 +290,7 @@ def to_f32(x: Value) -> Value:
 
 
 def exponential(x: Value) -> Value:
-    """Return exp of an f32 value (`csnn.exponential`)."""
+    """Return the exponential of an f32 value."""
     return x.trace.apply(Op.FEXP, x)
 
 

@@ -74,4 +74,6 @@ class Operators:
 
 
 # With these a pipeline closes at 150 MHz on an ECP5 of speed grade 8, by the better placements.
-ECP5_OPERATORS = Operators(fadd=10, fmul=8, itof=5, narrow_multipliers=True, clock_enable=False)
+ECP5_OPERATORS = Operators(
+    fadd=10, fmul=8, fexp=14, itof=5, narrow_multipliers=True, clock_enable=False
+)

@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 from csnn import exponential as rule
 from rtl.fp.bits import shift_right
 from rtl.fp.format import BIAS, CANONICAL_NAN, FinalExponent, Operand, infinity, zero
-from rtl.pipeline import Pipeline
+from rtl.pipeline import Pipeline, Staged
 
 # Widths: of the argument's magnitude, 24 bits shifted by as much as its exponent allows; of the
 # multiple k of ln 2; of the growth that the rest's low bits cause.
@@ -20,13 +20,25 @@ _PLACES = rule.LARGEST_FIELD - BIAS + rule.ARGUMENT_BITS - 23
 _MAGNITUDE = 24 + _PLACES
 _K = 10
 _GROWTH = 24
+# Half of its bits; bits of its product with an entry that are below those of the sum.
+_HALF, _BELOW = 12, 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExponentialConfig:
-    """Parameters: `latency` in cycles, 1 to 16."""
+    """Parameters.
+
+    Attributes
+    ----------
+    latency : int
+        Cycles, 1 to 16.
+    halves : bool
+        Two products of 17 by 12 bits, for devices whose multipliers take 18 by 18, in place of one
+        for 25 by 18.
+    """
 
     latency: int = 13
+    halves: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.latency <= 16:
@@ -58,7 +70,8 @@ class Exponential(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the datapath: to fixed point, reduce, table and polynomial, round, pack."""
         m = Module()
-        p = Pipeline(m, steps=13, latency=self.config.latency)
+        halves = self.config.halves
+        p = Pipeline(m, steps=14 if halves else 13, latency=self.config.latency)
         a = Operand(m, self.a)
         sign = p.put(self.a[31], "sign")
         nan = p.put(a.is_nan, "nan")
@@ -105,12 +118,15 @@ class Exponential(wiring.Component):
         linear = p.put(low[rule.REST_BITS - 32 :], "linear")
         p.step()
 
-        growth = p.put((p.get(linear) + (p.get(square) >> 9))[:_GROWTH], "growth")
-        factor = p.put(((p.get(entry) - (1 << rule.ENTRY_BITS) + (1 << 11)) >> 12)[:17], "factor")
+        growth = p.put((p.get(linear) + p.get(square)[9:])[:_GROWTH], "growth")
+        # An entry less one: an entry is below four, so that bit ENTRY_BITS tells the difference.
+        above = p.get(entry)
+        above = Cat(above[: rule.ENTRY_BITS], ~above[rule.ENTRY_BITS])
+        factor = p.put((above + (1 << 11))[12 : rule.ENTRY_BITS + 1], "factor")
         p.step()
 
-        product = p.put((p.get(factor) * p.get(growth)) >> 16, "product")
         base = p.put((Cat(Const(0, 4), p.get(entry)) + p.get(growth))[:34], "base")
+        product = (self._in_halves if halves else self._whole)(p, factor, growth)
         p.step()
 
         total = p.put((p.get(base) + p.get(product))[:34], "total")
@@ -122,7 +138,9 @@ class Exponential(wiring.Component):
         guard = Mux(is_two, bits[9], bits[8])
         sticky = bits[:8].any() | (is_two & bits[8])
         rounded = p.put(kept + (guard & (sticky | kept[0])), "rounded")
-        final = FinalExponent(p, p.get(k).as_signed() + is_two + BIAS)
+        # A carry never lifts a result to 2^-126: no argument is as near -126 ln 2 as that.
+        grown = p.now(p.get(k).as_signed() + is_two + BIAS, "grown")
+        final = FinalExponent(p, grown, tiny_is_exact=True)
         p.step()
 
         value = p.get(rounded)
@@ -136,6 +154,17 @@ class Exponential(wiring.Component):
         p.step()
         m.d.comb += self.result.eq(p.finish(result))
         return m
+
+    def _whole(self, p: Pipeline, factor: Staged, growth: Staged) -> Staged:
+        """Return the product without its lowest bits."""
+        return p.put((p.get(factor) * p.get(growth))[_BELOW:], "product")
+
+    def _in_halves(self, p: Pipeline, factor: Staged, growth: Staged) -> Staged:
+        """Return the same, one step on."""
+        parts = p.get(growth)[:_HALF], p.get(growth)[_HALF:]
+        low, high = (p.put(p.get(factor) * part, "half") for part in parts)
+        p.step()
+        return p.put((p.get(high) + p.get(low)[_HALF:])[_BELOW - _HALF :], "product")
 
 
 def _multiple_of_ln2(k: Value) -> Value:

@@ -51,7 +51,7 @@ from csnn.neurons import _primitives as p
 from csnn.neurons import flush
 
 GRAPH_SHA256 = "179966337c388991e5b57d591718f66daa8cea6f3e54c810599996fc46677760"
-PRIMITIVES_SHA256 = "1fb0d417f4a0c43a6bc57bb1642e34ba5938b3b4227259f3948e5ed155b200a8"
+PRIMITIVES_SHA256 = "0ca037829ed4903849c4289fac1320f641d71074c034abe0c7b39ed15baef2fe"
 
 
 @jit

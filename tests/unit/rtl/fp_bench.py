@@ -90,6 +90,12 @@ def _units() -> dict[str, Unit]:
         units[f"exp_{latency}"] = Unit(
             lambda n=latency: Exponential(ExponentialConfig(latency=n)), latency, _exponential
         )
+    for latency in (1, 14):
+        units[f"exp_halves_{latency}"] = Unit(
+            lambda n=latency: Exponential(ExponentialConfig(latency=n, halves=True)),
+            latency,
+            _exponential,
+        )
     return units
 
 

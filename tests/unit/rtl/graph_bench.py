@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 from fp_vectors import pairs
 
-from csnn.neurons.graph import Graph, Kind, Op, Trace, decrement, is_zero, select, to_f32
+from csnn.neurons.graph import (
+    Graph,
+    Kind,
+    Op,
+    Trace,
+    decrement,
+    exponential,
+    is_zero,
+    select,
+    to_f32,
+)
 
 
 def words(kind: Kind, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -53,7 +63,7 @@ def random_graph(seed: int) -> Graph:
     def pick(values: list[Any]) -> Any:
         return values[max(0, len(values) - 1 - int(rng.geometric(0.3)))]
 
-    for choice in rng.integers(0, 12, 40).tolist():
+    for choice in rng.integers(0, 13, 40).tolist():
         match choice:
             case 0 | 1:
                 floats.append(pick(floats) + pick(floats))
@@ -72,6 +82,8 @@ def random_graph(seed: int) -> Graph:
             case 9:
                 truths.append(pick(truths) & ~pick(truths))
             case 10:
+                floats.append(exponential(pick(floats)))
+            case 11:
                 floats.append(select(pick(truths), pick(floats), pick(floats)))
             case _:
                 integers.append(select(pick(truths), pick(integers), pick(integers)))

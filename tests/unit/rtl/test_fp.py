@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+import exponential_words as every
 import fp_bench
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ from fp_bench import UNITS, Bench, mismatches
 from fp_vectors import corner_pairs, exponents, integers, pairs
 
 from csnn import binary32
+from csnn.exponential import TABLE
 from csnn.neurons.operators import Operators
 from rtl.fp.adder import AdderConfig
 from rtl.fp.comparator import ComparatorConfig
-from rtl.fp.exponential import ExponentialConfig
+from rtl.fp.exponential import Exponential, ExponentialConfig
 from rtl.fp.from_int import FromIntConfig
 from rtl.fp.multiplier import MultiplierConfig
 from rtl.pipeline import Pipeline, registers_after
@@ -60,6 +62,44 @@ def test_exponentials(bench: Verilated, millions: float) -> None:
     for _ in range(max(1, round(millions))):
         words = exponents(round(min(millions, 1) * 10**6), rng)
         assert mismatches(bench, words, words, EXPONENTIALS) == {}
+
+
+@pytest.fixture(scope="module")
+def exponential_alone() -> Verilated:
+    return Verilated(Exponential())
+
+
+@pytest.mark.parametrize("size", [1 << 12, pytest.param(every.SIZE, marks=pytest.mark.slow)])
+def test_all_exponentials(exponential_alone: Verilated, size: int) -> None:
+    """Every argument that is neither too small nor too large equals compiled code.
+
+    Of the others `tests/formal` has a proof, and `tests/unit/csnn/test_exponential.py` compares
+    compiled code with the definition.
+    """
+    assert differing_exponentials(exponential_alone, size) == 0
+
+
+def test_all_exponentials_see_one_bit_of_the_table() -> None:
+    entry = TABLE[256]
+
+    def change(verilog: str) -> str:
+        changed = verilog.replace(f"30'h{entry:08x}", f"30'h{entry ^ 1:08x}")
+        assert changed != verilog
+        return changed
+
+    assert differing_exponentials(Verilated(Exponential(), change=change), 1 << 12) > 0
+
+
+def differing_exponentials(bench: Verilated, size: int) -> int:
+    """Count what differs among the first words of each exponent field that matters."""
+    latency, count = ExponentialConfig().latency, 0
+    for first in every.firsts(every.FIELDS):
+        for start in range(first, first + size, 1 << 20):
+            n = min(size, 1 << 20)
+            words = np.arange(start, start + n + latency, dtype=np.uint64)
+            found = bench.run({"a": words & np.uint64(0xFFFFFFFF)})["result"][latency:]
+            count += int(np.count_nonzero(found != every.words(start, n)))
+    return count
 
 
 def test_latency_is_as_configured(bench: Verilated) -> None:

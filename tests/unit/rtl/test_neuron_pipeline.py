@@ -18,8 +18,8 @@ from rtl.verilate import Verilated
 
 OPERATORS = [
     Operators(),
-    Operators(fadd=10, fmul=7, compare=2, itof=5, select=2, integer=3, logic=1),
-    Operators(fadd=1, fmul=1, compare=1, itof=1, select=0, integer=0, logic=0),
+    Operators(fadd=10, fmul=7, fexp=16, compare=2, itof=5, select=2, integer=3, logic=1),
+    Operators(fadd=1, fmul=1, fexp=1, compare=1, itof=1, select=0, integer=0, logic=0),
 ]
 
 
