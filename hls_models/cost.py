@@ -100,11 +100,11 @@ def _waiting(schedule: Schedule) -> Cost:
             continue
         width = BITS[node.kind]
         taps = {schedule.copy(position, cycle) for cycle in schedule.uses[position]}
-        # The last register of the operator is the first of the row if it is loaded with them.
-        has_register = node.op not in LEAVES and latencies[node.op] > 0
-        is_loaded_alike = schedule.ii == 1 or node.op not in CLASSES
+        # The last register of an operation that shares nothing is loaded with them and so the first
+        # of the row. Those of the operators have a set or reset, which no shift register has.
+        is_own = node.op not in LEAVES and node.op not in CLASSES and latencies[node.op] > 0
         before = 0
-        if taps and 0 not in taps and has_register and is_loaded_alike:
+        if taps and 0 not in taps and is_own:
             before = -1
             found += Cost(registers=-width)
         for tap in sorted(taps - {0}):

@@ -124,4 +124,4 @@ def test_estimates_are_those_of_synthesis(name: str, ii: int) -> None:
     assert estimate.dsps == found.dsps
     assert estimate.blocks == found.blocks
     assert estimate.luts == pytest.approx(found.luts, rel=0.2)
-    assert estimate.registers == pytest.approx(found.registers, rel=0.25)
+    assert estimate.registers == pytest.approx(found.registers, rel=0.15)
