@@ -53,7 +53,7 @@ def random_graph(seed: int) -> Graph:
     def pick(values: list[Any]) -> Any:
         return values[max(0, len(values) - 1 - int(rng.geometric(0.3)))]
 
-    for choice in rng.integers(0, 12, 40).tolist():
+    for choice in rng.integers(0, 13, 40).tolist():
         match choice:
             case 0 | 1:
                 floats.append(pick(floats) + pick(floats))
@@ -73,6 +73,8 @@ def random_graph(seed: int) -> Graph:
                 truths.append(pick(truths) & ~pick(truths))
             case 10:
                 floats.append(select(pick(truths), pick(floats), pick(floats)))
+            case 11:
+                floats.append(trace.apply(Op.FEXP, pick(floats)))
             case _:
                 integers.append(select(pick(truths), pick(integers), pick(integers)))
     return trace.build(
