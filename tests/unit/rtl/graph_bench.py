@@ -85,6 +85,8 @@ def random_graph(seed: int) -> Graph:
                 floats.append(exponential(pick(floats)))
             case 11:
                 floats.append(select(pick(truths), pick(floats), pick(floats)))
+            case 11:
+                floats.append(trace.apply(Op.FEXP, pick(floats)))
             case _:
                 integers.append(select(pick(truths), pick(integers), pick(integers)))
     return trace.build(
