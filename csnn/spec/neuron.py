@@ -106,7 +106,7 @@ class Neuron:
             raise reject("neuron.substeps", self.substeps, "exact integration needs no parts")
         for field in fields(self):
             value = getattr(self, field.name)
-            if str(field.type) != "float":
+            if checks.annotation(field) != "float":
                 continue
             if field.name.startswith("tau_") or field.name in self.positive:
                 checks.positive("neuron", field.name, value)
