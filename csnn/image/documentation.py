@@ -18,7 +18,7 @@ from csnn.image import layout
 from csnn.image.node import NodeImage
 from csnn.image.node_file import node_bytes
 from csnn.image.store import SCHEMA
-from csnn.neurons.registry import MODELS
+from csnn.neurons.lif import LIF
 
 DEFAULT_PATH = "docs/image-format.md"
 
@@ -312,7 +312,7 @@ def _models() -> str:
                           + [f"{name} (i32)" for name in model.int_constants]),
                 ", ".join(f"{name} (f32)" for name in model.float_states),
             )
-            for model in MODELS.values()
+            for model in (LIF,)
         ],
     )  # fmt: skip
     return f"""
@@ -320,11 +320,15 @@ def _models() -> str:
 
 The manifest names the model. f32 words are IEEE binary32, i32 words two's complement; the integer
 state, where a model has one, is the section `refractory`. Potentials are in mV relative to the
-resting potential, currents in grid units, those of inhibition as magnitudes. What a step does with
-them, and what the names mean, is in [numerics.md](numerics.md). The schedule's `dc` replaces the
-constant `C_dc`.
+resting potential (Izhikevich's: to 0), currents and conductances in grid units, those of inhibition
+as magnitudes. What a step of `lif` does with them, and what the names mean, is in
+[numerics.md](numerics.md). The schedule's `dc` replaces the constant `C_dc`.
 
 {table}
+
+Constants and states of the [other models](models.md) are listed by
+`csnn.neurons.registry.named(NAME)`, in this order: `float_constants`, `int_constants`,
+`float_states`.
 """
 
 
