@@ -167,6 +167,9 @@ def named(name: str, field: str = "model") -> NeuronModel:
 
 def model_of(neuron: Neuron) -> NeuronModel:
     """Return the model that a neuron's parameters name; InvalidInputError if there is none."""
+    known = DESCRIPTIONS.get(neuron.model) if isinstance(neuron, Neuron) else None
+    if known is None or not isinstance(neuron, known.parameters):
+        raise reject("neuron", neuron, f"must be one of the models {', '.join(DESCRIPTIONS)}")
     found = Combination.of(neuron)
     if found == _LIF:
         return LIF
