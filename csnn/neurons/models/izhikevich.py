@@ -54,7 +54,6 @@ class Izhikevich(NeuronDescription):
     """Izhikevich 2003."""
 
     parameters = IzhikevichNeuron
-    is_held = False
     bounds: ClassVar[Mapping[str, str]] = {"V": "theta"}
 
     def rates(self, drive: Expression | None, *, is_series: bool) -> dict[str, Expression]:
