@@ -1,9 +1,10 @@
 """Solvers: what a step does to the state variables of a system of differential equations.
 
 The step is the unit of time: right-hand sides are changes per step, or per part of a step where a
-step is divided. What each solver adds to the exact solution per step is of the order named:
-`euler` 1, `rk2` (midpoint) 2, `rk4` (the classical one) 4, `ps1` to `ps6` (Parker-Sochacki) 1 to 6;
-`exact` is exact and takes linear systems only; series take polynomials only.
+step is divided. With half the step the error is 2^-p of what it was, p being the order: 1 of
+`euler`, 2 of `rk2` (midpoint), 4 of `rk4` (the classical one), 1 to 6 of `ps1` to `ps6` (power
+series after Parker and Sochacki, for polynomials). `exact` is the matrix exponential of a linear
+system.
 """
 
 from __future__ import annotations
@@ -168,7 +169,9 @@ def refusal(solver: str, rates: Mapping[str, Expression]) -> str | None:
     if solver.startswith("ps"):
         wrong = [name for name, rate in rates.items() if not is_polynomial(rate)]
         if wrong:
-            return f"power series need polynomials; the right-hand side of {', '.join(wrong)} is none"
+            return (
+                f"power series need polynomials; the right-hand side of {', '.join(wrong)} is none"
+            )
     return None
 
 

@@ -153,7 +153,7 @@ def listed(words: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class LifNeuron(Neuron):
-    """Leaky integrate-and-fire neuron (as it stands: NEST `iaf_psc_exp`)."""
+    """Parameters, with the defaults of Potjans & Diesmann (2014); as it stands `iaf_psc_exp`."""
 
     model: ClassVar[str] = "lif"
     comments: ClassVar[Mapping[str, str]] = {
