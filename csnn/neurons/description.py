@@ -44,7 +44,7 @@ class NeuronDescription(ABC):
     """
 
     parameters: ClassVar[type[Neuron]]
-    # Whether V stands still while the neuron is refractory.
+    # Whether V stands still while the neuron is refractory; where equations run away it must.
     is_held: ClassVar[bool] = True
     # Constants that state variables do not pass within a step: where they grow without bound there
     # would be NaNs at the end of it.

@@ -166,6 +166,11 @@ def is_affine(expression: Expression) -> bool:
     return all(is_affine(part) for part in expression.parts())
 
 
+def is_polynomial(expression: Expression) -> bool:
+    """Return whether an expression is a polynomial in state variables and rates."""
+    return not any(isinstance(part, Exponential | AtMost) for part in expression.walk())
+
+
 def has_constant_term(expression: Expression) -> bool:
     """Return whether an affine expression has a part without state variables."""
     if isinstance(expression, Product):

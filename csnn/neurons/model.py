@@ -16,6 +16,8 @@ INPUTS = {"ss_ex": Kind.I32, "ss_in": Kind.I32}
 INT_STATES = ("refractory",)
 OUTPUTS = ("spike",)
 _INT32_LIMIT = 2**31
+# What the header of a node file holds.
+MAX_NAME = 32
 
 
 class ConstantsRule(Protocol):
@@ -66,6 +68,8 @@ class NeuronModel:
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise ValueError(f"name of a model must be an identifier: {self.name!r}")
+        if len(self.name) > MAX_NAME:
+            raise ValueError(f"name of a model is longer than {MAX_NAME}: {self.name}")
         if self.graph.inputs != INPUTS:
             raise ValueError(f"model {self.name}: inputs must be {', '.join(INPUTS)}, both i32")
         if tuple(name for name, _ in self.graph.outputs) != OUTPUTS:

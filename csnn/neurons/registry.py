@@ -1,5 +1,8 @@
 """The neuron models, by name: one line for each neuron; synapses and solvers combine with all.
 
+A neuron is listed by the module and the class of its description. One that lies elsewhere than in
+`csnn.neurons.models` is added by the program that uses it: `DESCRIPTIONS.update(described(...))`.
+
 A model's name is `<neuron>_<kernel>_<coupling>_<solver>`, with `_x<substeps>` if there are several:
 `adex_exp_coba_rk4`, `izhikevich_alpha_cuba_euler_x4`. Models are made when first asked for.
 `lif` is the machine's own: LIF with exponential currents, integrated exactly (`csnn.neurons.lif`).
@@ -8,6 +11,7 @@ A model's name is `<neuron>_<kernel>_<coupling>_<solver>`, with `_x<substeps>` i
 from __future__ import annotations
 
 import difflib
+import importlib
 import itertools
 import re
 from collections.abc import Iterator
@@ -19,25 +23,48 @@ from csnn.neurons.composition import Step
 from csnn.neurons.description import NeuronDescription
 from csnn.neurons.lif import LIF
 from csnn.neurons.model import NeuronModel
-from csnn.neurons.models.adex import Adex
-from csnn.neurons.models.amat2 import Amat2
-from csnn.neurons.models.izhikevich import Izhikevich
-from csnn.neurons.models.lif import Lif
-from csnn.neurons.models.mat2 import Mat2
 from csnn.neurons.synapses import Synapses
 from csnn.spec.neuron import COUPLINGS, KERNELS, MAX_SUBSTEPS, SOLVERS, LifNeuron, Neuron
 
-DESCRIPTIONS: dict[str, NeuronDescription] = {
-    description.name: description
-    for description in (
-        Lif(),
-        Mat2(),
-        Amat2(),
-        Izhikevich(),
-        Adex(),
-    )
-}
+# With the longest synapses and solver, the name of a model still fits an image.
+_NEURON_NAME = re.compile(r"[a-z][a-z0-9]{0,10}")
 _NAME = re.compile(r"([a-z0-9]+)_([a-z]+)_([a-z]+)_([a-z0-9]+?)(?:_x([1-9][0-9]?))?\Z")
+
+
+def described(*places: str) -> dict[str, NeuronDescription]:
+    """Return neurons by name.
+
+    Parameters
+    ----------
+    places : str
+        Where the description of each is, `module:class`.
+
+    Raises
+    ------
+    ValueError
+        If a neuron's name is not of 1 to 11 small letters and digits, a letter first, or is used
+        twice.
+    """
+    found: dict[str, NeuronDescription] = {}
+    for place in places:
+        module, kind = place.split(":")
+        description: NeuronDescription = getattr(importlib.import_module(module), kind)()
+        name = description.name
+        if not _NEURON_NAME.fullmatch(name):
+            raise ValueError(f"{place}: {name!r} must be 1 to 11 small letters and digits")
+        if name in found:
+            raise ValueError(f"{place}: there is another neuron called {name}")
+        found[name] = description
+    return found
+
+
+DESCRIPTIONS = described(
+    "csnn.neurons.models.lif:Lif",
+    "csnn.neurons.models.mat2:Mat2",
+    "csnn.neurons.models.amat2:Amat2",
+    "csnn.neurons.models.izhikevich:Izhikevich",
+    "csnn.neurons.models.adex:Adex",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +167,9 @@ def named(name: str, field: str = "model") -> NeuronModel:
 
 def model_of(neuron: Neuron) -> NeuronModel:
     """Return the model that a neuron's parameters name; InvalidInputError if there is none."""
+    known = DESCRIPTIONS.get(neuron.model) if isinstance(neuron, Neuron) else None
+    if known is None or not isinstance(neuron, known.parameters):
+        raise reject("neuron", neuron, f"must be one of the models {', '.join(DESCRIPTIONS)}")
     found = Combination.of(neuron)
     if found == _LIF:
         return LIF

@@ -4,13 +4,21 @@ All excitatory synapses of a neuron share one set of state variables, and all in
 another. Magnitudes are kept: inhibition is subtracted where it acts. State is in units of the grid
 of weights, so that what arrives is added as it is.
 
-kernel
-    `delta`: V jumps. `exp`: y' = -y / tau. `alpha`: y' = e z / tau - y / tau, z' = -z / tau.
-    `beta`: y' = c z - y / tau_rise, z' = -z / tau, c so that y peaks at what arrived.
-    `z` takes what arrives; in `exp` y does.
-coupling
-    `cuba`: y is a current, and a jump is that of V. `coba`: y is a conductance to a reversal
-    potential, and a jump is what arrives times the distance to it (of first order: small jumps).
+Kernels; w is the weight of what arrives:
+
+    delta    V jumps
+    exp      y' = -y / tau_syn                                            y <- y + w
+    alpha    y' = e z / tau_syn - y / tau_syn     z' = -z / tau_syn       z <- z + w
+    beta     y' = c z - y / tau_rise              z' = -z / tau_syn       z <- z + w
+
+with c such that y peaks at w, as it does in all of them.
+
+Couplings:
+
+    cuba     I = y_ex - y_in                                  a jump of V is by w
+    coba     I = y_ex (E_ex - V) + y_in (E_in - V)            a jump of V is by w (E - V)
+
+A jump of `coba` is of the first order in w, and both sides see the V before it.
 """
 
 from __future__ import annotations

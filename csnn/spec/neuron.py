@@ -106,7 +106,7 @@ class Neuron:
             raise reject("neuron.substeps", self.substeps, "exact integration needs no parts")
         for field in fields(self):
             value = getattr(self, field.name)
-            if str(field.type) != "float":
+            if checks.annotation(field) != "float":
                 continue
             if field.name.startswith("tau_") or field.name in self.positive:
                 checks.positive("neuron", field.name, value)
@@ -153,7 +153,7 @@ def listed(words: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class LifNeuron(Neuron):
-    """Leaky integrate-and-fire neuron (as it stands: NEST `iaf_psc_exp`)."""
+    """Parameters, with the defaults of Potjans & Diesmann (2014); as it stands `iaf_psc_exp`."""
 
     model: ClassVar[str] = "lif"
     comments: ClassVar[Mapping[str, str]] = {

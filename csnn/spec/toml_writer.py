@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from typing import Any
 
-from csnn.spec import builtin
+from csnn.spec import builtin, checks
 from csnn.spec.description import Description
 from csnn.spec.distributions import DISTRIBUTIONS, Constant
 from csnn.spec.network import LifNeuron, Network, Neuron, Population, Projection
@@ -117,7 +117,7 @@ def _whole_table(title: str, record: Any, comments: dict[str, str]) -> list[str]
     """Write every field of `record`; those without a value as a comment."""
     items = []
     for field in dataclasses.fields(record):
-        value = _float(getattr(record, field.name), str(field.type))
+        value = _float(getattr(record, field.name), checks.annotation(field))
         key = field.name if value is not None else f"# {field.name}"
         items.append((key, "..." if value is None else _value(value), comments[field.name]))
     return [f"[{title}]", *_lines(items)]
@@ -136,7 +136,7 @@ def _neuron_table(neuron: Neuron) -> list[str]:
     for name in (*neuron.comments, *(n for n in SHARED_COMMENTS if n not in combination)):
         if neuron.means(name):
             comment = neuron.comments.get(name) or SHARED_COMMENTS[name]
-            value = _float(getattr(neuron, name), str(fields[name].type))
+            value = _float(getattr(neuron, name), checks.annotation(fields[name]))
             items.append((name, _value(value), comment))
     return ["[neuron]", *_lines(items)]
 

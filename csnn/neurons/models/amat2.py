@@ -3,6 +3,7 @@
 As MAT2, with theta_V = beta times the integral of V'(t - s) s exp(-s / tau_V) over s > 0:
 
     theta_V' = -theta_V / tau_V + x        x' = -x / tau_V + beta V'
+    V >= omega + theta_1 + theta_2 + theta_V, not refractory:  as MAT2
 
 References
 ----------

@@ -3,7 +3,7 @@
     V' = 0.04 V**2 + 5 V + 140 - u + I        u' = a (b V - u)
     V >= V_th:  V <- c, u <- u + d
 
-V in mV, t in ms; I is in pA, and 1 pA is 1 mV/ms, as in NEST.
+V in mV, t in ms. As in NEST I is in pA, u and d are in mV, and 1 pA or 1 mV of them is 1 mV/ms.
 
 References
 ----------
@@ -32,7 +32,7 @@ class IzhikevichNeuron(Neuron):
         "a_per_ms": "rate of the recovery",
         "b": "its sensitivity to V",
         "c_mV": "potential after a spike",
-        "d_mV": "what a spike adds to the recovery, in mV/ms",
+        "d_mV": "what a spike adds to the recovery",
         "V_th_mV": "where a spike is detected",
     }
 
@@ -54,7 +54,6 @@ class Izhikevich(NeuronDescription):
     """Izhikevich 2003."""
 
     parameters = IzhikevichNeuron
-    is_held = False
     bounds: ClassVar[Mapping[str, str]] = {"V": "theta"}
 
     def rates(self, drive: Expression | None, *, is_series: bool) -> dict[str, Expression]:

@@ -1,6 +1,7 @@
 """The leaky integrate-and-fire neuron.
 
-    V' = -V / tau_m + I / C,    V >= theta:  V <- V_reset, held for t_ref
+    V' = -(V - E_L) / tau_m + I / C
+    V >= V_th:  V <- V_reset, held for t_ref
 
 References
 ----------

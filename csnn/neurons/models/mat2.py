@@ -1,6 +1,6 @@
 """The multi-timescale adaptive threshold neuron with two time constants.
 
-    V' = -V / tau_m + I / C        theta_i' = -theta_i / tau_i
+    V' = -(V - E_L) / tau_m + I / C        theta_i' = -theta_i / tau_i
     V >= omega + theta_1 + theta_2, not refractory:  theta_i <- theta_i + alpha_i; V goes on
 
 References
