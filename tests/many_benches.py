@@ -1,0 +1,74 @@
+"""One program with the test benches of many emitted models."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hls_models.build import FLAGS, compile_cpp
+from hls_models.emit_cpp import Block, header, source
+from hls_models.library import library
+from hls_models.vectors import Section, file_content
+
+# Thousands of sums and products: calls take a fraction of the time that copies take to compile.
+SMALL = (*FLAGS, "-O1", "-fno-inline")
+
+
+def build(
+    folder: Path,
+    units: Sequence[Sequence[Block]],
+    options: Sequence[str] = (),
+    changes: Mapping[str, tuple[str, str]] | None = None,
+) -> Path:
+    """Compile the blocks of each unit together and return the program.
+
+    `changes` are replacements in shared headers, by the header's name; each must apply once.
+    """
+    for name, text in library().items():
+        if changes and name in changes:
+            old, new = changes[name]
+            assert text.count(old) == 1, (name, old, text.count(old))
+            text = text.replace(old, new)
+        (folder / name).write_text(text)
+    sources = []
+    for number, blocks in enumerate(units):
+        lines = ["#include <climits>", '#include "csnn_bench.h"']
+        cases = []
+        for block in blocks:
+            name = block.model.name
+            (folder / f"{name}.h").write_text(header(block))
+            (folder / f"{name}.inc").write_text(source(block, f"{name}.h"))
+            lines.append(f'#include "{name}.inc"')
+            bench = f"csnn::run_bench<csnn::{name}::traits>(path, ULONG_MAX)"
+            cases.append(f'    if (std::strcmp(name, "{name}") == 0) return {bench};')
+        lines += [f"int unit_{number}(const char *name, const char *path)", "{", *cases]
+        lines += ["    return -1;", "}"]
+        sources.append(folder / f"unit_{number}.cpp")
+        sources[-1].write_text("\n".join(lines) + "\n")
+    lines = [f"int unit_{number}(const char *, const char *);" for number in range(len(units))]
+    lines += ["int main(int argc, char **argv)", "{", "    int worst = 0;"]
+    lines += ["    for (int i = 1; i + 1 < argc; i += 2) {", "        int found = -1;"]
+    lines += [
+        f"        if (found < 0) found = unit_{number}(argv[i], argv[i + 1]);"
+        for number in range(len(units))
+    ]
+    lines += ["        if (found != 0) worst = 1;", "    }", "    return worst;", "}"]
+    sources.append(folder / "main.cpp")
+    sources[-1].write_text("\n".join(lines) + "\n")
+    compile_cpp(sources, folder / "benches", options, SMALL)
+    return folder / "benches"
+
+
+def run(program: Path, vectors: Mapping[str, tuple[Block, Sequence[Section]]]) -> list[str]:
+    """Run the benches of models with their vectors; return what they said, a line for each."""
+    arguments = [str(program)]
+    for name, (block, sections) in vectors.items():
+        path = program.with_name(f"{name}.bin")
+        path.write_bytes(file_content(block, sections))
+        arguments += [name, str(path)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert not done.stderr, done.stderr
+    lines = done.stdout.splitlines()
+    assert done.returncode == int(any(" equal in " not in line for line in lines)), done
+    return lines
