@@ -226,7 +226,7 @@ def source(block: Block, header_name: str) -> str:
         "//",
         "// Each word of the states and each input has memories of its own, one per pipeline;",
         "// neuron n is the business of pipeline n mod PIPELINES. A group of PIPELINES neurons",
-        "// enters in each cycle: inner loops are unrolled. Constants must not change during a call.",
+        "// enters in each cycle; inner loops are unrolled. Constants must not change meanwhile.",
         f'#include "{header_name}"',
         "",
         f"void {block.top}({_parameters(block, ' ' * (6 + len(block.top)))})",

@@ -15,7 +15,7 @@ PART = DEVICES["xc7z045"].part
 def bench(block: Block) -> str:
     """Return the main program of the test bench."""
     name = block.model.name
-    return f"""// Test bench: bench [VECTORS [STEPS]], where STEPS limits what is compared of each section.
+    return f"""// Test bench: bench [VECTORS [STEPS]]. STEPS: how many of each section are compared.
 // Ends with 0 if all words are equal, with 1 and the first difference if not.
 #include <climits>
 
@@ -123,8 +123,9 @@ that change places after each step.
     make check-cores    # the same with sums and products of float, as CSNN_CORES=1 has them
     make synth          # Vitis HLS: C simulation, synthesis, export (csynth.tcl)
 
-vectors.bin comes from the NumPy evaluation of the model, which defines it: {tested}
-(steps of {DT_MS} ms). A difference is named by section, step, neuron and variable, with both words.
+vectors.bin comes from the NumPy evaluation of the model, which defines it:
+{tested}.
+A step is {DT_MS} ms. A difference is named by section, step, neuron and variable, with both words.
 
 The arithmetic is that of binary32 with subnormals flushed and one NaN, 0x7FC00000. It is made of
 integers (csnn_primitives.h) and means the same under every compiler and in every mode of a

@@ -17,11 +17,11 @@ SMALL = (*FLAGS, "-O1", "-fno-inline")
 
 def build(
     folder: Path,
-    units: Sequence[Sequence[Block]],
+    blocks: Sequence[Block],
     options: Sequence[str] = (),
     changes: Mapping[str, tuple[str, str]] | None = None,
 ) -> Path:
-    """Compile the blocks of each unit together and return the program.
+    """Compile blocks together and return the program.
 
     `changes` are replacements in shared headers, by the header's name; each must apply once.
     """
@@ -31,32 +31,29 @@ def build(
             assert text.count(old) == 1, (name, old, text.count(old))
             text = text.replace(old, new)
         (folder / name).write_text(text)
-    sources = []
-    for number, blocks in enumerate(units):
-        lines = ["#include <climits>", '#include "csnn_bench.h"']
-        cases = []
-        for block in blocks:
-            name = block.model.name
-            (folder / f"{name}.h").write_text(header(block))
-            (folder / f"{name}.inc").write_text(source(block, f"{name}.h"))
-            lines.append(f'#include "{name}.inc"')
-            bench = f"csnn::run_bench<csnn::{name}::traits>(path, ULONG_MAX)"
-            cases.append(f'    if (std::strcmp(name, "{name}") == 0) return {bench};')
-        lines += [f"int unit_{number}(const char *name, const char *path)", "{", *cases]
-        lines += ["    return -1;", "}"]
-        sources.append(folder / f"unit_{number}.cpp")
-        sources[-1].write_text("\n".join(lines) + "\n")
-    lines = [f"int unit_{number}(const char *, const char *);" for number in range(len(units))]
-    lines += ["int main(int argc, char **argv)", "{", "    int worst = 0;"]
-    lines += ["    for (int i = 1; i + 1 < argc; i += 2) {", "        int found = -1;"]
-    lines += [
-        f"        if (found < 0) found = unit_{number}(argv[i], argv[i + 1]);"
-        for number in range(len(units))
+    includes, cases = ["#include <climits>", '#include "csnn_bench.h"'], []
+    for block in blocks:
+        name = block.model.name
+        (folder / f"{name}.h").write_text(header(block))
+        (folder / f"{name}.inc").write_text(source(block, f"{name}.h"))
+        includes.append(f'#include "{name}.inc"')
+        bench = f"csnn::run_bench<csnn::{name}::traits>(argv[i + 1], ULONG_MAX)"
+        cases.append(f'        if (std::strcmp(argv[i], "{name}") == 0) found = {bench};')
+    lines = [
+        *includes,
+        "int main(int argc, char **argv)",
+        "{",
+        "    int worst = 0;",
+        "    for (int i = 1; i + 1 < argc; i += 2) {",
+        "        int found = -1;",
+        *cases,
+        "        if (found != 0) worst = 1;",
+        "    }",
+        "    return worst;",
+        "}",
     ]
-    lines += ["        if (found != 0) worst = 1;", "    }", "    return worst;", "}"]
-    sources.append(folder / "main.cpp")
-    sources[-1].write_text("\n".join(lines) + "\n")
-    compile_cpp(sources, folder / "benches", options, SMALL)
+    (folder / "benches.cpp").write_text("\n".join(lines) + "\n")
+    compile_cpp([folder / "benches.cpp"], folder / "benches", options, SMALL)
     return folder / "benches"
 
 

@@ -21,6 +21,7 @@ from hls_models.lookup import default_constants, find_model
 from hls_models.stimulus import sections
 from hls_models.vectors import DRIVEN, Section, packed
 
+VARIANTS = {"integers": (), "cores": (build.FLOAT_CORES,)}
 # Every neuron, kernel, coupling and solver at least once.
 SUBSET = (
     "lif_exp_cuba_exact",
@@ -84,11 +85,12 @@ def test_operations_are_all_there() -> None:
     assert ops - set(LEAVES) == set(every_operation().graph.operator_counts())
 
 
-@pytest.mark.parametrize("options", [(), (build.FLOAT_CORES,)], ids=["integers", "cores"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_models_equal_their_evaluation(
-    tmp_path: Path, options: tuple[str, ...], subset: dict[str, tuple[Block, list[Section]]]
+    tmp_path: Path, variant: str, subset: dict[str, tuple[Block, list[Section]]]
 ) -> None:
-    program = many_benches.build(tmp_path, [[block for block, _ in subset.values()]], options)
+    blocks = [block for block, _ in subset.values()]
+    program = many_benches.build(tmp_path, blocks, VARIANTS[variant])
     lines = many_benches.run(program, subset)
     for name, line in zip(subset, lines, strict=True):
         assert line.startswith(f"{name}: equal in 592 steps from random words (")
@@ -156,7 +158,7 @@ def test_planted_fault_in_an_operation_is_found(
     """Not only operation by operation, but in the steps of models, too."""
     name, header, old, new = _FAULTS[fault]
     block, parts = subset[name]
-    program = many_benches.build(tmp_path, [[block]], changes={header: (old, new)})
+    program = many_benches.build(tmp_path, [block], changes={header: (old, new)})
     (line,) = many_benches.run(program, {name: (block, parts)})
     assert line.startswith(f"{name}: section ")
     assert ", expected 0x" in line
@@ -164,21 +166,17 @@ def test_planted_fault_in_an_operation_is_found(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("neuron", DESCRIPTIONS)
-@pytest.mark.parametrize("options", [(), (build.FLOAT_CORES,)], ids=["integers", "cores"])
-def test_all_models_equal_their_evaluation(
-    tmp_path: Path, neuron: str, options: tuple[str, ...]
-) -> None:
+def test_all_models_equal_their_evaluation(tmp_path: Path, neuron: str) -> None:
     chosen = [name for name in names() if name.startswith(f"{neuron}_")]
     assert len(chosen) >= 72
-    blocks = {name: block_of(step_model(name), neurons=24) for name in chosen}
-    program = many_benches.build(tmp_path, [list(blocks.values())], options)
-    seed = 10 + bool(options)
-    lines = many_benches.run(
-        program, {name: vectors(block, 40, seed) for name, block in blocks.items()}
-    )
-    wrong = [line for line in lines if " equal in " not in line]
-    assert wrong == []
-    assert len(lines) == len(chosen)
+    blocks = [block_of(step_model(name), neurons=24) for name in chosen]
+    expected = {block.model.name: vectors(block, 40, seed=10) for block in blocks}
+    for variant, options in VARIANTS.items():
+        (tmp_path / variant).mkdir()
+        program = many_benches.build(tmp_path / variant, blocks, options)
+        lines = many_benches.run(program, expected)
+        assert [line for line in lines if " equal in " not in line] == []
+        assert [line.split(":")[0] for line in lines] == chosen
 
 
 @pytest.mark.slow
