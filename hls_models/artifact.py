@@ -20,7 +20,7 @@ from hls_models.vectors import DRIVEN, RANDOM, Section, file_content, packed
 
 SCHEMA = "csnn-hls"
 VERSION = 1
-MAX_STEPS = 1_000_000
+MAX_STEPS = 100_000
 VECTORS = "vectors.bin"
 
 

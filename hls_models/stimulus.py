@@ -42,7 +42,7 @@ def sections(block: Block, constants: U32, *, steps: int, seed: int) -> list[Sec
     ----------
     block : Block
     constants : ndarray of uint32, shape (C,)
-        Constants of the driven neurons; those of every other round of random words are random.
+        Constants of the driven neurons; half of the rounds of random words have random ones.
     steps : int
         Steps of the driven neurons; 0 leaves them out.
     seed : int

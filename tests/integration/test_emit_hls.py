@@ -129,7 +129,7 @@ def test_unknown_model_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
         ("--neurons", 0, ("block.neurons", "from 1 to 256")),
         ("--neurons", 257, ("block.neurons", "from 1 to 256")),
         ("--pipelines", 6, ("block.pipelines", "power of two")),
-        ("--steps", -1, ("emit.steps", "from 0 to 1000000")),
+        ("--steps", -1, ("emit.steps", "from 0 to 100000")),
         ("--seed", -1, ("emit.seed", "from 0 to")),
     ],
 )
