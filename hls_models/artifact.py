@@ -10,12 +10,12 @@ import numpy as np
 
 from csnn.files import MANIFEST_NAME, atomic_directory, require_apart, sha256
 from csnn.image.store import tool_versions
+from csnn.neurons.registry import default_parameters
 from csnn.spec import checks
 from hls_models import scripts
-from hls_models.emit_cpp import Block, header, source
 from hls_models.cpp_library import cpp_library
-from hls_models.lookup import DT_MS, WEIGHT_GRID, default_constants
-from hls_models.stimulus import sections
+from hls_models.emit_cpp import Block, header, source
+from hls_models.stimulus import DT_MS, WEIGHT_GRID, sections
 from hls_models.vectors import DRIVEN, RANDOM, Section, file_content, packed
 
 SCHEMA = "csnn-hls"
@@ -52,7 +52,9 @@ def emit(block: Block, out: Path, *, steps: int = 10_000, seed: int = 1) -> dict
     checks.integer("emit", "seed", seed, 0, 2**63 - 1)
     require_apart(out, SCHEMA)
     model = block.model
-    constants = default_constants(model)
+    constants = model.constants(
+        default_parameters(model.name), dt_ms=DT_MS, weight_grid_pA=WEIGHT_GRID
+    )
     parts = sections(block, packed(model, constants), steps=steps, seed=seed)
     with atomic_directory(out) as folder:
         for name, text in texts(block, parts).items():

@@ -6,7 +6,7 @@ from csnn.hardware.devices import DEVICES
 from csnn.neurons.model import INPUTS
 from hls_models.build import FLAGS, FLOAT_CORES
 from hls_models.emit_cpp import Block
-from hls_models.lookup import DT_MS
+from hls_models.stimulus import DT_MS
 
 CLOCK_MHZ = 150.0
 PART = DEVICES["xc7z045"].part

@@ -9,6 +9,9 @@ from csnn.neurons.model import INPUTS
 from hls_models.emit_cpp import Block
 from hls_models.vectors import DRIVEN, RANDOM, U32, Section, evaluated
 
+# Of the constants of driven neurons.
+DT_MS = 0.1
+WEIGHT_GRID = 2.0**-8
 ROUNDS = 16
 MAX_DRIVEN = 16
 # Weights of the driven neurons, in units of the grid, from the first neuron to the last.

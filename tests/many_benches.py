@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hls_models.build import FLAGS, compile_cpp
-from hls_models.emit_cpp import Block, header, source
 from hls_models.cpp_library import cpp_library
+from hls_models.emit_cpp import Block, header, source
 from hls_models.vectors import Section, file_content
 
 # Thousands of sums and products: calls take a fraction of the time that copies take to compile.

@@ -33,11 +33,11 @@ def add_emit_hls(kinds: Any) -> None:
 
 
 def _emit_hls(options: argparse.Namespace) -> int:
+    from csnn.neurons.registry import named
     from hls_models import artifact, build
     from hls_models.emit_cpp import Block
-    from hls_models.lookup import find_model
 
-    model = find_model(options.model)
+    model = named(options.model, "MODEL")
     block = Block(model=model, neurons=options.neurons, pipelines=options.pipelines)
     if options.check:
         # Without a compiler nothing is written.

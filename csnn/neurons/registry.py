@@ -165,6 +165,19 @@ def named(name: str, field: str = "model") -> NeuronModel:
     raise reject(field, name, f"is no neuron model; {hint}")
 
 
+def default_parameters(name: str) -> Neuron:
+    """Return parameters of a model: the defaults, with its synapses and its solver."""
+    found = _LIF if name == LIF.name else parse(name)
+    if found is None:
+        raise reject("model", name, "is no neuron model")
+    return DESCRIPTIONS[found.neuron].parameters(
+        kernel=found.kernel,
+        coupling=found.coupling,
+        solver=found.solver,
+        substeps=found.substeps,
+    )
+
+
 def model_of(neuron: Neuron) -> NeuronModel:
     """Return the model that a neuron's parameters name; InvalidInputError if there is none."""
     known = DESCRIPTIONS.get(neuron.model) if isinstance(neuron, Neuron) else None

@@ -110,17 +110,28 @@ def test_difference_ends_with_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "return x == 0;", "return x < 2;"
     )
     assert files != cpp_library()
-    monkeypatch.setattr(artifact, "library", lambda: files)
+    monkeypatch.setattr(artifact, "cpp_library", lambda: files)
     outcome = csnn("emit", "hls", "lif", *SMALL, "--check", "--out", tmp_path / "lif")
     assert outcome.code == 1
     assert re.search(r"g\+\+: lif: section \d+ .*, expected 0x", outcome.out)
 
 
 def test_unknown_model_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
-    for name in ("lfi", "", "x" * 1000):
+    for name, hint in (
+        ("lfi", "did you mean lif?"),
+        ("adex_exp_coba_rk5", "did you mean adex_exp_coba_rk"),
+        ("", "<neuron>_<kernel>_<coupling>_<solver>"),
+        ("x" * 1000, "<neuron>_<kernel>_<coupling>_<solver>"),
+    ):
         with unchanged(tmp_path):
             outcome = csnn("emit", "hls", name, "--out", tmp_path / "out")
-        refused(outcome, "MODEL", "is no neuron model", "did you mean lif?")
+        refused(outcome, "MODEL", "is no neuron model", hint)
+
+
+def test_model_that_mathematics_forbids_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with unchanged(tmp_path):
+        outcome = csnn("emit", "hls", "adex_exp_coba_exact", "--out", tmp_path / "out")
+    refused(outcome, "MODEL", "there is no such model", "linear")
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from many_benches import SMALL
 
 from csnn.errors import InvalidInputError, ToolFailedError, ToolMissingError
 from csnn.neurons.lif import LIF
+from csnn.spec.network import LifNeuron
 from hls_models import artifact, build, emit_cpp
 from hls_models.emit_cpp import Block
-from hls_models.lookup import default_constants, find_model
-from hls_models.stimulus import CORNERS, sections
+from hls_models.stimulus import CORNERS, DT_MS, WEIGHT_GRID, sections
 from hls_models.vectors import DRIVEN, MAGIC, Section, file_content, packed
 
 # Less than a group, no multiple of one: 37 neurons on 8 pipelines.
@@ -34,7 +34,8 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def parts() -> list[Section]:
-    return sections(BLOCK, packed(LIF, default_constants(LIF)), steps=STEPS, seed=5)
+    constants = LIF.constants(LifNeuron(), dt_ms=DT_MS, weight_grid_pA=WEIGHT_GRID)
+    return sections(BLOCK, packed(LIF, constants), steps=STEPS, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -260,11 +261,6 @@ def test_steps_may_be_left_out(tmp_path: Path) -> None:
 def test_sizes_out_of_range_are_refused(field: str, value: int, rule: str) -> None:
     with pytest.raises(InvalidInputError, match=f"block.{field} = {value}: must be .*{rule}"):
         replace(BLOCK, **{field: value})
-
-
-def test_unknown_model_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="MODEL = 'lyf': is no neuron model; did you mean"):
-        find_model("lyf")
 
 
 def test_missing_compiler_is_reported(emitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:

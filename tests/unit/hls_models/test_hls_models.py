@@ -7,18 +7,17 @@ from pathlib import Path
 import many_benches
 import numpy as np
 import pytest
-from step_models import DESCRIPTIONS, names, step_model
+from combination_cases import N_NEURONS, STEPS, Case, legal
 
 from csnn.binary32 import from_bits
 from csnn.neurons.graph import LEAVES, Kind, Op, Trace, decrement, is_zero, select, to_f32
 from csnn.neurons.model import NeuronModel
-from csnn.neurons.solvers import SOLVERS
-from csnn.neurons.synapses import COUPLINGS, KERNELS
+from csnn.neurons.registry import DESCRIPTIONS, MODELS, default_parameters, parse
 from csnn.spec.network import LifNeuron
+from csnn.spec.neuron import COUPLINGS, KERNELS, SOLVERS
 from hls_models import artifact, build
 from hls_models.emit_cpp import Block
-from hls_models.lookup import default_constants, find_model
-from hls_models.stimulus import sections
+from hls_models.stimulus import DT_MS, WEIGHT_GRID, sections
 from hls_models.vectors import DRIVEN, Section, packed
 
 VARIANTS = {"integers": (), "cores": (build.FLOAT_CORES,)}
@@ -41,8 +40,15 @@ def block_of(model: NeuronModel, neurons: int = 37, pipelines: int = 8) -> Block
     return Block(model=model, neurons=neurons, pipelines=pipelines)
 
 
+def constants_of(model: NeuronModel) -> np.ndarray:
+    is_registered = model.name in MODELS
+    neuron = default_parameters(model.name) if is_registered else model.neuron_type()
+    constants = model.constants(neuron, dt_ms=DT_MS, weight_grid_pA=WEIGHT_GRID)
+    return packed(model, constants)
+
+
 def vectors(block: Block, steps: int, seed: int) -> tuple[Block, list[Section]]:
-    constants = packed(block.model, default_constants(block.model))
+    constants = constants_of(block.model)
     return block, sections(block, constants, steps=steps, seed=seed)
 
 
@@ -76,7 +82,7 @@ def every_operation() -> NeuronModel:
 def test_subset_has_one_of_each() -> None:
     for place, parts in enumerate((DESCRIPTIONS, KERNELS, COUPLINGS, SOLVERS)):
         assert {name.split("_")[place] for name in SUBSET} == set(parts)
-    assert set(SUBSET) <= set(names())
+    assert set(SUBSET) <= {c.name for c in legal()}
 
 
 def test_operations_are_all_there() -> None:
@@ -99,7 +105,7 @@ def test_models_equal_their_evaluation(
 
 @pytest.fixture(scope="module")
 def subset() -> dict[str, tuple[Block, list[Section]]]:
-    models = [find_model("lif"), every_operation(), *map(step_model, SUBSET)]
+    models = [MODELS["lif"], every_operation(), *(MODELS[name] for name in SUBSET)]
     return {model.name: vectors(block_of(model), 60, seed=2) for model in models}
 
 
@@ -164,25 +170,50 @@ def test_planted_fault_in_an_operation_is_found(
     assert ", expected 0x" in line
 
 
+def a_second(block: Block) -> Section:
+    """Return a spike-driven run of 10,000 steps; NumPy has evaluated every one of them."""
+    combination = parse(block.model.name)
+    assert combination is not None
+    case = Case(combination)
+    run = case.run(case.inputs(STEPS, N_NEURONS))
+    assert run.first_difference() is None
+    assert run.spikes.any(axis=0).all()
+    states = np.concatenate(
+        [run.states.view(np.uint32), run.refractory.view(np.uint32)[:, None]], axis=1
+    )
+    return Section(
+        kind=DRIVEN,
+        constants=packed(case.model, case.constants),
+        states=states[0],
+        inputs=run.inputs.view(np.uint32),
+        next_states=states[1:],
+        spikes=run.spikes,
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("neuron", DESCRIPTIONS)
 def test_all_models_equal_their_evaluation(tmp_path: Path, neuron: str) -> None:
-    chosen = [name for name in names() if name.startswith(f"{neuron}_")]
+    chosen = [c.name for c in legal() if c.neuron == neuron]
     assert len(chosen) >= 72
-    blocks = [block_of(step_model(name), neurons=24) for name in chosen]
-    expected = {block.model.name: vectors(block, 40, seed=10) for block in blocks}
+    blocks = [block_of(MODELS[name], neurons=24) for name in chosen]
+    expected = {}
+    for block in blocks:
+        _, sections = vectors(block, 0, seed=10)
+        expected[block.model.name] = (block, [*sections, a_second(block)])
     for variant, options in VARIANTS.items():
         (tmp_path / variant).mkdir()
         program = many_benches.build(tmp_path / variant, blocks, options)
         lines = many_benches.run(program, expected)
         assert [line for line in lines if " equal in " not in line] == []
         assert [line.split(":")[0] for line in lines] == chosen
+        assert all(f"in {STEPS} steps of {N_NEURONS} neurons" in line for line in lines)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["adex_exp_coba_rk4", "lif_exp_cuba_exact"])
 def test_a_second_of_model_time(tmp_path: Path, name: str) -> None:
-    manifest = artifact.emit(block_of(step_model(name), neurons=64), tmp_path / name)
+    manifest = artifact.emit(block_of(MODELS[name], neurons=64), tmp_path / name)
     assert manifest["vectors"]["driven_steps"] == 10_000
     assert manifest["vectors"]["driven_spikes"] > 100
     for float_cores in (False, True):
