@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
-from csnn.neurons.registry import LIF, MODELS, Combination, combinations, parse
+from csnn.neurons.lif import LIF
+from csnn.neurons.registry import MODELS, Combination, combinations, parse
 from hls_models.dse import INTERVALS, PAPER_LIMITS, SIZES, Design, Exploration, Limits, explore
 from hls_models.library import LIBRARIES, OURS
 
