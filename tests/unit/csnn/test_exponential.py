@@ -38,14 +38,7 @@ def test_within_an_ulp_of_the_exact_one() -> None:
             assert found == 0.0
         else:
             exponent = max(exact.adjusted(), -40)
-            ulp = Decimal(2) ** (
-                int(
-                    CONTEXT.divide(exact.ln(CONTEXT), Decimal(2).ln(CONTEXT)).to_integral_value(
-                        rounding="ROUND_FLOOR"
-                    )
-                )
-                - 23
-            )
+            ulp = Decimal(2) ** (int(CONTEXT.divide(exact.ln(CONTEXT), Decimal(2).ln(CONTEXT)).to_integral_value(rounding="ROUND_FLOOR")) - 23)
             assert exponent > -60
             largest = max(largest, float(abs(Decimal(found) - exact) / ulp))
     assert 0.5 < largest < 0.7
