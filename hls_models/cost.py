@@ -13,7 +13,8 @@ from dataclasses import dataclass, fields
 
 from csnn.neurons.graph import LEAVES, Op
 from hls_models.library import OURS, Cost, Library
-from hls_models.schedule import BITS, CLASSES, Multiplexer, Schedule
+from hls_models.operations import BITS, CLASSES
+from hls_models.schedule import Multiplexer, Schedule
 
 _SHORTEST_SHIFT = 3
 _SHIFT_BITS = 32

@@ -46,7 +46,7 @@ class Library:
     operators : Operators
         The latencies that belong to them.
     sizes : mapping of str to Cost
-        By class of `hls_models.schedule.CLASSES`.
+        By class of `hls_models.operations.CLASSES`.
     """
 
     name: str

@@ -7,38 +7,25 @@ every II is possible for which they are enough.
 
 References
 ----------
-Rau (1994) Iterative modulo scheduling, MICRO-27 (reservation modulo II); Li & Willis (1992) Eur. J.
-Oper. Res. 56:370 (passes from the end and from the beginning in turn); Heittmann et al. (2022),
-section "CsNNs Microarchitecture and Logic Design" (II, IL and the number of operators).
+Heittmann et al. (2022), section "CsNNs Microarchitecture and Logic Design" (II, IL, number
+of operators); `hls_models.placement` for the method.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from csnn.errors import InvalidInputError
-from csnn.neurons.graph import LEAVES, Graph, Kind, Node, Op
+from csnn.neurons.graph import LEAVES, Graph, Op
 from csnn.neurons.operators import Operators
 from hls_models.binding import Placement, bind
+from hls_models.operations import BITS, CLASSES, copy_of, is_held, results, uses_of
+from hls_models.placement import Placing, best_starts
 
-# The operator that does each operation that may share one. The others are cheaper than the
-# multiplexers in front of a shared one would be.
-CLASSES: dict[Op, str] = {
-    Op.FADD: "fadd",
-    Op.FSUB: "fadd",
-    Op.FMUL: "fmul",
-    Op.FEXP: "fexp",
-    Op.FGE: "fge",
-    Op.FLT: "flt",
-    Op.ITOF: "itof",
-}
-BITS = {Kind.F32: 32, Kind.I32: 32, Kind.BOOL: 1}
 MAX_II = 256
-_ROUNDS = 12
-_SWEEPS = 8
 
 
 @dataclass(frozen=True)
@@ -108,7 +95,7 @@ class Schedule:
     @cached_property
     def latency(self) -> int:
         """IL: the cycle in which all results stand at the outputs."""
-        return max(self.ready(position) for _, position in _results(self.graph))
+        return max(self.ready(position) for _, position in results(self.graph))
 
     def cycles(self, neurons: int) -> int:
         """Return the cycles in which a pipeline advances its neurons: IL + neurons x II."""
@@ -116,7 +103,7 @@ class Schedule:
 
     def is_held(self, position: int) -> bool:
         """Return whether a value stays for II cycles by itself."""
-        return _is_held(self.graph.nodes[position], self._latencies)
+        return is_held(self.graph.nodes[position], self._latencies)
 
     def load_phase(self, position: int) -> int:
         """Return the cycle modulo II at the end of which the registers of a value are loaded."""
@@ -125,12 +112,12 @@ class Schedule:
     def copy(self, position: int, cycle: int) -> int:
         """Return which register has a value in a cycle; 0 is the operator itself."""
         age = cycle - self.ready(position)
-        return _copy(self.graph.nodes[position], age, self.ii, self._latencies)
+        return copy_of(self.graph.nodes[position], age, self.ii, self._latencies)
 
     @cached_property
     def uses(self) -> tuple[tuple[int, ...], ...]:
         """By node, the cycles in which its value is taken, also those at the end."""
-        return _uses(self.graph, self.starts, self.latency)
+        return uses_of(self.graph, self.starts, self.latency)
 
     @cached_property
     def waiting(self) -> tuple[int, ...]:
@@ -232,8 +219,8 @@ def schedule(
         raise InvalidInputError(f"ii = {ii!r}: must be an integer from 1 to {MAX_II}")
     operators = operators or Operators()
     instances = _instances(graph, ii, limits or {})
-    starts = _best_starts(graph, operators.latencies(), ii, instances)
-    placing = _Placing(graph, operators.latencies(), ii, instances, starts)
+    starts = best_starts(graph, operators.latencies(), ii, instances)
+    placing = Placing(graph, operators.latencies(), ii, instances, starts)
     if shorten:
         placing.shorten()
     starts = placing.starts
@@ -248,7 +235,7 @@ def schedule(
             for operand in node.operands
         ]
         copies = [
-            _copy(graph.nodes[operand], age, ii, latencies)
+            copy_of(graph.nodes[operand], age, ii, latencies)
             for operand, age in zip(node.operands, ages, strict=True)
         ]
         placements.append(
@@ -273,106 +260,6 @@ def schedule(
     )
 
 
-def violations(schedule: Schedule) -> list[str]:
-    """Return what is wrong with a schedule, one line each; none if it can be built.
-
-    It is computed from the graph, not by the rules that made the schedule.
-    """
-    graph, ii = schedule.graph, schedule.ii
-    latencies = schedule.operators.latencies()
-    nodes = graph.nodes
-    size = len(nodes)
-    if not size == len(schedule.starts) == len(schedule.bindings) == len(schedule.swapped):
-        return [f"the graph has {size} nodes, the schedule tells of another number"]
-    found = []
-    there: list[int] = []
-    for position, node in enumerate(nodes):
-        start = schedule.starts[position]
-        there.append(start + (0 if node.op in LEAVES else latencies[node.op]))
-        if node.op in LEAVES and start != 0:
-            found.append(f"node {position} is a leaf and starts in cycle {start}")
-        found += [
-            f"node {position} starts in cycle {start}, node {operand} is ready in {there[operand]}"
-            for operand in node.operands
-            if there[operand] > start
-        ]
-        if schedule.swapped[position] and node.op not in (Op.FADD, Op.FMUL):
-            found.append(f"node {position}: the operands of {node.op} cannot change places")
-    end = max(there[position] for _, position in (*graph.next_state, *graph.outputs))
-    if end != schedule.latency:
-        found.append(f"the last result is ready in cycle {end}, not {schedule.latency}")
-    numbers = dict(schedule.instances)
-    taken: dict[tuple[str, int, int], int] = {}
-    for position, node in enumerate(nodes):
-        index = schedule.bindings[position]
-        if (index is None) != (node.op not in CLASSES):
-            found.append(f"node {position}: {node.op} is bound to {index}")
-        elif index is not None:
-            name = CLASSES[node.op]
-            if not 0 <= index < numbers.get(name, 0):
-                found.append(f"node {position}: there is no {name} {index}")
-            slot = name, index, schedule.starts[position] % ii
-            other = taken.setdefault(slot, position)
-            if other != position:
-                found.append(f"nodes {other} and {position} both take {name} {index} at {slot[2]}")
-    return [*found, *_waiting_violations(schedule, there)]
-
-
-def _waiting_violations(schedule: Schedule, there: Sequence[int]) -> Iterator[str]:
-    """Yield where a register that is read has the value of another neuron, or does not exist."""
-    ii, graph = schedule.ii, schedule.graph
-    takers = [
-        (operand, schedule.starts[position], f"node {position}")
-        for position, node in enumerate(graph.nodes)
-        for operand in node.operands
-    ]
-    takers += [
-        (position, schedule.latency, f"result {name}")
-        for name, position in (*graph.next_state, *graph.outputs)
-    ]
-    for operand, cycle, taker in takers:
-        node = graph.nodes[operand]
-        if node.op is Op.CONSTANT or cycle < there[operand]:
-            continue
-        copy = schedule.copy(operand, cycle)
-        # What a value's own register holds, and what is then handed on every II cycles.
-        stays = ii if schedule.is_held(operand) else 1
-        first = there[operand] if copy == 0 else there[operand] + stays + (copy - 1) * ii
-        last = there[operand] + stays - 1 if copy == 0 else first + ii - 1
-        if not first <= cycle <= last:
-            yield (
-                f"{taker} takes copy {copy} of node {operand} in cycle {cycle}: it is there from "
-                f"{first} to {last}"
-            )
-        if copy > schedule.waiting[operand]:
-            have = schedule.waiting[operand]
-            yield f"{taker} takes copy {copy} of node {operand}: there are {have}"
-
-
-def _results(graph: Graph) -> tuple[tuple[str, int], ...]:
-    return graph.next_state + graph.outputs
-
-
-def _is_held(node: Node, latencies: Mapping[Op, int]) -> bool:
-    return node.op in LEAVES or (node.op not in CLASSES and latencies[node.op] > 0)
-
-
-def _copy(node: Node, age: int, ii: int, latencies: Mapping[Op, int]) -> int:
-    if node.op is Op.CONSTANT:
-        return 0
-    return age // ii if _is_held(node, latencies) else -(-age // ii)
-
-
-def _uses(graph: Graph, starts: Sequence[int], end: int) -> tuple[tuple[int, ...], ...]:
-    found: list[list[int]] = [[] for _ in graph.nodes]
-    for position, node in enumerate(graph.nodes):
-        for operand in node.operands:
-            found[operand].append(starts[position])
-    for _, position in _results(graph):
-        found[position].append(end)
-    return tuple(tuple(cycles) for cycles in found)
-
-
 def _instances(graph: Graph, ii: int, limits: Mapping[str, int]) -> dict[str, int]:
     """Return the number of operators of each class; InvalidInputError if the limits are too low."""
     known = tuple(dict.fromkeys(CLASSES.values()))
@@ -395,200 +282,3 @@ def _instances(graph: Graph, ii: int, limits: Mapping[str, int]) -> dict[str, in
             )
         instances[name] = min(number, counts[name])
     return instances
-
-
-def _best_starts(
-    graph: Graph, latencies: Mapping[Op, int], ii: int, instances: Mapping[str, int]
-) -> list[int]:
-    """Return the starts of the schedule of the least latency found."""
-    limit = graph.latency(latencies)
-    if all(
-        number == sum(CLASSES.get(node.op) == name for node in graph.nodes)
-        for name, number in instances.items()
-    ):
-        return _asap(graph, latencies)
-    best: list[int] | None = None
-    shortest = 0
-    for urgency in (_alap(graph, latencies, limit), _asap(graph, latencies)):
-        starts = _forwards(graph, latencies, ii, instances, urgency)
-        for _ in range(_ROUNDS):
-            end = _end(graph, latencies, starts)
-            if best is None or end < shortest:
-                best, shortest = starts, end
-            if shortest == limit:
-                break
-            late = _backwards(graph, latencies, ii, instances, starts, end)
-            starts = _forwards(graph, latencies, ii, instances, late)
-    assert best is not None
-    return best
-
-
-def _end(graph: Graph, latencies: Mapping[Op, int], starts: Sequence[int]) -> int:
-    return max(
-        starts[position] + _latency(graph.nodes[position], latencies)
-        for _, position in _results(graph)
-    )
-
-
-def _latency(node: Node, latencies: Mapping[Op, int]) -> int:
-    return 0 if node.op in LEAVES else latencies[node.op]
-
-
-def _asap(graph: Graph, latencies: Mapping[Op, int]) -> list[int]:
-    depths = graph.depths(latencies)
-    return [
-        depth - _latency(node, latencies) for depth, node in zip(depths, graph.nodes, strict=True)
-    ]
-
-
-def _alap(graph: Graph, latencies: Mapping[Op, int], end: int) -> list[int]:
-    """Return the latest starts for results in cycle `end`, without regard to operators."""
-    last = [end] * len(graph.nodes)
-    for position in reversed(range(len(graph.nodes))):
-        last[position] -= _latency(graph.nodes[position], latencies)
-        for operand in graph.nodes[position].operands:
-            last[operand] = min(last[operand], last[position])
-    return last
-
-
-class _Reservations:
-    """How many operators of each class are taken in each cycle modulo II."""
-
-    def __init__(self, ii: int, instances: Mapping[str, int]) -> None:
-        self._ii, self._instances = ii, instances
-        self._taken: Counter[tuple[str, int]] = Counter()
-
-    def is_free(self, node: Node, cycle: int) -> bool:
-        name = CLASSES.get(node.op)
-        return name is None or self._taken[name, cycle % self._ii] < self._instances[name]
-
-    def take(self, node: Node, cycle: int, number: int = 1) -> None:
-        if node.op in CLASSES:
-            self._taken[CLASSES[node.op], cycle % self._ii] += number
-
-
-def _forwards(
-    graph: Graph,
-    latencies: Mapping[Op, int],
-    ii: int,
-    instances: Mapping[str, int],
-    urgency: Sequence[int],
-) -> list[int]:
-    """Return starts as early as possible, the most urgent first.
-
-    `urgency` must not put a node before its operands; on a tie the order of the graph decides.
-    """
-    taken = _Reservations(ii, instances)
-    starts = [0] * len(graph.nodes)
-    for position in sorted(range(len(starts)), key=lambda position: (urgency[position], position)):
-        node = graph.nodes[position]
-        if node.op in LEAVES:
-            continue
-        start = max(
-            starts[operand] + _latency(graph.nodes[operand], latencies) for operand in node.operands
-        )
-        # There is a free one within II cycles: all operations fit in.
-        while not taken.is_free(node, start):
-            start += 1
-        taken.take(node, start)
-        starts[position] = start
-    return starts
-
-
-def _backwards(
-    graph: Graph,
-    latencies: Mapping[Op, int],
-    ii: int,
-    instances: Mapping[str, int],
-    starts: Sequence[int],
-    end: int,
-) -> list[int]:
-    """Return starts as late as possible, the last first; they may be negative."""
-    taken = _Reservations(ii, instances)
-    finishes = [
-        start + _latency(node, latencies) for start, node in zip(starts, graph.nodes, strict=True)
-    ]
-    last = [end] * len(graph.nodes)
-    late = [end] * len(graph.nodes)
-    order = sorted(range(len(late)), key=lambda position: (finishes[position], position))
-    for position in reversed(order):
-        node = graph.nodes[position]
-        start = last[position] - _latency(node, latencies)
-        if node.op not in LEAVES:
-            while not taken.is_free(node, start):
-                start -= 1
-            taken.take(node, start)
-        late[position] = start
-        for operand in node.operands:
-            last[operand] = min(last[operand], start)
-    return late
-
-
-class _Placing:
-    """Starts that are moved one at a time, within what operands, takers and operators allow."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        latencies: Mapping[Op, int],
-        ii: int,
-        instances: Mapping[str, int],
-        starts: Sequence[int],
-    ) -> None:
-        self.starts = list(starts)
-        self._graph, self._ii = graph, ii
-        self._latencies = {**latencies, **dict.fromkeys(LEAVES, 0)}
-        self._end = _end(graph, latencies, starts)
-        self._taken = _Reservations(ii, instances)
-        self._takers: list[list[int]] = [[] for _ in starts]
-        self._is_result = {position for _, position in _results(graph)}
-        for position, node in enumerate(graph.nodes):
-            self._taken.take(node, starts[position])
-            for operand in set(node.operands):
-                self._takers[operand].append(position)
-
-    def shorten(self) -> None:
-        """Move what need not be done at once to where the fewest bits wait, until none gains."""
-        order = [i for i, node in enumerate(self._graph.nodes) if node.op not in LEAVES]
-        for sweep in range(_SWEEPS):
-            moved = [self._move(i) for i in (order if sweep % 2 else reversed(order))]
-            if not any(moved):
-                break
-
-    def _ready(self, position: int) -> int:
-        return self.starts[position] + self._latencies[self._graph.nodes[position].op]
-
-    def _last_use(self, position: int) -> int:
-        if position in self._is_result:
-            return self._end
-        return max((self.starts[taker] for taker in self._takers[position]), default=0)
-
-    def _cost(self, position: int) -> tuple[int, int]:
-        """Return bits that wait for a node and its operands, and how long values live."""
-        bits = age_bits = 0
-        for value in {position, *self._graph.nodes[position].operands}:
-            node = self._graph.nodes[value]
-            if node.op is Op.CONSTANT:
-                continue
-            age = self._last_use(value) - self._ready(value)
-            bits += BITS[node.kind] * _copy(node, age, self._ii, self._latencies)
-            age_bits += BITS[node.kind] * age
-        return bits, age_bits
-
-    def _move(self, position: int) -> bool:
-        node = self._graph.nodes[position]
-        present = self.starts[position]
-        first = max(self._ready(operand) for operand in node.operands)
-        ends = [self.starts[taker] for taker in self._takers[position]]
-        last = min([*ends, self._end]) - self._latencies[node.op]
-        best, least = present, self._cost(position)
-        self._taken.take(node, present, -1)
-        for start in range(first, last + 1):
-            if self._taken.is_free(node, start):
-                self.starts[position] = start
-                cost = self._cost(position)
-                if cost < least:
-                    best, least = start, cost
-        self.starts[position] = best
-        self._taken.take(node, best)
-        return best != present

@@ -16,7 +16,7 @@ from rtl.synthesis import synthesise
 
 
 def units(operators: Operators) -> dict[str, Callable[[], Component]]:
-    """Return the operator of each class of `hls_models.schedule.CLASSES`."""
+    """Return the operator of each class of `hls_models.operations.CLASSES`."""
     quarters = operators.narrow_multipliers
     return {
         "fadd": lambda: Adder(AdderConfig(latency=operators.fadd)),

@@ -9,7 +9,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from csnn.neurons.graph import LEAVES, Op
-from hls_models.schedule import Multiplexer, Schedule, violations
+from hls_models.checks import violations
+from hls_models.schedule import Multiplexer, Schedule
 from rtl.fp.adder import Adder, AdderConfig
 from rtl.neuron_pipeline import graph_ports, integer_result, operator_unit
 

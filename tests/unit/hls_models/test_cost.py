@@ -14,7 +14,8 @@ from csnn.neurons.operators import Operators
 from csnn.neurons.synapses import Synapses
 from hls_models.cost import cost, multiplexer_luts
 from hls_models.library import LIBRARIES, OURS, VENDOR, Cost, Library
-from hls_models.schedule import CLASSES, schedule
+from hls_models.operations import CLASSES
+from hls_models.schedule import schedule
 from rtl.operator_sizes import units
 from rtl.scheduled_pipeline import ScheduledPipeline
 from rtl.synthesis import synthesise

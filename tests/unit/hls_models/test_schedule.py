@@ -17,7 +17,9 @@ from csnn.neurons.models.lif import Lif
 from csnn.neurons.models.mat2 import Mat2
 from csnn.neurons.operators import ECP5_OPERATORS, Operators
 from csnn.neurons.synapses import Synapses
-from hls_models.schedule import BITS, CLASSES, MAX_II, Schedule, schedule, violations
+from hls_models.checks import violations
+from hls_models.operations import BITS, CLASSES
+from hls_models.schedule import MAX_II, Schedule, schedule
 
 COBA = Synapses(kernel="exp", coupling="coba")
 GRAPHS = {
