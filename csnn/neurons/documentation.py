@@ -210,8 +210,8 @@ of two of its unit. The key of a weight in a description has its unit, and anoth
 
 {table(("synapses", "state", "key", "a weight is the"), rows)}
 
-Columns `weight_pA` of edge lists are in the unit of the target's weights. `I_ex_init_pA` and
-`I_in_init_pA` are for models that have I_ex and I_in; other states of synapses begin with zero.
+Edge lists name their column likewise. `I_ex_init_pA` and `I_in_init_pA` are for models that have
+I_ex and I_in; other states of synapses begin with zero.
 """
 
 

@@ -24,14 +24,14 @@ t_ref_ms = 2.0
 name = "E"
 size = 400
 V_init_mV = { distribution = "normal", mu = -60.0, sigma = 4.0 }
-poisson = { rate_hz = 1500.0, weight_nS = 1.5 }
+poisson = { rate_hz = 2000.0, weight_nS = 1.5 }
 
 [[population]]
 name = "I"
 size = 100
 neuron = { a_nS = 0.0, b_pA = 0.0 }     # does not adapt; the rest is as above
 V_init_mV = { distribution = "normal", mu = -60.0, sigma = 4.0 }
-poisson = { rate_hz = 1500.0, weight_nS = 1.5 }
+poisson = { rate_hz = 2000.0, weight_nS = 1.5 }
 
 [[projection]]
 source = "E"
