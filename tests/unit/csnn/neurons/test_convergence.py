@@ -8,7 +8,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from csnn.neurons import evaluate as evaluation
 from csnn.neurons import solvers
+from csnn.neurons.graph import Op
 from csnn.neurons.models.adex import Adex
 from csnn.neurons.registry import DESCRIPTIONS, Combination
 from csnn.neurons.solvers import ORDERS
@@ -16,8 +18,8 @@ from csnn.neurons.synapses import Synapses
 from csnn.spec.neuron import COUPLINGS, KERNELS, SOLVERS
 from csnn.validation.convergence import Stretch, binary32, distance, float64, order, stretch_of
 
-# What is left of it at the finest steps: errors of the next order.
-ORDER_TOLERANCE = 0.35
+# At the finest steps, which rounding allows, the errors of the next order still show.
+ORDER_TOLERANCE = 0.45
 # float64 and DOP853 at 1e-12, over at most 128 steps.
 EXACT = 2e-11
 # Largest difference between a solver in binary32 and in float64, in units of 2**-24, for the linear
@@ -132,11 +134,11 @@ def test_a_wrong_synapse_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     assert distance(float64(stretch, "exact", 32), reference) > 100 * EXACT
 
 
-def test_a_fault_of_the_machine_s_arithmetic_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inexact_operator_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     stretch = stretch_of("lif", "exp", "cuba")
     good = float64(stretch, "rk4", 32)
-    values = binary32(stretch, "rk4", (32,))[0]
-    off = np.nextafter(values[-1, 0].astype(np.float32), np.float32(0)) - values[-1, 0]
-    assert distance(values, good) * 2**24 < ROUNDINGS["lif"]
-    values[-1, 0] += 2 * ROUNDINGS["lif"] * off
-    assert distance(values, good) * 2**24 > ROUNDINGS["lif"]
+    assert distance(binary32(stretch, "rk4", (32,))[0], good) * 2**24 < ROUNDINGS["lif"]
+    right = evaluation._RULES[Op.FMUL]
+    wrong = np.float32(1 + 2**-16)
+    monkeypatch.setitem(evaluation._RULES, Op.FMUL, lambda a, b: right(right(a, b), wrong))
+    assert distance(binary32(stretch, "rk4", (32,))[0], good) * 2**24 > ROUNDINGS["lif"]
