@@ -6,7 +6,7 @@ neuron is refractory; what arrived in the step is added; then threshold, reset a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -265,6 +265,27 @@ class Step:
         """Return the right-hand sides in float64; those of a neuron that is not held."""
         arithmetic = _NumberArithmetic(base)
         return {name: evaluate(rate, values, arithmetic) for name, rate in self.rates.items()}
+
+    def advance(
+        self, base: Mapping[str, float]
+    ) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        """Return a function that advances state variables by one part of a step in float64.
+
+        It is the solver and nothing else: no input, no threshold, no bound, no refractory time.
+
+        Parameters
+        ----------
+        base : mapping of str to float
+            The constants of neuron and synapses, per part of a step.
+        """
+        known = {**base, **(self._propagators(base) if self.solver == "exact" else {})}
+        problem: Problem[Any] = Problem(
+            rates=self.rates,
+            arithmetic=_NumberArithmetic(known),
+            stage=lambda _, value: value,
+            hold=lambda _, value: value,
+        )
+        return lambda values: solve(self.solver, problem, values)
 
     def _propagators(self, base: Mapping[str, float]) -> dict[str, float]:
         from scipy.linalg import expm
