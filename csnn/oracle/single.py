@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,9 @@ def integrate(
         # A trial beyond the peak must not overflow; the solution ends there anyway.
         return changes(np.concatenate([[min(float(y[0]), bound + 2.0)], y[1:]]))
 
-    found = solve_ivp(
+    # Its types are those of complex systems, too.
+    solve: Any = solve_ivp
+    found = solve(
         bounded, (0.0, duration_ms), state, method=method, rtol=TOLERANCE, atol=TOLERANCE,
         events=events,
     )  # fmt: skip
@@ -178,7 +181,7 @@ def simulate(
             if left_ms < 1e-13:
                 break
             elapsed_ms, state = integrate(
-                lambda y, held=held, dc_pA=dc_pA: equations.changes(y, dc_pA, held),
+                partial(equations.changes, dc_pA=dc_pA, is_held=held),
                 state,
                 left_ms,
                 method=method,
@@ -215,4 +218,3 @@ def simulate(
     if neuron.kernel != "delta":
         states["ex"], states["inh"] = (np.asarray(x) for x in equations.synaptic(rows.T))
     return Trace(spikes=np.array(spikes, dtype=np.uint32), states=states)
-

@@ -208,9 +208,7 @@ def row(cells: Sequence[str]) -> str:
 
 def cells(difference: Difference) -> list[str]:
     """Return the cells of a comparison: spikes, shift, V before spikes and in all, the others."""
-    others = [
-        f"{name} {value:.0e}" for name, value in difference.largest.items() if name != "V"
-    ]
+    others = [f"{name} {value:.0e}" for name, value in difference.largest.items() if name != "V"]
     return [
         str(difference.spikes[1]) if len(set(difference.spikes)) == 1 else str(difference.spikes),
         str(difference.shift_steps),
