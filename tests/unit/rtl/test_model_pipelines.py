@@ -15,14 +15,26 @@ from graph_bench import port
 
 from csnn.neurons.evaluate import evaluate
 from csnn.neurons.graph import Graph, Node, Op
-from csnn.neurons.registry import Combination
+from csnn.neurons.registry import Combination, parse
 from rtl.neuron_pipeline import NeuronPipeline, NeuronPipelineConfig
 from rtl.verilate import Verilated
 from rtl.verilog import merge_units
 
 RANDOM_NEURONS = 20_000
-COVERING = covering()
-OTHERS = [c for c in legal() if c not in COVERING]
+# Small ones of each neuron and of every kernel, coupling and family of solvers.
+FEW = tuple(
+    parse(name)
+    for name in (
+        "lif_delta_cuba_exact",
+        "lif_exp_coba_euler",
+        "mat2_alpha_cuba_rk2",
+        "amat2_delta_coba_ps2",
+        "izhikevich_beta_cuba_ps1",
+        "adex_delta_cuba_rk4",
+    )
+)
+COVERING = [c for c in covering() if c not in FEW]
+OTHERS = [c for c in legal() if c not in COVERING and c not in FEW]
 
 
 class Bench:
@@ -84,6 +96,12 @@ def check(combination: Combination) -> None:
     assert bench.on_a_run() == {}
 
 
+@pytest.mark.parametrize("combination", FEW, ids=lambda c: c.name)
+def test_few_models(combination: Combination) -> None:
+    check(combination)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("combination", COVERING, ids=lambda c: c.name)
 def test_covering_models(combination: Combination) -> None:
     check(combination)
