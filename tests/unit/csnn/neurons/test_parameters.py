@@ -46,7 +46,7 @@ def test_time_constants_and_the_like_must_be_positive(kind: type[Neuron]) -> Non
         for value in (0.0, -0.0, -1.0):
             message = refused(kind, **ALL, **{name: value})
             assert message == f"neuron.{name} = {value}: must be a finite number > 0"
-        assert getattr(kind(**ALL, **{name: 1e-3}), name) == 1e-3
+        assert getattr(kind(**ALL, **{name: 1.5}), name) == 1.5
     assert refused(kind, t_ref_ms=-0.1) == "neuron.t_ref_ms = -0.1: must be a finite number >= 0"
     assert kind(t_ref_ms=0.0).t_ref_ms == 0.0
 
