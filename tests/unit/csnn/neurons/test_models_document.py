@@ -104,6 +104,13 @@ def test_examples_are_models_and_fire(name: str, tmp_path: Path) -> None:
     assert np.isfinite(simulator.state().state.view(np.float32)).all()
 
 
+def test_other_documents_tell_as_many_models() -> None:
+    legal = sum(c.refusal() is None for c in combinations())
+    for name in ("README.md", "CHANGELOG.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert re.findall(r"\b(\d+) models\b", text) == [str(legal)], name
+
+
 def test_there_are_examples() -> None:
     assert len(EXAMPLES) == len(documentation.EXAMPLES) == WRITTEN.count("```toml")
     assert {named(name).name for name in EXAMPLES} == set(EXAMPLES)
