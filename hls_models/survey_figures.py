@@ -14,6 +14,8 @@ from hls_models.dse import Limits
 from hls_models.survey import Entry, Projection
 
 _COLOURS = ("#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Fronts of more models cannot be told apart.
+_MANY = 12
 _MARKERS = {"cuba": "o", "coba": "^"}
 # What the paper says that no model costs more than.
 CLAIMED_LOSS = 0.07
@@ -25,6 +27,14 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Make the axis of cycles logarithmic, with room for the legend; there may be no marks."""
+    low, high = axes.dataLim.intervaly
+    if 0 < low <= high < float("inf"):
+        axes.set_yscale("log")
+        axes.set_ylim(0.8 * low, 2.5 * high)
 
 
 def _colours(entries: Sequence[Entry]) -> dict[str, str]:
@@ -50,27 +60,24 @@ def draw_cycles(entries: Sequence[Entry], neurons: int) -> Figure:
         axes.scatter([], [], s=18, color=colour, label=name)
     for coupling, marker in _MARKERS.items():
         axes.scatter([], [], s=18, color=GREY, marker=marker, label=coupling)
-    axes.set_yscale("log")
+    _logarithmic(axes)
     axes.set_xticks(range(len(SOLVERS)), SOLVERS)
     axes.set_ylabel(f"cycles for {neurons} neurons")
     axes.set_title("Fastest design of every model within the limits", fontsize=10, loc="left")
     axes.legend(fontsize=8, frameon=False, ncols=len(colours) + len(_MARKERS), loc="upper left")
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, 2.0 * high)
     return figure
 
 
 def draw_fronts(entries: Sequence[Entry], neurons: int, limits: Limits) -> Figure:
-    """Draw cycles against look-up tables: the fronts of models with exponential kernels.
+    """Draw cycles against look-up tables: the fronts of a few models.
 
-    Of each neuron and coupling, by the fourth-order Runge-Kutta method.
+    Of more than `_MANY` those with exponential kernels and the fourth-order Runge-Kutta method.
     """
     figure, axes = _figure(8.4, 4.6)
-    colours = _colours(entries)
-    for entry in entries:
-        c = entry.combination
-        if (c.kernel, c.solver) != ("exp", "rk4") or not entry.best:
-            continue
+    fitting = [entry for entry in entries if entry.best]
+    chosen = [e for e in fitting if (e.combination.kernel, e.combination.solver) == ("exp", "rk4")]
+    shown = chosen if len(fitting) > _MANY else fitting
+    for i, entry in enumerate(shown):
         front = sorted(dict(entry.fronts)[neurons], key=lambda design: design.total.luts)
         least: list[tuple[float, int]] = []
         for design in front:
@@ -78,16 +85,20 @@ def draw_fronts(entries: Sequence[Entry], neurons: int, limits: Limits) -> Figur
                 least.append((design.total.luts, design.cycles(neurons)))
         axes.plot(
             [luts for luts, _ in least], [cycles for _, cycles in least], drawstyle="steps-post",
-            marker=_MARKERS[c.coupling], ms=4, lw=1, color=colours[c.neuron],
-            label=f"{c.neuron} {c.coupling}",
+            marker=_MARKERS[entry.combination.coupling], ms=4, lw=1,
+            color=_COLOURS[i % len(_COLOURS)], label=entry.combination.name,
         )  # fmt: skip
     axes.axvline(limits.luts, color=INK, lw=1, ls=":")
-    axes.text(limits.luts, axes.get_ylim()[0], " M_LUT", va="bottom", ha="left", fontsize=8)
-    axes.set_yscale("log")
+    axes.text(
+        limits.luts, 0.0, " M_LUT", va="bottom", ha="left", fontsize=8,
+        transform=axes.get_xaxis_transform(),
+    )  # fmt: skip
+    _logarithmic(axes)
     axes.set_xlabel("look-up tables of all blocks (estimate)")
     axes.set_ylabel(f"cycles for {neurons} neurons")
-    axes.set_title("No design is better in both; exponential kernels, rk4", fontsize=10, loc="left")
-    axes.legend(fontsize=8, frameon=False, ncols=2)
+    axes.set_title("Designs of which none is better in both", fontsize=10, loc="left")
+    if shown:
+        axes.legend(fontsize=8, frameon=False, ncols=2)
     return figure
 
 

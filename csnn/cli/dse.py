@@ -16,7 +16,7 @@ from csnn.errors import reject
 from csnn.spec import checks
 
 # Lengths of the ODE unit that are modelled; between them the time of a step is interpolated.
-_EXTRA_CYCLES = (-64, 0, 64, 128, 256, 512, 1024, 2048, 4096)
+_EXTRA_CYCLES = (-24, 0, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
 def add_dse(commands: Any) -> None:
