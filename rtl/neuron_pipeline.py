@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -16,6 +18,7 @@ from rtl.fp.exponential import Exponential, ExponentialConfig
 from rtl.fp.from_int import FromInt, FromIntConfig
 from rtl.fp.multiplier import Multiplier, MultiplierConfig
 
+UnitMaker = Callable[[Op, int, Operators], wiring.Component | None]
 _WIDTHS = {Kind.F32: 32, Kind.I32: 32, Kind.BOOL: 1}
 
 
@@ -54,8 +57,10 @@ class NeuronPipeline(wiring.Component):
         `csnn.neurons.evaluate`; Heittmann et al. (2022), Figure 7.
     """
 
-    def __init__(self, config: NeuronPipelineConfig) -> None:
+    def __init__(self, config: NeuronPipelineConfig, unit: UnitMaker | None = None) -> None:
         self.config = config
+        # Simulations may take units that are elaborated once (`rtl.shared_units`).
+        self._unit = unit or operator_unit
         super().__init__(graph_ports(config.graph))
 
     def elaborate(self, platform: object) -> Module:
@@ -87,7 +92,7 @@ class NeuronPipeline(wiring.Component):
         self, m: Module, position: int, op: Op, operands: list[Value], latency: int
     ) -> Value:
         """Return the result of an operation, `latency` cycles after its operands."""
-        unit = operator_unit(op, latency, self.config.operators)
+        unit: Any = self._unit(op, latency, self.config.operators)
         if unit is not None:
             m.submodules[f"{op}_{position}"] = unit
             for port, operand in zip(("a", "b"), operands, strict=False):

@@ -17,8 +17,8 @@ from csnn.neurons.evaluate import evaluate
 from csnn.neurons.graph import Graph, Node, Op
 from csnn.neurons.registry import Combination, parse
 from rtl.neuron_pipeline import NeuronPipeline, NeuronPipelineConfig
+from rtl.shared_units import SharedUnits
 from rtl.verilate import Verilated
-from rtl.verilog import merge_units
 
 RANDOM_NEURONS = 20_000
 # Small ones of each neuron and of every kernel, coupling and family of solvers.
@@ -43,7 +43,9 @@ class Bench:
     def __init__(self, case: Case, graph: Graph | None = None) -> None:
         self.case = case
         self.config = NeuronPipelineConfig(graph=graph or case.model.graph)
-        self.rtl = Verilated(NeuronPipeline(self.config), change=merge_units)
+        units = SharedUnits()
+        pipeline = NeuronPipeline(self.config, units)
+        self.rtl = Verilated(pipeline, verilog=units.verilog(pipeline))
 
     def differing(
         self, state: dict[str, Any], refractory: np.ndarray, inputs: dict[str, Any]
