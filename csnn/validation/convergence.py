@@ -46,8 +46,8 @@ REFINEMENTS = {
 }
 # Where a stretch is compared: at one time alone an error may happen to be small.
 CHECKPOINTS = 2
-# Errors below are rounding's.
-ROUNDED = 1e-12
+# Errors below are of rounding, and of the reference itself.
+ROUNDED = 4e-12
 # Initial state, direct current in pA, duration in ms.
 _BEGINNINGS: dict[str, tuple[dict[str, float], float, float]] = {
     "lif": ({"V": -62.0}, 200.0, 4.0),

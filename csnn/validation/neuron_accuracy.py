@@ -42,10 +42,10 @@ _WEIGHTS = {
     "mat2": (60.0, 1.0, 0.6, 0.01),
     "amat2": (40.0, 0.7, 0.4, 0.007),
     "izhikevich": (1.5, 0.025, 0.6, 0.004),
-    "adex": (90.0, 1.5, 0.9, 0.015),
+    "adex": (40.0, 0.7, 0.4, 0.007),
 }
 # Direct current in pA at first and after the change.
-_CURRENTS = {"izhikevich": (5.0, 9.0)}
+_CURRENTS = {"izhikevich": (5.0, 9.0), "adex": (600.0, 900.0)}
 _OTHER_CURRENTS = (200.0, 320.0)
 
 
@@ -140,7 +140,7 @@ def nest_cases() -> Iterator[Case]:
             continue
         for t_ref_ms in (2.0, 0.0):
             yield Case(
-                neuron=neuron, kernel=kernel, coupling=coupling, solver="rk4", substeps=2,
+                neuron=neuron, kernel=kernel, coupling=coupling, solver="rk4", substeps=4,
                 t_ref_ms=t_ref_ms,
             )  # fmt: skip
 
