@@ -39,7 +39,7 @@ def test_the_document_is_what_the_code_gives(tmp_path: Path) -> None:
         (DESCRIPTIONS["mat2"], "is_held", True),
         (model_tables, "SOLVERS", ("exact", "euler")),
     ],
-    ids=str,
+    ids=["substeps", "fadd", "comments", "is_held", "solvers"],
 )
 def test_the_document_follows_the_code(
     owner: Any, name: str, value: Any, monkeypatch: pytest.MonkeyPatch
