@@ -263,9 +263,7 @@ class Step:
         arithmetic = _NumberArithmetic(base)
         return {name: evaluate(rate, values, arithmetic) for name, rate in self.rates.items()}
 
-    def advance(
-        self, base: Mapping[str, float]
-    ) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    def advance(self, base: Mapping[str, float]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
         """Return a function that advances state variables by one part of a step in float64.
 
         It is the solver and nothing else: no input, no threshold, no bound, no refractory time.

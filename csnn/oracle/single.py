@@ -215,4 +215,3 @@ def simulate(
     if neuron.kernel != "delta":
         states["ex"], states["inh"] = (np.asarray(x) for x in equations.synaptic(rows.T))
     return Trace(spikes=np.array(spikes, dtype=np.uint32), states=states)
-
