@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from csnn.spec import checks
 from csnn.spec.neuron import Neuron
 
 TOLERANCE = 1e-12
+Method = Literal["DOP853", "LSODA"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,7 +92,7 @@ def integrate(
     state: F64,
     duration_ms: float,
     *,
-    method: str = "DOP853",
+    method: Method = "DOP853",
     peak_mV: float | None = None,
 ) -> tuple[float, F64]:
     """Integrate to the end, or to where V reaches its peak.
@@ -102,7 +104,7 @@ def integrate(
     state : ndarray of float64, shape (n,)
         V is the first.
     duration_ms : float
-    method : str
+    method : {"DOP853", "LSODA"}
         Of `scipy.integrate.solve_ivp`.
     peak_mV : float, optional
 
@@ -139,7 +141,7 @@ def integrate(
 
 
 def simulate(
-    neuron: Neuron, stimulus: Stimulus, *, resets_in_step: bool = False, method: str = "DOP853"
+    neuron: Neuron, stimulus: Stimulus, *, resets_in_step: bool = False, method: Method = "DOP853"
 ) -> Trace:
     """Integrate one neuron.
 
@@ -151,7 +153,7 @@ def simulate(
     resets_in_step : bool
         Whether a neuron whose V runs to infinity is reset where V reaches its peak rather than at
         the end of the step.
-    method : str
+    method : {"DOP853", "LSODA"}
         Of `scipy.integrate.solve_ivp`.
 
     Returns
@@ -178,7 +180,7 @@ def simulate(
             if left_ms < 1e-13:
                 break
             elapsed_ms, state = integrate(
-                lambda y, held=held, dc_pA=dc_pA: equations.changes(y, dc_pA, held),
+                partial(equations.changes, dc_pA=dc_pA, is_held=held),
                 state,
                 left_ms,
                 method=method,
