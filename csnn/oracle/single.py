@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from csnn.spec import checks
 from csnn.spec.neuron import Neuron
 
 TOLERANCE = 1e-12
+Method = Literal["DOP853", "LSODA"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,7 +92,7 @@ def integrate(
     state: F64,
     duration_ms: float,
     *,
-    method: str = "DOP853",
+    method: Method = "DOP853",
     peak_mV: float | None = None,
 ) -> tuple[float, F64]:
     """Integrate to the end, or to where V reaches its peak.
@@ -103,7 +104,7 @@ def integrate(
     state : ndarray of float64, shape (n,)
         V is the first.
     duration_ms : float
-    method : str
+    method : {"DOP853", "LSODA"}
         Of `scipy.integrate.solve_ivp`.
     peak_mV : float, optional
 
@@ -130,9 +131,7 @@ def integrate(
         # A trial beyond the peak must not overflow; the solution ends there anyway.
         return changes(np.concatenate([[min(float(y[0]), bound + 2.0)], y[1:]]))
 
-    # Its types are those of complex systems, too.
-    solve: Any = solve_ivp
-    found = solve(
+    found = solve_ivp(
         bounded, (0.0, duration_ms), state, method=method, rtol=TOLERANCE, atol=TOLERANCE,
         events=events,
     )  # fmt: skip
@@ -142,7 +141,7 @@ def integrate(
 
 
 def simulate(
-    neuron: Neuron, stimulus: Stimulus, *, resets_in_step: bool = False, method: str = "DOP853"
+    neuron: Neuron, stimulus: Stimulus, *, resets_in_step: bool = False, method: Method = "DOP853"
 ) -> Trace:
     """Integrate one neuron.
 
@@ -154,7 +153,7 @@ def simulate(
     resets_in_step : bool
         Whether a neuron whose V runs to infinity is reset where V reaches its peak rather than at
         the end of the step.
-    method : str
+    method : {"DOP853", "LSODA"}
         Of `scipy.integrate.solve_ivp`.
 
     Returns

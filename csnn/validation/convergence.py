@@ -9,6 +9,7 @@ A stretch without spikes begins with spikes that have just arrived. The referenc
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from csnn.binary32 import round_to_binary32
+from csnn.errors import CsnnError
 from csnn.files import atomic_file
 from csnn.neurons.composed import base_constants
 from csnn.neurons.composition import Step
@@ -326,4 +328,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except CsnnError as error:
+        print(f"csnn: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -22,8 +22,8 @@ CASES = {f"{case.name}, t_ref {case.parameters.t_ref_ms:g}": case for case in ne
 V_TOLERANCE_MV = 2e-4
 # Upstrokes magnify a difference by exp(V / Delta_T) or more until V is reset.
 IZHIKEVICH_MV = 2e-2
-# RK4 in quarters of a step, in the last step before V reaches its peak.
-UPSTROKE_MV, UPSTROKE_PA = 0.5, 0.05
+# RK4 in quarters of a step, until three steps before V reaches its peak.
+UPSTROKE_MV, UPSTROKE_PA = 1e-2, 1e-3
 # The tolerance of NEST's adaptive steps, which the `aeif` models have as a parameter.
 GSL = 1e-9
 # The textbook equations reset where V reaches its peak, as NEST does.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from csnn.errors import InvalidInputError
 from csnn.neurons import evaluate as evaluation
 from csnn.neurons import solvers
 from csnn.neurons.graph import Op
@@ -16,10 +18,11 @@ from csnn.neurons.registry import DESCRIPTIONS, Combination
 from csnn.neurons.solvers import ORDERS
 from csnn.neurons.synapses import Synapses
 from csnn.spec.neuron import COUPLINGS, KERNELS, SOLVERS
+from csnn.validation import convergence
 from csnn.validation.convergence import Stretch, binary32, distance, float64, order, stretch_of
 
 # At the finest steps, which rounding allows, the errors of the next order still show.
-ORDER_TOLERANCE = 0.45
+ORDER_TOLERANCE = 0.5
 # float64 and DOP853 at 1e-12, over at most 128 steps.
 EXACT = 2e-11
 # Largest difference between a solver in binary32 and in float64, in units of 2**-24, for the linear
@@ -142,3 +145,21 @@ def test_an_inexact_operator_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = np.float32(1 + 2**-12)
     monkeypatch.setitem(evaluation._RULES, Op.FMUL, lambda a, b: right(right(a, b), wrong))
     assert distance(binary32(stretch, "rk4", (32,))[0], good) * 2**24 > ROUNDINGS["lif"]
+
+
+def test_figure_shows_every_solver_in_both_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convergence, "DRAWN", (4, 8))
+    figure = convergence.draw({"LIF": stretch_of("lif", "exp", "cuba")}, SOLVERS)
+    above, below = figure.axes
+    assert [len(axes.lines) for axes in (above, below)] == [len(SOLVERS), len(SOLVERS) + 1]
+    texts = [text.get_text() for text in below.get_legend().get_texts()]
+    assert [text.split(":")[0] for text in texts] == list(SOLVERS)
+    shown = {text.split(": ")[0]: float(text.split(": ")[1]) for text in texts if ":" in text}
+    assert shown.keys() == ORDERS.keys()
+    assert all(abs(shown[solver] - ORDERS[solver]) < ORDER_TOLERANCE for solver in ORDERS)
+
+
+def test_a_missing_folder_is_an_error_before_anything_is_drawn(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="does not exist"):
+        convergence.main(["--out", str(tmp_path / "none" / "figure.svg")])
+    assert list(tmp_path.iterdir()) == []

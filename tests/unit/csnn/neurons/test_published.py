@@ -234,12 +234,13 @@ def between_spikes(neuron: Neuron, dt_ms: float, steps: int) -> tuple[list[Trace
 @pytest.mark.parametrize(
     ("solver", "substeps", "late"),
     [
-        # In steps of 0.1 ms a solver falls behind at the very end, where V leaves for infinity.
+        # One of the intervals ends 6 us before the end of a step. A solver that falls behind at the
+        # very end, where V leaves for infinity, sees that spike a step late.
         ("rk4", 1, 1),
         pytest.param("ps4", 1, 1, marks=pytest.mark.slow),
         pytest.param("rk4", 4, 0, marks=pytest.mark.slow),
-        pytest.param("ps4", 4, 0, marks=pytest.mark.slow),
-        pytest.param("ps6", 2, 0, marks=pytest.mark.slow),
+        pytest.param("ps4", 4, 1, marks=pytest.mark.slow),
+        pytest.param("ps6", 2, 1, marks=pytest.mark.slow),
     ],
 )
 def test_adex_meets_the_lsodar_table(solver: str, substeps: int, late: int) -> None:
