@@ -6,6 +6,7 @@ import pytest
 
 from csnn.errors import InvalidInputError
 from csnn.neurons.composition import Step
+from csnn.neurons.graph import Op
 from csnn.neurons.lif import LIF
 from csnn.neurons.models.adex import Adex
 from csnn.neurons.models.lif import Lif
@@ -63,8 +64,10 @@ def test_what_does_not_fit_is_refused_with_its_size() -> None:
     assert ii == 1
     assert others == []
     block = cost(schedule(ADEX)).total
+    operators = ADEX.operator_counts()
+    dsps = 2 * operators[Op.FMUL] + 3 * operators[Op.FEXP]
     assert reason == (
-        f"II = 1: a block takes {block.luts} look-up tables of 37073 and 108 multipliers of 524"
+        f"II = 1: a block takes {block.luts} look-up tables of 37073 and {dsps} multipliers of 524"
     )
     narrow = explore(ADEX, limits=Limits(luts=100, dsps=524), intervals=(8,))
     with pytest.raises(InvalidInputError, match="no design fits: II = 8: a block takes"):

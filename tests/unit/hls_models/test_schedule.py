@@ -275,7 +275,7 @@ def test_planted_faults_of_registers_are_found(kind: type[Schedule]) -> None:
 
 
 def test_binding_saves_multiplexer_inputs() -> None:
-    """Far fewer than if operations were bound in order."""
+    """Fewer than if operations were bound in order."""
     inputs = sum(len(m.sources) - 1 for m in PLANNED.multiplexers)
     order: dict[tuple[str, int], int] = {}
     bindings: list[int | None] = []
@@ -290,4 +290,4 @@ def test_binding_saves_multiplexer_inputs() -> None:
         PLANNED, bindings=tuple(bindings), swapped=tuple(False for _ in PLANNED.swapped)
     )
     assert violations(plain) == []
-    assert inputs < 0.8 * sum(len(m.sources) - 1 for m in plain.multiplexers)
+    assert inputs < 0.9 * sum(len(m.sources) - 1 for m in plain.multiplexers)
