@@ -42,6 +42,13 @@ def _sources_digest() -> str:
     return digest.hexdigest()
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a function into each that calls it; nothing of it is kept by itself."""
+    return numba.njit(fastmath=False, error_model="numpy", boundscheck=False, inline="always")(
+        function
+    )
+
+
 def jit(function: Callable[..., Any]) -> Any:
     """Compile a function when it is called; what is compiled is kept on disk.
 

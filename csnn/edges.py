@@ -1,7 +1,8 @@
 """Explicit synapses: a list of (source, target, weight, delay) and its files.
 
 Files are .npz (arrays `source`, `target`, `weight_pA`, `delay_ms`) or .csv with a header row of the
-same names in any order; lines that begin with `#` are comments, and .csv.gz is compressed.
+same names in any order; lines that begin with `#` are comments, and .csv.gz is compressed. Where
+the weights of a network are not in pA, their column is `weight_nS`, `weight_mV` or `weight`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from csnn.files import atomic_file, reported
 from csnn.progress import Progress, progress
 
 COLUMNS = ("source", "target", "weight_pA", "delay_ms")
+_WEIGHT = "weight_pA"
 _IDS = ("source", "target")
 _CSV_BLOCK = 2**16
 
@@ -38,7 +40,7 @@ class Edges:
     source, target : ndarray of uint32, shape (n,)
         Global neuron numbers from 0 in population order.
     weight_pA : ndarray of float64, shape (n,)
-        Weight in pA; negative is inhibitory.
+        Weight in pA, or in the unit that the weights of the network have; negative is inhibitory.
     delay_ms : ndarray of float64, shape (n,)
         Delay in ms.
     """
@@ -72,7 +74,11 @@ class Edges:
     __hash__ = None  # type: ignore[assignment]
 
 
-def read(path: str | Path, n_neurons: int) -> Edges:
+def _columns(weight: str) -> tuple[str, ...]:
+    return tuple(weight if name == _WEIGHT else name for name in COLUMNS)
+
+
+def read(path: str | Path, n_neurons: int, weight: str = _WEIGHT) -> Edges:
     """Read an edge list and check every row.
 
     Parameters
@@ -81,6 +87,8 @@ def read(path: str | Path, n_neurons: int) -> Edges:
         A .npz, .csv or .csv.gz file.
     n_neurons : int
         Number of neurons of the network; IDs must be below it.
+    weight : str
+        Name of the column of weights, which ends in their unit (`csnn.spec.neuron.weight_key`).
 
     Returns
     -------
@@ -96,7 +104,8 @@ def read(path: str | Path, n_neurons: int) -> Edges:
     """
     suffix = _suffix(path)
     with reported(path):
-        columns = _read_npz(path) if suffix == ".npz" else _read_csv(path, suffix)
+        wanted = _columns(weight)
+        columns = _read_npz(path, wanted) if suffix == ".npz" else _read_csv(path, suffix, wanted)
     for field, values in columns.items():
         if values.ndim != 1:
             rule = "must be a one-dimensional array"
@@ -111,12 +120,12 @@ def read(path: str | Path, n_neurons: int) -> Edges:
     return Edges(
         source=_ids(path, "source", columns["source"], n_neurons),
         target=_ids(path, "target", columns["target"], n_neurons),
-        weight_pA=_reals(path, "weight_pA", columns["weight_pA"]),
+        weight_pA=_reals(path, weight, columns[weight]),
         delay_ms=_reals(path, "delay_ms", columns["delay_ms"]),
     )
 
 
-def write(path: str | Path, edges: Edges) -> None:
+def write(path: str | Path, edges: Edges, weight: str = _WEIGHT) -> None:
     """Write an edge list that `read` reads back bit for bit.
 
     Parameters
@@ -125,6 +134,8 @@ def write(path: str | Path, edges: Edges) -> None:
         Destination ending in .npz, .csv or .csv.gz; complete or absent, never half-written.
     edges : Edges
         The synapses.
+    weight : str
+        Name of the column of weights.
 
     Raises
     ------
@@ -139,14 +150,17 @@ def write(path: str | Path, edges: Edges) -> None:
         progress(total, "write", "edges") as bar,
     ):
         if suffix == ".npz":
-            arrays: dict[str, Any] = {field: getattr(edges, field) for field in COLUMNS}
+            arrays: dict[str, Any] = {
+                name: getattr(edges, field)
+                for name, field in zip(_columns(weight), COLUMNS, strict=True)
+            }
             np.savez(stream, **arrays)
         elif suffix == ".csv":
-            _write_csv(stream, edges, bar)
+            _write_csv(stream, edges, _columns(weight), bar)
         else:
             # No name and time inside: equal edges make equal files.
             with gzip.GzipFile("", "wb", 6, stream, mtime=0) as packed:
-                _write_csv(packed, edges, bar)
+                _write_csv(packed, edges, _columns(weight), bar)
 
 
 def check_name(path: str | Path) -> None:
@@ -162,8 +176,8 @@ def _suffix(path: str | Path) -> str:
     raise reject("edge list", str(path), "must end in .npz, .csv or .csv.gz")
 
 
-def _write_csv(stream: Any, edges: Edges, bar: Progress) -> None:
-    stream.write((",".join(COLUMNS) + "\n").encode())
+def _write_csv(stream: Any, edges: Edges, names: tuple[str, ...], bar: Progress) -> None:
+    stream.write((",".join(names) + "\n").encode())
     for first in range(0, len(edges), _CSV_BLOCK):
         block = slice(first, first + _CSV_BLOCK)
         rows = zip(*(getattr(edges, field)[block].tolist() for field in COLUMNS), strict=True)
@@ -171,25 +185,25 @@ def _write_csv(stream: Any, edges: Edges, bar: Progress) -> None:
         bar.update(min(_CSV_BLOCK, len(edges) - first))
 
 
-def _check_columns(path: str | Path, names: list[str]) -> None:
-    for field in COLUMNS:
+def _check_columns(path: str | Path, names: list[str], wanted: tuple[str, ...]) -> None:
+    for field in wanted:
         if field not in names:
             shown = ", ".join(names)[:80]
             raise InvalidInputError(f"{path}: column {field} is missing; found: {shown}")
     for name in names:
-        if name not in COLUMNS or names.count(name) > 1:
-            raise reject(f"{path}: column", name, f"must be one of {', '.join(COLUMNS)}, once each")
+        if name not in wanted or names.count(name) > 1:
+            raise reject(f"{path}: column", name, f"must be one of {', '.join(wanted)}, once each")
 
 
-def _read_npz(path: str | Path) -> dict[str, npt.NDArray[Any]]:
+def _read_npz(path: str | Path, wanted: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
     with Path(path).open("rb") as stream:
         try:
             if not zipfile.is_zipfile(stream):
                 raise ValueError("not a zip archive, or truncated")
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as archive:
-                _check_columns(path, list(archive.files))
-                columns = {field: archive[field] for field in COLUMNS}
+                _check_columns(path, list(archive.files), wanted)
+                columns = {field: archive[field] for field in wanted}
         except (InvalidInputError, OSError):
             raise
         except Exception as error:
@@ -203,28 +217,30 @@ def _read_npz(path: str | Path) -> dict[str, npt.NDArray[Any]]:
     return columns
 
 
-def _read_csv(path: str | Path, suffix: str) -> dict[str, npt.NDArray[Any]]:
+def _read_csv(
+    path: str | Path, suffix: str, wanted: tuple[str, ...]
+) -> dict[str, npt.NDArray[Any]]:
     opener: Any = gzip.open if suffix == ".csv.gz" else open
     try:
         with opener(Path(path), "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8-sig") as text:
-            names = _header(path, text)
+            names = _header(path, text, wanted)
             table = _table(path, text, names)
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise InvalidInputError(f"{path}: byte 0x{byte:02x} is not UTF-8 text") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InvalidInputError(f"{path}: is no readable .csv.gz file: {error}") from None
-    return {field: table[:, names.index(field)] for field in COLUMNS}
+    return {field: table[:, names.index(field)] for field in wanted}
 
 
-def _header(path: str | Path, text: IO[str]) -> list[str]:
+def _header(path: str | Path, text: IO[str], wanted: tuple[str, ...]) -> list[str]:
     for line in text:
         content = line.split("#")[0].strip()
         if content:
             names = [name.strip().strip('"') for name in content.split(",")]
-            _check_columns(path, names)
+            _check_columns(path, names, wanted)
             return names
-    raise InvalidInputError(f"{path}: is empty; needs a header row {','.join(COLUMNS)}")
+    raise InvalidInputError(f"{path}: is empty; needs a header row {','.join(wanted)}")
 
 
 def _table(path: str | Path, text: IO[str], names: list[str]) -> npt.NDArray[np.float64]:

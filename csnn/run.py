@@ -17,11 +17,12 @@ import numpy.typing as npt
 from csnn import output
 from csnn.errors import InvalidInputError, reject
 from csnn.image.store import NETWORK_FILE, Image, open_image
-from csnn.neurons.registry import MODELS
+from csnn.neurons.registry import MODELS, rest_mV
 from csnn.progress import progress
 from csnn.simulator.session import Session, mean_rates_hz, simulate, whole_steps
 from csnn.simulator.state import load_checkpoint, save_checkpoint
 from csnn.spec.machine import Run
+from csnn.spec.neuron import weight_suffix
 from csnn.spec.pd14 import synapse_counts
 from csnn.spec.toml import load
 from csnn.validation.baseline import Baseline, choose_duration, has_baseline
@@ -104,7 +105,7 @@ def run_simulation(
         if start.step != earlier["last_step"]:
             raise InvalidInputError(f"{directory}: checkpoint and result belong to different runs")
         timings = earlier["timings"]
-    rest_mV = _rest_mV(image, run)
+    rest = _rest_mV(image, run)
     session = simulate(
         image,
         time_ms=run.time_ms,
@@ -115,7 +116,7 @@ def run_simulation(
         start=start,
     )
     step, source = session.recording.step, session.recording.source
-    traces = _traces(image, run, session, rest_mV) if run.record else None
+    traces = _traces(image, run, session, rest) if run.record else None
     if earlier is not None:
         first = _spikes(directory, earlier, image)
         step, source = np.concatenate([first[0], step]), np.concatenate([first[1], source])
@@ -188,15 +189,26 @@ def _rest_mV(image: Image, run: Run) -> npt.NDArray[np.float64]:
     populations = load(path).network.populations
     if [(p.name, p.size) for p in populations] != image.populations:
         raise InvalidInputError(f"{path}: populations: must be those of the manifest")
-    rest = np.repeat([p.neuron.E_L_mV for p in populations], [p.size for p in populations])
+    rest = np.repeat([rest_mV(p.neuron) for p in populations], [p.size for p in populations])
     return np.asarray(rest[list(run.record)], np.float64)
 
 
+def _physical(
+    name: str, values: npt.NDArray[np.float64], grid: float, unit: str
+) -> tuple[str, npt.NDArray[np.float64]]:
+    """Return a state variable with its unit: synaptic ones leave the grid, currents get a sign."""
+    if not name.endswith(("_ex", "_in")):
+        return name, values
+    is_negative = name.endswith("I_in")
+    return f"{name}{unit}", values * (-grid if is_negative else grid)
+
+
 def _traces(
-    image: Image, run: Run, session: Session, rest_mV: npt.NDArray[np.float64]
+    image: Image, run: Run, session: Session, rest: npt.NDArray[np.float64]
 ) -> dict[str, npt.NDArray[Any]]:
     recording = session.recording
     names = MODELS[image.nodes[0].model].float_states
+    unit = weight_suffix(image.manifest["weight_unit"])
     values = dict(
         zip(names, np.moveaxis(recording.traces[:, :-2].view(np.float32), 1, 0), strict=True)
     )
@@ -205,11 +217,12 @@ def _traces(
     return {
         "step": np.arange(session.first_traced_step, session.last_step + 1, dtype=np.uint32),
         "neuron": np.array(run.record, dtype=np.uint32),
-        "V_mV": values["V"].astype(np.float64) + rest_mV,
-        "I_ex_pA": values["I_ex"].astype(np.float64) * grid,
-        "I_in_pA": -values["I_in"].astype(np.float64) * grid,
-        "input_ex_pA": inputs[:, 0] * grid,
-        "input_in_pA": -inputs[:, 1] * grid,
+        "V_mV": values.pop("V").astype(np.float64) + rest,
+        **dict(
+            _physical(name, words.astype(np.float64), grid, unit) for name, words in values.items()
+        ),
+        f"input_ex{unit}": inputs[:, 0] * grid,
+        f"input_in{unit}": -inputs[:, 1] * grid,
         "words": recording.traces,
     }
 
@@ -265,12 +278,13 @@ def _result(
             "explicit_bytes": manifest.get("explicit_bytes"),
             "full_scale_pd14": full_scale,
             "nodes": image.n_nodes,
-            "weight_grid_pA": manifest["weight_grid_pA"],
+            f"weight_grid{weight_suffix(manifest['weight_unit'])}": manifest["weight_grid_pA"],
             "largest_sum_units": manifest.get("largest_sum_units"),
             "synapses_by_sampler": manifest.get("synapses_by_sampler"),
             **({"edge_fit": _overall(manifest["edge_fit"])} if "edge_fit" in manifest else {}),
         },
         "fidelity": manifest.get("fidelity", []),
+        "weight_unit": manifest["weight_unit"],
         "manifest": {
             "image": image.digest,
             "network": manifest.get("network_sha256"),

@@ -28,13 +28,16 @@ from csnn.image.store import (
     open_image,
     write_manifest,
 )
+from csnn.neurons.model import NeuronModel
 from csnn.neurons.registry import model_of
 from csnn.prng import ext_streams, node_key
 from csnn.progress import progress
 from csnn.rows import Sampler, synapse_word, weight_code
 from csnn.spec.description import Description
+from csnn.spec.distributions import Constant
 from csnn.spec.machine import Machine
 from csnn.spec.network import EdgeList, Network, Population, Projection
+from csnn.spec.neuron import weight_key
 from csnn.spec.toml import dumps
 from netgen import inputs
 from netgen.connectivity import Connector, NodeRows
@@ -135,7 +138,9 @@ def _read_edges(network: Network, machine: Machine) -> tuple[EdgeRows, EdgeList]
     if listed is None:
         raise ValueError("the network has no edge list")
     with progress(None, "read edges"):
-        edges = EdgeRows(edge_files.read(listed.path, network.size), network, machine.delay_slots)
+        weight = weight_key(network.populations[0].neuron.weight_unit)
+        listing = edge_files.read(listed.path, network.size, weight)
+        edges = EdgeRows(listing, network, machine.delay_slots)
         digest = sha256(Path(listed.path))
     if listed.sha256 not in (None, digest):
         raise reject("edges.sha256", listed.sha256, f"{listed.path} has {digest}")
@@ -163,12 +168,7 @@ class _Build:
         self.plans = partition(
             self.network, self.machine, edge_events_hz=edges.events_hz() if edges else None
         )
-        self.model = model_of(self.network.populations[0].neuron)
-        for population in self.network.populations:
-            if model_of(population.neuron) is not self.model:
-                raise InvalidInputError(
-                    f"population {population.name}.neuron: all populations must use one model"
-                )
+        self.model = self._model()
         self.nodes_of = {
             p.name: [plan for plan in self.plans if plan.population == p.name]
             for p in self.network.populations
@@ -201,6 +201,28 @@ class _Build:
         self.statistics: list[_NodeStatistics | None] = [None] * len(self.plans)
         self.stop = threading.Event()
 
+    def _model(self) -> NeuronModel:
+        """Return the model of all populations."""
+        first = self.network.populations[0]
+        with _of_neuron(first):
+            model = model_of(first.neuron)
+        for population in self.network.populations:
+            with _of_neuron(population):
+                other = model_of(population.neuron)
+            if other is not model:
+                place = f"population {population.name}.neuron"
+                raise InvalidInputError(
+                    f"{place}: all populations must use one model; {first.name} has {model.name}, "
+                    f"this one {other.name}"
+                )
+            for state in ("I_ex", "I_in"):
+                field = f"{state}_init_pA"
+                start = getattr(population, field)
+                if state not in model.float_states and start != Constant(value=0.0):
+                    rule = f"has no meaning: neurons of {model.name} have no {state}"
+                    raise reject(f"population {population.name}.{field}", start, rule)
+        return model
+
     def _sequence(self, purpose: int, index: int) -> np.random.SeedSequence:
         # Purposes: 0 connectivity, 1 row seeds, 2 initial state, 3 EXT, 4 delay buffer.
         return np.random.SeedSequence(self.seed, spawn_key=(purpose, index))
@@ -227,10 +249,12 @@ class _Build:
     def _initial_state(
         self, population: Population, n: int, rng: np.random.Generator
     ) -> npt.NDArray[np.uint32]:
-        words = inputs.initial_state(self.model, population, n, self.grid_pA, rng)
+        words = inputs.initial_state(
+            self.model, population, n, self.network.dt_ms, self.grid_pA, rng
+        )
         for name, row in zip(self.model.float_states, words.view(np.float32), strict=True):
             if not np.isfinite(row).all():
-                field = f"{name}_init_{'mV' if name == 'V' else 'pA'}"
+                field = f"{name}_init_pA" if name in ("I_ex", "I_in") else "V_init_mV"
                 distribution = getattr(population, field)
                 rule = "draws values that leave the range of binary32"
                 raise reject(f"population {population.name}.{field}", distribution, rule)
@@ -396,6 +420,7 @@ class _Build:
             "dt_ms": self.network.dt_ms,
             "model": self.model.name,
             "weight_grid_pA": self.grid_pA,
+            "weight_unit": self.network.populations[0].neuron.weight_unit,
             "n_nodes": len(self.plans),
             "populations": [
                 {

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from csnn.binary32 import round_to_binary32
 from csnn.image import layout
 from csnn.neurons.model import NeuronModel
+from csnn.neurons.registry import rest_mV
 from csnn.spec.machine import EXT_OUTCOMES
 from csnn.spec.network import Population
 from netgen.discretise import poisson_pmf
@@ -95,15 +96,18 @@ def initial_state(
     model: NeuronModel,
     population: Population,
     n: int,
+    dt_ms: float,
     grid_pA: float,
     rng: np.random.Generator,
 ) -> U32:
     """Draw the initial state words of `n` neurons, shape (float states, n)."""
     neuron = population.neuron
+    V = population.V_init_mV.ppf(rng.random(n)) - rest_mV(neuron)
     values = {
-        "V": population.V_init_mV.ppf(rng.random(n)) - neuron.E_L_mV,
+        "V": V,
         "I_ex": population.I_ex_init_pA.ppf(rng.random(n)) / grid_pA,
         "I_in": -population.I_in_init_pA.ppf(rng.random(n)) / grid_pA,
+        **model.initial(neuron, dt_ms=dt_ms, V_mV=V),
     }
     rows = [round_to_binary32(values.get(name, np.zeros(n))) for name in model.float_states]
     return bits(np.stack(rows) + np.float32(0.0))

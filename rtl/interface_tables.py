@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from csnn.hardware.memory_map import OFFSET_BITS, Region
 from csnn.hardware.registers import CONTROL_BITS, ERROR_BITS, REGISTERS, STATUS_BITS
+from csnn.markdown import table as table
 from csnn.packets import PACKET_BITS, PAYLOAD_BITS, PAYLOAD_FIELDS, TARGET_BITS, TARGET_FIELDS
 from csnn.packets import Field as PacketField
 
@@ -24,12 +25,6 @@ USE = """### Rules for a host
 - Counters have 32 bits and begin anew at 2^32: `cycles` after 28.6 s at 150 MHz.
 - `n_neurons` must be from 1 to `capacity`; the node does not check it.
 """
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def packets(level: int) -> str:

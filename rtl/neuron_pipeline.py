@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
@@ -12,9 +14,11 @@ from csnn.neurons.graph import LEAVES, Graph, Kind, Op
 from csnn.neurons.operators import Operators
 from rtl.fp.adder import Adder, AdderConfig
 from rtl.fp.comparator import Comparator, ComparatorConfig
+from rtl.fp.exponential import Exponential, ExponentialConfig
 from rtl.fp.from_int import FromInt, FromIntConfig
 from rtl.fp.multiplier import Multiplier, MultiplierConfig
 
+UnitMaker = Callable[[Op, int, Operators], wiring.Component | None]
 _WIDTHS = {Kind.F32: 32, Kind.I32: 32, Kind.BOOL: 1}
 
 
@@ -53,20 +57,11 @@ class NeuronPipeline(wiring.Component):
         `csnn.neurons.evaluate`; Heittmann et al. (2022), Figure 7.
     """
 
-    def __init__(self, config: NeuronPipelineConfig) -> None:
+    def __init__(self, config: NeuronPipelineConfig, unit: UnitMaker | None = None) -> None:
         self.config = config
-        graph = config.graph
-        ports = {
-            **{f"in_{name}": In(_WIDTHS[kind]) for name, kind in graph.inputs.items()},
-            **{f"state_{name}": In(_WIDTHS[kind]) for name, kind in graph.states.items()},
-            **{f"constant_{name}": In(_WIDTHS[kind]) for name, kind in graph.constants.items()},
-            **{f"next_{name}": Out(_WIDTHS[kind]) for name, kind in graph.states.items()},
-            **{
-                f"out_{name}": Out(_WIDTHS[graph.nodes[position].kind])
-                for name, position in graph.outputs
-            },
-        }
-        super().__init__(ports)
+        # Simulations may take units that are elaborated once (`rtl.shared_units`).
+        self._unit = unit or operator_unit
+        super().__init__(graph_ports(config.graph))
 
     def elaborate(self, platform: object) -> Module:
         """Build one operator per node; operands and results wait in registers for the others."""
@@ -97,14 +92,14 @@ class NeuronPipeline(wiring.Component):
         self, m: Module, position: int, op: Op, operands: list[Value], latency: int
     ) -> Value:
         """Return the result of an operation, `latency` cycles after its operands."""
-        unit = _unit(op, latency, self.config.operators)
+        unit: Any = self._unit(op, latency, self.config.operators)
         if unit is not None:
             m.submodules[f"{op}_{position}"] = unit
             for port, operand in zip(("a", "b"), operands, strict=False):
                 m.d.comb += getattr(unit, port).eq(operand)
             result: Value = unit.result
             return result
-        result = _integer(op, operands)
+        result = integer_result(op, operands)
         width = len(operands[-1]) if op is not Op.IZERO else 1
         for stage in range(latency + 1):
             signal = Signal(width, name=f"{op}_{position}_{stage}", reset_less=True)
@@ -114,19 +109,35 @@ class NeuronPipeline(wiring.Component):
         return result
 
 
-def _unit(op: Op, latency: int, operators: Operators) -> wiring.Component | None:
+def graph_ports(graph: Graph) -> dict[str, wiring.Member]:
+    """Return the ports of a pipeline for the leaves and results of a graph."""
+    return {
+        **{f"in_{name}": In(_WIDTHS[kind]) for name, kind in graph.inputs.items()},
+        **{f"state_{name}": In(_WIDTHS[kind]) for name, kind in graph.states.items()},
+        **{f"constant_{name}": In(_WIDTHS[kind]) for name, kind in graph.constants.items()},
+        **{f"next_{name}": Out(_WIDTHS[kind]) for name, kind in graph.states.items()},
+        **{
+            f"out_{name}": Out(_WIDTHS[graph.nodes[position].kind])
+            for name, position in graph.outputs
+        },
+    }
+
+
+def operator_unit(op: Op, latency: int, operators: Operators) -> wiring.Component | None:
     """Return the binary32 unit of an operation, None if it has none."""
     if op in (Op.FADD, Op.FSUB):
         return Adder(AdderConfig(latency=latency, subtract=op is Op.FSUB))
+    narrow = operators.narrow_multipliers
     if op is Op.FMUL:
-        quarters = operators.narrow_multipliers
-        return Multiplier(MultiplierConfig(latency=latency, quarters=quarters))
+        return Multiplier(MultiplierConfig(latency=latency, quarters=narrow))
     if op in (Op.FGE, Op.FLT):
         return Comparator(ComparatorConfig(latency=latency, less=op is Op.FLT))
+    if op is Op.FEXP:
+        return Exponential(ExponentialConfig(latency=latency, halves=narrow))
     return FromInt(FromIntConfig(latency=latency)) if op is Op.ITOF else None
 
 
-def _integer(op: Op, operands: list[Value]) -> Value:
+def integer_result(op: Op, operands: list[Value]) -> Value:
     """Return the result of an operation on integers or bools."""
     first = operands[0]
     match op:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from csnn.cache import cache_folder
 from csnn.errors import ToolFailedError
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import Region, Words
@@ -18,7 +19,7 @@ from csnn.packets import Kind
 from rtl.gated_clock import gate_clock
 from rtl.node import Node
 from rtl.ode_unit import PIPELINE_ENABLE
-from rtl.verilator_build import build_library, cache_folder
+from rtl.verilator_build import build_library
 from rtl.verilog import cached_verilog
 
 U32 = npt.NDArray[np.uint32]

@@ -27,6 +27,7 @@ from rtl.external import External
 from rtl.fifo import PacketFifo, PacketFifoConfig
 from rtl.fp.adder import Adder, AdderConfig
 from rtl.fp.comparator import Comparator, ComparatorConfig
+from rtl.fp.exponential import Exponential, ExponentialConfig
 from rtl.fp.from_int import FromInt, FromIntConfig
 from rtl.fp.multiplier import Multiplier, MultiplierConfig
 from rtl.mesh.crossing import Crossing
@@ -106,6 +107,9 @@ def components(config: NodeConfig) -> dict[str, Callable[[], Component]]:
         "multiplier": lambda: Multiplier(MultiplierConfig(latency=operators.fmul, quarters=narrow)),
         "comparator": lambda: Comparator(ComparatorConfig(latency=operators.compare)),
         "int to binary32": lambda: FromInt(FromIntConfig(latency=operators.itof)),
+        "exponential": lambda: Exponential(
+            ExponentialConfig(latency=operators.fexp, halves=narrow)
+        ),
         "neuron pipeline": lambda: NeuronPipeline(
             NeuronPipelineConfig(graph=graph, operators=operators)
         ),

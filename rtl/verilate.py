@@ -45,6 +45,8 @@ class Verilated:
     Parameters
     ----------
     component : Component
+    verilog : str, optional
+        The component as Verilog; without it, it is converted.
     change : callable, optional
         Changes the Verilog before it is compiled.
     added : tuple of str
@@ -60,6 +62,7 @@ class Verilated:
         self,
         component: Component,
         *,
+        verilog: str | None = None,
         change: Callable[[str], str] = lambda verilog: verilog,
         added: tuple[str, ...] = (),
     ) -> None:
@@ -76,8 +79,8 @@ class Verilated:
             for name in self.inputs
             if name.endswith("__valid") and f"{name.removesuffix('__valid')}__ready" in self.outputs
         ]
-        verilog = change(to_verilog(component))
-        self._library = ctypes.CDLL(str(build_library({"top": verilog}, self._harness())))
+        text = change(to_verilog(component) if verilog is None else verilog)
+        self._library = ctypes.CDLL(str(build_library({"top": text}, self._harness())))
         self._library.create.restype = ctypes.c_void_p
         self._top = ctypes.c_void_p(self._library.create())
 

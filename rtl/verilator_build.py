@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from csnn.cache import cache_folder
 from csnn.errors import ToolFailedError, ToolMissingError
 
 _VERILATOR_FLAGS = (
@@ -30,18 +31,6 @@ _VERILATOR_FLAGS = (
 )
 _COMPILER_FLAGS = ("-std=c++20", "-O2", "-fPIC")
 _WAVEFORM_DEFINES = ("-DVM_TRACE=1", "-DVM_TRACE_VCD=1")
-
-
-def cache_folder() -> Path:
-    """Return where libraries are kept: CSNN_CACHE, or csnn in the user's or temporary cache."""
-    given = os.environ.get("CSNN_CACHE")
-    if given:
-        return Path(given)
-    try:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # no home directory
-        home = Path(tempfile.gettempdir())
-    return home / "csnn"
 
 
 def verilator() -> Path:

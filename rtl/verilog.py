@@ -18,6 +18,7 @@ _ZERO_WORD = re.compile(r"^    \S+\[\d+\] = \d+'[hd]0+;\n", re.MULTILINE)
 _EMPTY_BLOCK = re.compile(r"^  initial begin\n  end\n", re.MULTILINE)
 _MODULE = re.compile(r"^(?=module )", re.MULTILINE)
 _INSTANCE = re.compile(r"^  (\\\S+ |\w+) (\S+ *)\($", re.MULTILINE)
+_UNIT_PORTS = re.compile(r"^module \\\S+ \([^)]*\);", re.MULTILINE)
 # Yosys numbers these throughout a design.
 _NUMBERED = re.compile(r"(\\\$auto\$[\w.]+:\d+:\w+)\$\d+")
 _CLOCK = re.compile(r"(\w+_)?(clk|rst)")
@@ -72,6 +73,36 @@ def _share_modules(text: str) -> str:
     return head + "\n".join(
         f"module {_spelled(name)}({content}\n" for name, content in contents.items()
     )
+
+
+def merge_units(text: str) -> str:
+    """Return a design of one clock as it compiles fastest: each distinct unit once, as a function.
+
+    The ports of units that are equal may be listed in different orders, which makes them differ in
+    the text. Verilator copies a unit into everything that contains it unless it is told not to.
+
+    Parameters
+    ----------
+    text : str
+        From `to_verilog`; the first module is the top, whose ports stay in their order.
+
+    Returns
+    -------
+    str
+        A design that behaves the same.
+    """
+    head, *modules = _MODULE.split(text)
+    top = [module for module in modules if not module.startswith("module \\")]
+    units = [module for module in modules if module.startswith("module \\")]
+
+    def sorted_ports(module: str) -> str:
+        name, content = module.split("(", 1)
+        ports, rest = content.split(");", 1)
+        names = sorted(port.strip() for port in ports.split(","))
+        return f"{name}({', '.join(map(_spelled, names))});{rest}"
+
+    merged = _share_modules(head + "".join([*top, *map(sorted_ports, units)]))
+    return _UNIT_PORTS.sub(r"\g<0>\n  /* verilator no_inline_module */", merged)
 
 
 def _spelled(name: str) -> str:

@@ -102,3 +102,20 @@ def integers(n: int, rng: np.random.Generator) -> U32:
     few = words & np.uint32(0xFFFFFFFF) << rng.integers(0, 12, n).astype(np.uint32)
     edges = (2 ** rng.integers(0, 31, n) + rng.integers(-3, 4, n)).astype(np.int32).view(np.uint32)
     return np.choose(rng.integers(0, 4, n), [words, small, few, edges]).astype(np.uint32)
+
+
+def exponents(n: int, rng: np.random.Generator) -> U32:
+    """Return arguments of an exponential.
+
+    Words of all kinds; numbers of every magnitude that matters; numbers near multiples of ln 2,
+    where results pass a power of two, and near the ends of the range of results.
+    """
+    words = rng.integers(0, 2**32, n, dtype=np.uint32)
+    spread = _with_exponent(words, rng.integers(95, 136, n))
+    multiples = (rng.integers(-150, 150, n) * np.log(2.0)).astype(np.float32).view(np.uint32)
+    ends = np.array([88.722839, -87.336545, 128.0, -128.0], np.float32).view(np.uint32)
+    nudge = (rng.integers(-(2**23), 2**23, n) >> rng.integers(0, 24, n)).astype(np.int32)
+    near = np.where(rng.random(n) < 0.5, multiples, rng.choice(ends, n)) + nudge.view(np.uint32)
+    corner = rng.choice(CORNERS, n)
+    kind = rng.choice(4, n, p=[0.05, 0.55, 0.35, 0.05])
+    return np.choose(kind, [words, spread, near, corner]).astype(np.uint32)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csnn.cli.console import MISMATCH, OK, answer, wrap
+from csnn.cli.hls import add_emit_hls
 from csnn.cli.options import add_command, add_group, add_seed_and_threads
 from csnn.errors import InvalidInputError, reject
 from csnn.hardware.devices import DEVICES
@@ -190,7 +191,7 @@ def _verify_machine(options: argparse.Namespace) -> int:
 
 
 def add_emit(commands: Any) -> None:
-    """Add `csnn emit rtl`."""
+    """Add `csnn emit rtl` and `csnn emit hls`."""
     kinds = add_group(
         commands, "emit", "write hardware descriptions",
         "csnn emit rtl out/image --node 0 --out out/rtl",
@@ -206,6 +207,7 @@ def add_emit(commands: Any) -> None:
     rtl.add_argument("--device", default="xc7z045", choices=tuple(DEVICES),
                      help="what it must fit (default xc7z045)")  # fmt: skip
     rtl.add_argument("--out", required=True, metavar="DIR", help="output directory")
+    add_emit_hls(kinds)
 
 
 def _emit_rtl(options: argparse.Namespace) -> int:

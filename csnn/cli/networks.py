@@ -122,6 +122,7 @@ def add_export(commands: Any) -> None:
 def _export_edges(options: argparse.Namespace) -> int:
     from csnn import edges as edge_files
     from csnn.image.store import open_image
+    from csnn.spec.neuron import weight_key
     from netgen.export import export_edges
 
     edge_files.check_name(options.out)
@@ -132,7 +133,7 @@ def _export_edges(options: argparse.Namespace) -> int:
         targets=None if options.targets is None else options.targets.split(","),
         sources=None if options.sources is None else options.sources.split(","),
     )
-    edge_files.write(options.out, edges)
+    edge_files.write(options.out, edges, weight_key(image.manifest["weight_unit"]))
     content = {"edges": len(edges), "file": options.out}
     answer(options, content, [f"{options.out}: {len(edges):,} edges"])
     return OK

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 import csnn
-from csnn.cli import hardware, networks, performance, runs
+from csnn.cli import dse, hardware, networks, performance, runs
 from csnn.cli.console import INTERRUPTED, OK, one_line, say
 from csnn.cli.options import Parser
 from csnn.errors import CsnnError, InvalidInputError, reject
@@ -35,6 +35,7 @@ COMMANDS = (
     hardware.add_emit,
     performance.add_perf,
     performance.add_explore,
+    dse.add_dse,
     hardware.add_synth,
 )
 

@@ -10,7 +10,7 @@ from csnn.errors import InvalidInputError
 from csnn.image.node import NodeImage
 from csnn.neurons.model import NeuronModel
 from csnn.neurons.operators import ECP5_OPERATORS, Operators
-from csnn.neurons.registry import MODELS
+from csnn.neurons.registry import MODELS, named
 from csnn.rows import Sampler
 from csnn.spec import checks
 from csnn.spec.machine import MAX_NODE_NEURONS, SUM_LIMIT_UNITS
@@ -92,7 +92,7 @@ class NodeConfig:
             checks.integer("node", name, value, low, high)
             if value & (value - 1):
                 raise InvalidInputError(f"node.{name} = {value}: must be a power of two")
-        checks.one_of("node", "model", self.model, tuple(MODELS))
+        named(self.model, "node.model")
         if self.length_bits not in (8, 16):
             raise InvalidInputError(f"node.length_bits = {self.length_bits}: must be 8 or 16")
         if not self.samplers:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from csnn.errors import InvalidInputError
+from csnn.exponential import ENTRY_BITS, TABLE
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import NEURON_BITS
 from csnn.hardware.recorder import FIFO_RECORDS, RECORD_BYTES
@@ -102,6 +103,9 @@ def node_memories(config: NodeConfig) -> Iterator[NodeMemory]:
     yield NodeMemory("EXT tables, H", lanes, ext_entries, EXT_FRACTION_BITS)
     yield NodeMemory("EXT tables, outcomes", lanes, ext_entries, 10)
     yield NodeMemory("states", lanes * len(config.state_words), groups, 32)
+    exponentials = config.neuron_model.graph.operator_counts().get(Op.FEXP, 0)
+    if exponentials:
+        yield NodeMemory("exponentials", lanes * exponentials, len(TABLE), ENTRY_BITS + 2)
     yield NodeMemory("SS buffer", 2 * lanes, groups, sum_bits)
     yield NodeMemory("ES buffer", lanes, groups, 20)
     yield NodeMemory("index translation", 1, 1 << NEURON_BITS, 32)
@@ -120,10 +124,12 @@ def memory_blocks(config: NodeConfig, device: Device) -> int:
 def multipliers(config: NodeConfig) -> int:
     """Return how many multipliers (DSP) a node takes: pipelines, EXT and the spike router."""
     narrow = config.operators.narrow_multipliers
-    products = sum(node.op is Op.FMUL for node in config.neuron_model.graph.nodes)
-    # A product of significands is four of 12 by 12 bits or two of 25 by 18; EXT has one for each
-    # pipeline.
-    return config.pipelines * (products * (4 if narrow else 2) + 1) + (5 if narrow else 4)
+    counts = config.neuron_model.graph.operator_counts()
+    # A product of significands is four of 12 by 12 bits or two of 25 by 18; an exponential has a
+    # square, a product with a constant, and one of 17 by 24 bits; EXT has one for each pipeline.
+    units = counts.get(Op.FMUL, 0) * (4 if narrow else 2)
+    units += counts.get(Op.FEXP, 0) * (4 if narrow else 3)
+    return config.pipelines * (units + 1) + (5 if narrow else 4)
 
 
 def require_fit(config: NodeConfig, device: Device) -> int:

@@ -18,7 +18,8 @@ from csnn.image import layout
 from csnn.image.node import NodeImage
 from csnn.image.node_file import node_bytes
 from csnn.image.store import SCHEMA
-from csnn.neurons.registry import MODELS
+from csnn.markdown import table
+from csnn.neurons.lif import LIF
 
 DEFAULT_PATH = "docs/image-format.md"
 
@@ -48,7 +49,8 @@ MANIFEST_KEYS = (
     ("seed", "integer", "seed of everything random in the image"),
     ("dt_ms", "number", "duration of a step"),
     ("model", "string", "name of the neuron model"),
-    ("weight_grid_pA", "number", "one grid unit, a power of two"),
+    ("weight_grid_pA", "number", "one grid unit in the unit of weights, a power of two"),
+    ("weight_unit", "string", "unit of weights: `pA`, `nS`, `mV` or `1`"),
     ("n_nodes", "integer", "node files, `node_00000.bin` and so on"),
     (
         "populations",
@@ -146,13 +148,6 @@ def document() -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
-def _table(header: Sequence[str], body: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *body]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
-
-
 _KINDS = {"u": "unsigned", "i": "signed", "f": "IEEE-754", "S": "bytes"}
 
 
@@ -165,7 +160,7 @@ def _type(dtype: np.dtype[Any]) -> str:
 def _record(fields: Sequence[layout.Field]) -> str:
     dtype = layout.record(tuple(fields))
     places: Any = dtype.fields
-    return _table(
+    return table(
         ("offset", "bytes", "field", "type", "meaning"),
         [
             (
@@ -194,7 +189,8 @@ between generator and machine.
 
 Conventions: all numbers are little-endian; `x[h:l]` are bits h down to l of x; records are packed,
 without padding between their fields; neurons, sources, nodes and populations count from 0, steps
-from 1. A *grid unit* is 2^`grid_exponent` pA, the unit of all weights and synaptic currents.
+from 1. A *grid unit* is 2^`grid_exponent` in the unit of weights (pA; of other synapses than
+currents nS, mV or 1), the unit of all weights and of what they add up to.
 """
 
 
@@ -223,7 +219,7 @@ gap being zeros; the file ends with the last section. An empty section has an en
 
 
 def _sections() -> str:
-    overview = _table(
+    overview = table(
         ("section", "entry", "bytes", "shape", "meaning"),
         [
             (
@@ -301,7 +297,7 @@ Delays are stored as delay_steps - 1. Stored synapse word: neuron in [7:0], dela
 
 
 def _models() -> str:
-    table = _table(
+    models = table(
         ("model", "`constants`, in this order", "`state`, one row each, in this order"),
         [
             (
@@ -310,7 +306,7 @@ def _models() -> str:
                           + [f"{name} (i32)" for name in model.int_constants]),
                 ", ".join(f"{name} (f32)" for name in model.float_states),
             )
-            for model in MODELS.values()
+            for model in (LIF,)
         ],
     )  # fmt: skip
     return f"""
@@ -318,11 +314,15 @@ def _models() -> str:
 
 The manifest names the model. f32 words are IEEE binary32, i32 words two's complement; the integer
 state, where a model has one, is the section `refractory`. Potentials are in mV relative to the
-resting potential, currents in grid units, those of inhibition as magnitudes. What a step does with
-them, and what the names mean, is in [numerics.md](numerics.md). The schedule's `dc` replaces the
-constant `C_dc`.
+resting potential (Izhikevich's: to 0), currents and conductances in grid units, those of inhibition
+as magnitudes. What a step of `lif` does with them, and what the names mean, is in
+[numerics.md](numerics.md). The schedule's `dc` replaces the constant `C_dc`.
 
-{table}
+{models}
+
+Constants and states of the [other models](models.md) are listed by
+`csnn.neurons.registry.named(NAME)`, in this order: `float_constants`, `int_constants`,
+`float_states`.
 """
 
 
@@ -347,7 +347,7 @@ def row_draws(seed: int, source: int, node: int, count: int) -> list[tuple[int, 
 def _generators() -> str:
     a, b, c = prng.ROW_SHIFTS
     d, e, f = prng.EXT_SHIFTS
-    vectors = _table(
+    vectors = table(
         ("seed", "source", "node", "A B of draws 0, 1, 2"),
         [
             (f"{seed:08X}", str(source), str(node), _hex_pairs(row_draws(seed, source, node, 3)))
@@ -400,7 +400,7 @@ def _samplers() -> str:
     bits, turn = rows.TARGET_BITS, rows.STUB_KEY_ROTATION
     folds = " ^ ".join(f"h[{15 + shift}:{shift}]" for shift in rows.STUB_FOLDS[1:])
     multipliers = ", ".join(f"{m:#010x}" for m in rows.STUB_MULTIPLIERS)
-    vectors = _table(
+    vectors = table(
         ("K", "n", "`stub_key`", "`seed`", "targets of a row of 5"),
         [
             (str(k), str(n), f"{key:08X}", f"{word:08X}", _stub_row(k, n, key, word, 5))
@@ -537,7 +537,7 @@ def _manifest() -> str:
 
 A JSON object in UTF-8:
 
-{_table(("key", "type", "meaning"), [(f"`{k}`", kind, text) for k, kind, text in MANIFEST_KEYS])}
+{table(("key", "type", "meaning"), [(f"`{k}`", kind, text) for k, kind, text in MANIFEST_KEYS])}
 """
 
 

@@ -1,4 +1,4 @@
-"""Layout of a node file, format v1, declared once; reader, writer and documentation follow it.
+"""Layout of a node file, declared once; reader, writer and documentation follow it.
 
 A node file is a header, a section table and sections. Everything is little-endian; sections
 start at multiples of 64 bytes and are padded with zeros. The file is what is loaded into a node's
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MAGIC = int.from_bytes(b"CSNNNODE", "little")
 ALIGNMENT = 64
 
@@ -43,7 +43,7 @@ def record(fields: tuple[Field, ...]) -> np.dtype:
 
 HEADER_FIELDS = (
     Field("magic", "<u8", 'the bytes "CSNNNODE"'),
-    Field("version", "<u4", "format version, 1"),
+    Field("version", "<u4", f"format version, {FORMAT_VERSION}"),
     Field("n_sections", "<u4", "entries of the section table, which follows the header"),
     Field("node", "<u4", "number of the node, from 0"),
     Field("population", "<u4", "number of the population that the node's neurons belong to"),
@@ -57,10 +57,14 @@ HEADER_FIELDS = (
     Field("ext_lanes", "<u4", "EXT generators; neuron n draws from lane n mod ext_lanes"),
     Field("ext_weight", "<u4", "weight of one external spike, grid units"),
     Field("delay_slots", "<u4", "slots of the circular buffer, 2 to 64, a power of two"),
-    Field("grid_exponent", "<i4", "the weight grid is 2^grid_exponent pA"),
+    Field(
+        "grid_exponent",
+        "<i4",
+        "the weight grid is 2^grid_exponent, in pA or the unit of the weights",
+    ),
     Field("length_bytes", "<u4", "width of `length`: 1 or 2 bytes"),
     Field("dt_ms", "<f8", "duration of a step"),
-    Field("model", "S16", "name of the neuron model, zero-padded ASCII"),
+    Field("model", "S32", "name of the neuron model, zero-padded ASCII"),
 )
 SECTION_ENTRY_FIELDS = (
     Field("name", "S16", "name of the section, zero-padded ASCII"),

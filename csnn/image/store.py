@@ -30,6 +30,7 @@ from csnn.json_fields import (
     list_of,
     object_of,
 )
+from csnn.spec.neuron import WEIGHT_UNITS
 
 SCHEMA = "csnn-image"
 NETWORK_FILE = "network.toml"
@@ -42,10 +43,15 @@ def _is_edge_fit(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("overall", {}), dict)
 
 
+def _is_weight_unit(value: Any) -> bool:
+    return isinstance(value, str) and value in WEIGHT_UNITS
+
+
 # What readers use of a manifest, beside its files, populations and nodes.
 _FIELDS: dict[str, tuple[Kind, str]] = {
     "dt_ms": (is_positive, "a number > 0"),
     "weight_grid_pA": (is_positive, "a number > 0"),
+    "weight_unit": (_is_weight_unit, "pA, nS, mV or 1"),
     "network": (is_text, "a string"),
     "model": (is_text, "a string"),
     "seed": (is_count, "an integer >= 0"),

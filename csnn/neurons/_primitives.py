@@ -9,16 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core.errors import NumbaTypeError
 
-from csnn._numba import cgutils, intrinsic, literal_intrinsic, make_array
+from csnn import exponential as rule
+from csnn._numba import cgutils, inlined, intrinsic, literal_intrinsic, make_array
 from csnn.binary32 import CANONICAL_NAN_BITS, EXPONENT_BITS, SIGN_BIT, TINY_BELOW
 
 MAX_STREAMS = 32
-_I8, _I32 = ir.IntType(8), ir.IntType(32)
+_I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _FLOAT, _DOUBLE = ir.FloatType(), ir.DoubleType()
+# What compiled code has from `csnn.exponential`: numbers, and a table that becomes part of it.
+ARGUMENT_BITS, REST_BITS, INDEX_BITS = rule.ARGUMENT_BITS, rule.REST_BITS, rule.INDEX_BITS
+TOP_BITS, INVERSE_BITS, INVERSE_LN2 = rule.TOP_BITS, rule.INVERSE_BITS, rule.INVERSE_LN2
+MARGIN, LN2, LARGEST_FIELD = rule.MARGIN, rule.LN2, rule.LARGEST_FIELD
+PLACES = LARGEST_FIELD - 127 + ARGUMENT_BITS - 23
+ENTRY_ONE = 1 << rule.ENTRY_BITS
+INDEX_MASK, LOW_MASK = (1 << INDEX_BITS) - 1, (1 << REST_BITS - INDEX_BITS) - 1
+TABLE = np.array(rule.TABLE, dtype=np.int64)
 
 
 def _word(value: int) -> Any:
@@ -126,6 +136,68 @@ def flushed_product(typingctx: Any, a: Any, b: Any) -> Any:
         return builder.bitcast(builder.select(is_tiny, zero, words), _FLOAT)
 
     return _plain(types.float32(types.float32, types.float32), emit)
+
+
+@intrinsic
+def word_of(typingctx: Any, x: Any) -> Any:
+    """Return the word of a float32 as int64, 0 to 2**32 - 1."""
+
+    def emit(builder: Any, x: Any) -> Any:
+        return builder.zext(builder.bitcast(x, _I32), _I64)
+
+    return _plain(types.int64(types.float32), emit)
+
+
+@intrinsic
+def of_word(typingctx: Any, word: Any) -> Any:
+    """Return the float32 whose word an int64 has in its low half."""
+
+    def emit(builder: Any, word: Any) -> Any:
+        return builder.bitcast(builder.trunc(word, _I32), _FLOAT)
+
+    return _plain(types.float32(types.int64), emit)
+
+
+@intrinsic
+def choose(typingctx: Any, condition: Any, if_true: Any, if_false: Any) -> Any:
+    """Return one of two int64, evaluating both."""
+    signature = types.int64(types.boolean, types.int64, types.int64)
+    return _plain(signature, lambda builder, c, a, b: builder.select(c, a, b))
+
+
+@inlined
+def exp(x: Any) -> Any:
+    """Return exp(x) of a float32, in any mode of the processor: `csnn.exponential`."""
+    word = word_of(x)
+    field = word >> 23 & 255
+    is_negative = word >> 31 != 0
+    significand = choose(field == 0, 0, word & 0x7FFFFF | 0x800000)
+    is_large = field > LARGEST_FIELD
+    # Where the field is large, the result is chosen below; any distance will do.
+    distance = choose(is_large, 0, min(LARGEST_FIELD - field, 63))
+    magnitude = significand << PLACES >> distance
+    fixed = choose(is_negative, -magnitude, magnitude)
+    top = fixed >> ARGUMENT_BITS - TOP_BITS
+    k = top * INVERSE_LN2 - MARGIN >> TOP_BITS + INVERSE_BITS
+    rest = (fixed << REST_BITS - ARGUMENT_BITS) - k * LN2
+    entry = TABLE[rest >> REST_BITS - INDEX_BITS & INDEX_MASK]
+    low = rest & LOW_MASK
+    leading = low >> 16
+    growth = (low >> REST_BITS - 32) + (leading * leading >> 9)
+    factor = entry - ENTRY_ONE + 2048 >> 12
+    total = (entry << 4) + growth + (factor * growth >> 16)
+    is_two = total >> 33
+    below = total & (256 << is_two) - 1
+    kept = total >> 9 + is_two
+    guard = total >> 8 + is_two & 1
+    rounded = kept + (guard & (choose(below != 0, 1, 0) | kept))
+    exponent = k + is_two + (rounded >> 24) + 127
+    fraction = choose(rounded >> 24 != 0, 0, rounded & 0x7FFFFF)
+    result = exponent << 23 | fraction
+    result = choose(exponent > 254, EXPONENT_BITS, choose(exponent < 1, 0, result))
+    result = choose(is_large, choose(is_negative, 0, EXPONENT_BITS), result)
+    is_nan = both(field == 255, word & 0x7FFFFF != 0)
+    return of_word(choose(is_nan, CANONICAL_NAN_BITS, result))
 
 
 def _checked_stream(array: Any, ndim: int, dtype: Any, stream: Any) -> int:

@@ -1,11 +1,13 @@
-"""Numba back end: neuron updates as generated source, kept in `csnn.neurons.generated`.
+"""Numba back end: neuron updates as generated source.
 
 The source is a real module, so that Numba's on-disk cache works (functions made from a string have
-no place in it) and the text can be read and reviewed. After a change to a model, run::
+no place in it) and the text can be read and reviewed. That of the machine's own model is kept in
+`csnn.neurons.generated`; after a change to it, run::
 
     python -m csnn.neurons.compiled
 
-A test refuses a module that differs from what its graph generates. Each module holds
+A test refuses a module that differs from what its graph generates. Those of the other models are
+written when they are first wanted, into the folder `neurons` of `csnn.cache`. Each module holds
 
 - `update_hardware`: relies on FTZ and DAZ, which the calling kernel has switched on
   (`csnn.neurons.flush`);
@@ -27,23 +29,30 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
+import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from csnn.cache import cache_folder
+from csnn.files import atomic_file
 from csnn.neurons import flush
 from csnn.neurons.graph import LEAVES, Kind, Node, Op
+from csnn.neurons.lif import LIF
 from csnn.neurons.model import NeuronModel
-from csnn.neurons.registry import MODELS
 
 ARGUMENTS = "state, refractory, ss_ex, ss_in, constants_f, constants_i, spiked, count"
 FOLDER = Path(__file__).parent / "generated"
-_PRIMITIVES = ("../_numba.py", "_primitives.py", "flush.py")
+_PRIMITIVES = ("../_numba.py", "../exponential.py", "_primitives.py", "flush.py")
 _ARITHMETIC = (Op.FADD, Op.FSUB, Op.FMUL)
 _COMPARISONS = (Op.FGE, Op.FLT)
 _INFIX = {Op.FADD: "+", Op.FSUB: "-", Op.FMUL: "*", Op.FGE: ">=", Op.FLT: "<"}
 _CALLS = {
+    Op.FEXP: "exp",
     Op.ITOF: "to_f32",
     Op.IADD: "wrapping_add",
     Op.IZERO: "is_zero",
@@ -87,7 +96,7 @@ class _Emitter:
 
     def flushed(self, i: int) -> str:
         """Name an operand of arithmetic; only results of operators are known to be flushed."""
-        if not self.software or self.graph.nodes[i].op in (*_ARITHMETIC, Op.ITOF):
+        if not self.software or self.graph.nodes[i].op in (*_ARITHMETIC, Op.FEXP, Op.ITOF):
             return f"n{i}"
         return self.define(f"f{i}", f"p.flushed(n{i})")
 
@@ -202,12 +211,12 @@ def source(model: NeuronModel) -> str:
 
 
 def load(model: NeuronModel, *, mode: str = "auto") -> CompiledModel:
-    """Return the compiled updates of a registered model.
+    """Return the compiled updates of a model.
 
     Parameters
     ----------
     model : NeuronModel
-        Its module must exist in `csnn.neurons.generated`.
+        Any; its module is written if it is not kept yet.
     mode : {"auto", "hardware", "software"}
         How subnormals are flushed; "auto" takes the hardware's way where there is one.
 
@@ -222,20 +231,54 @@ def load(model: NeuronModel, *, mode: str = "auto") -> CompiledModel:
         mode = "hardware" if flush.HARDWARE else "software"
     if mode == "hardware" and not flush.HARDWARE:
         raise ValueError("this processor has no flush mode of the x86 kind")
-    module = importlib.import_module(f"csnn.neurons.generated.{model.name}")
-    if model.graph.digest() != module.GRAPH_SHA256:
-        raise RuntimeError(f"{module.__name__} is stale: run python -m csnn.neurons.compiled")
+    if model.name == LIF.name:
+        module = importlib.import_module(f"csnn.neurons.generated.{model.name}")
+        if model.graph.digest() != module.GRAPH_SHA256:
+            raise RuntimeError(f"{module.__name__} is stale: run python -m csnn.neurons.compiled")
+    else:
+        module = _kept_module(model)
     return CompiledModel(
         update=getattr(module, f"update_{mode}"), step=getattr(module, f"step_{mode}")
     )
 
 
+def _kept_module(model: NeuronModel) -> ModuleType:
+    """Return the module of a model from the cache, written there if it is not there yet."""
+    text = source(model)
+    name = f"{model.name}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    if name not in sys.modules:
+        path = _written(name, text)
+        spec = importlib.util.spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise RuntimeError(f"{path} is no module")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules[name] = module
+    return sys.modules[name]
+
+
+def _written(name: str, text: str) -> Path:
+    folder = cache_folder() / "neurons"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    path = folder / f"{name}.py"
+    if not writable and not path.is_file():
+        # It is then compiled in every process anew.
+        path = Path(tempfile.mkdtemp(prefix="csnn-")) / path.name
+    if not path.is_file():
+        with atomic_file(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return path
+
+
 def main() -> None:
-    """Write the modules of all registered models."""
-    for model in MODELS.values():
-        path = FOLDER / f"{model.name}.py"
-        path.write_text(source(model), encoding="utf-8")
-        print(path, file=sys.stderr)
+    """Write the module of the machine's own model."""
+    path = FOLDER / f"{LIF.name}.py"
+    path.write_text(source(LIF), encoding="utf-8")
+    print(path, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from csnn import binary32
+from csnn import binary32, exponential
 from csnn.binary32 import I32, Bool
 from csnn.neurons.graph import Graph, Kind, Op
 
@@ -38,6 +38,7 @@ _RULES: dict[Op, Callable[..., Array]] = {
     Op.FADD: binary32.add,
     Op.FSUB: binary32.sub,
     Op.FMUL: binary32.mul,
+    Op.FEXP: exponential.exp,
     Op.FGE: binary32.greater_equal,
     Op.FLT: binary32.less,
     Op.ITOF: binary32.from_int32,

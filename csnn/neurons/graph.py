@@ -3,8 +3,9 @@
 A model's step is written once with `Trace` operands; `Trace.build` removes dead code and returns a
 `Graph`, from which every evaluation is derived. Common subexpressions are shared while tracing.
 
-Semantics: f32 operations are those of `csnn.binary32`; i32 addition wraps modulo 2**32; `IDEC` is
-x - 1 for x > 0 and 0 otherwise; `SELECT` copies the chosen word unchanged, NaNs and subnormals too.
+Semantics: f32 operations are those of `csnn.binary32`, `FEXP` that of `csnn.exponential`; i32
+addition wraps modulo 2**32; `IDEC` is x - 1 for x > 0 and 0 otherwise; `SELECT` copies the chosen
+word unchanged, NaNs and subnormals too.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Op(enum.StrEnum):
     FADD = "fadd"
     FSUB = "fsub"
     FMUL = "fmul"
+    FEXP = "fexp"
     FGE = "fge"
     FLT = "flt"
     ITOF = "itof"
@@ -52,6 +54,7 @@ _SIGNATURES: dict[Op, tuple[tuple[Kind, ...], Kind]] = {
     Op.FADD: ((_F, _F), _F),
     Op.FSUB: ((_F, _F), _F),
     Op.FMUL: ((_F, _F), _F),
+    Op.FEXP: ((_F,), _F),
     Op.FGE: ((_F, _F), _B),
     Op.FLT: ((_F, _F), _B),
     Op.ITOF: ((_I,), _F),
@@ -284,6 +287,11 @@ def select(condition: Value, if_true: Value, if_false: Value) -> Value:
 def to_f32(x: Value) -> Value:
     """Convert an i32 value to f32, rounding to nearest even."""
     return x.trace.apply(Op.ITOF, x)
+
+
+def exponential(x: Value) -> Value:
+    """Return the exponential of an f32 value."""
+    return x.trace.apply(Op.FEXP, x)
 
 
 def is_zero(x: Value) -> Value:

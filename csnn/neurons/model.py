@@ -16,6 +16,8 @@ INPUTS = {"ss_ex": Kind.I32, "ss_in": Kind.I32}
 INT_STATES = ("refractory",)
 OUTPUTS = ("spike",)
 _INT32_LIMIT = 2**31
+# What the header of a node file holds.
+MAX_NAME = 32
 
 
 class ConstantsRule(Protocol):
@@ -27,6 +29,17 @@ class ConstantsRule(Protocol):
         """Return each constant of the graph, in float64 or int."""
 
 
+class InitialRule(Protocol):
+    """Computes initial values of state variables."""
+
+    def __call__(self, neuron: Any, *, dt_ms: float, V_mV: Any) -> Mapping[str, Any]:
+        """Return those of state variables other than V and those of synapses, in float64."""
+
+
+def _no_others(neuron: Any, *, dt_ms: float, V_mV: Any) -> dict[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class NeuronModel:
     """A neuron model.
@@ -36,22 +49,27 @@ class NeuronModel:
     name : str
         Key in the registry; an identifier.
     neuron_type : type
-        Class of `csnn.spec.network` that describes such a neuron.
+        Class of the parameters of such a neuron, a subclass of `csnn.spec.neuron.Neuron`.
     graph : Graph
         One step. Inputs are `ss_ex` and `ss_in` (i32, summed weights of the step in grid units),
         the output is `spike`, i32 state is at most the counter `refractory`.
     rule : callable
         Makes the constants.
+    initial : callable
+        Makes initial values from those of V, in mV relative to the rest; zero where it has none.
     """
 
     name: str
     neuron_type: type
     graph: Graph
     rule: ConstantsRule
+    initial: InitialRule = _no_others
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
             raise ValueError(f"name of a model must be an identifier: {self.name!r}")
+        if len(self.name) > MAX_NAME:
+            raise ValueError(f"name of a model is longer than {MAX_NAME}: {self.name}")
         if self.graph.inputs != INPUTS:
             raise ValueError(f"model {self.name}: inputs must be {', '.join(INPUTS)}, both i32")
         if tuple(name for name, _ in self.graph.outputs) != OUTPUTS:

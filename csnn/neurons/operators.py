@@ -16,6 +16,8 @@ class Operators:
     ----------
     fadd, fmul : int
         Binary32 adder (also subtraction) and multiplier.
+    fexp : int
+        Binary32 exponential.
     compare : int
         Binary32 comparison: integer order of the words with the sign and zero cases, registered.
     itof : int
@@ -35,6 +37,7 @@ class Operators:
 
     fadd: int = 7
     fmul: int = 5
+    fexp: int = 13
     compare: int = 1
     itof: int = 3
     select: int = 1
@@ -57,6 +60,7 @@ class Operators:
             Op.FADD: self.fadd,
             Op.FSUB: self.fadd,
             Op.FMUL: self.fmul,
+            Op.FEXP: self.fexp,
             Op.FGE: self.compare,
             Op.FLT: self.compare,
             Op.ITOF: self.itof,
@@ -70,4 +74,6 @@ class Operators:
 
 
 # With these a pipeline closes at 150 MHz on an ECP5 of speed grade 8, by the better placements.
-ECP5_OPERATORS = Operators(fadd=10, fmul=8, itof=5, narrow_multipliers=True, clock_enable=False)
+ECP5_OPERATORS = Operators(
+    fadd=10, fmul=8, fexp=14, itof=5, narrow_multipliers=True, clock_enable=False
+)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from csnn.oracle._nest_explicit import connect_edges, spikes
+from csnn.oracle.experiment import require_lif
 from csnn.spec.distributions import Constant, Distribution, Lognormal, Uniform
 from csnn.spec.network import (
     AllToAll,
@@ -76,7 +77,7 @@ class _Timeline:
 
 
 def _create(nest: Any, population: Population) -> Any:
-    neuron = population.neuron
+    neuron = require_lif(f"population {population.name}.neuron", population.neuron)
     return nest.Create(
         "iaf_psc_exp",
         population.size,

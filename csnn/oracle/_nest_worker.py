@@ -11,7 +11,7 @@ import pickle
 import sys
 from typing import Any, BinaryIO
 
-from csnn.oracle import _nest_explicit, _nest_network
+from csnn.oracle import _nest_explicit, _nest_network, _nest_single
 
 
 def _open_channel() -> BinaryIO:
@@ -35,7 +35,11 @@ def main() -> None:
     except ImportError as error:
         send("missing", str(error))
         return
-    tasks = {"network": _nest_network.run, "explicit": _nest_explicit.run}
+    tasks = {
+        "network": _nest_network.run,
+        "explicit": _nest_explicit.run,
+        "single": _nest_single.run,
+    }
     try:
         nest.ResetKernel()
         nest.verbosity = nest.VerbosityLevel.ERROR

@@ -12,11 +12,19 @@ import numpy.typing as npt
 
 from csnn.errors import reject
 from csnn.spec import checks
-from csnn.spec.network import LifNeuron
+from csnn.spec.neuron import LifNeuron, Neuron
 
 F64 = npt.NDArray[np.float64]
 U32 = npt.NDArray[np.uint32]
 ExternalInput = npt.ArrayLike | Callable[[int], npt.ArrayLike] | None
+
+
+def require_lif(field: str, neuron: Neuron) -> LifNeuron:
+    """Return a neuron that the oracle knows: LIF with exponential currents."""
+    if not isinstance(neuron, LifNeuron) or (neuron.kernel, neuron.coupling) != ("exp", "cuba"):
+        found = f"{neuron.model} with {neuron.kernel} kernels, {neuron.coupling}"
+        raise reject(field, found, "the oracle knows only LIF with exponential currents")
+    return neuron
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,7 +131,7 @@ class Experiment:
         checks.integer("experiment", "steps", self.steps, 1, 2**31 - 1)
         checks.positive("experiment", "dt_ms", self.dt_ms)
         for neuron, count in self.neurons:
-            checks.instance("experiment", "neurons", neuron, LifNeuron)
+            require_lif("experiment.neurons", neuron)
             checks.integer("experiment", "neurons", count, 1, 2**31 - 1)
             ratio = neuron.t_ref_ms / self.dt_ms
             if not math.isclose(ratio, round(ratio), abs_tol=1e-6):

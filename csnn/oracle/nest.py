@@ -8,6 +8,7 @@ the memory goes back to the system, and the peak that is measured is NEST's alon
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from csnn.errors import reject
 from csnn.oracle._nest_process import Progress, is_installed, run_job
 from csnn.oracle.experiment import U32, Edges, Experiment, Recording
+from csnn.oracle.nest_models import nest_model
+from csnn.oracle.single import Stimulus, Trace
 from csnn.spec import checks
 from csnn.spec.network import (
     AllToAll,
@@ -27,6 +30,7 @@ from csnn.spec.network import (
     OneToOne,
     Projection,
 )
+from csnn.spec.neuron import Neuron
 
 __all__ = [
     "NetworkRun",
@@ -36,6 +40,7 @@ __all__ = [
     "local_threads",
     "run_explicit",
     "run_network",
+    "run_neurons",
     "run_single_neuron",
 ]
 
@@ -277,6 +282,53 @@ def run_single_neuron(
             record=(0,),
         )
     )
+
+
+def run_neurons(
+    lanes: Sequence[tuple[Neuron, Stimulus]], *, tolerance: float = 1e-6
+) -> list[Trace]:
+    """Run single neurons of any models in NEST, each under its own input.
+
+    The counterpart of `csnn.oracle.single.simulate`. NEST starts early by two steps, as in
+    `run_explicit`; the initial state is set after them.
+
+    Parameters
+    ----------
+    lanes : sequence of (Neuron, Stimulus)
+        Of one step and number of steps.
+    tolerance : float
+        `gsl_error_tol` of the `aeif` models; other models with adaptive steps have none, and take
+        an absolute error of 1e-3 in each.
+
+    Returns
+    -------
+    list of Trace
+        State variables that NEST records; what acts of the synapses is a magnitude on both sides.
+
+    Raises
+    ------
+    InvalidInputError
+        If NEST has no model of a neuron, or steps differ.
+    ToolMissingError, ToolFailedError
+        If NEST is not installed, or fails.
+    """
+    checks.positive("nest", "tolerance", tolerance)
+    kinds = {(stimulus.dt_ms, stimulus.steps) for _, stimulus in lanes}
+    if len(kinds) != 1:
+        raise reject("lanes", sorted(kinds), "must have the same steps")
+    described = [(nest_model(neuron), stimulus) for neuron, stimulus in lanes]
+    for model, stimulus in described:
+        if not set(stimulus.initial) <= set(model.settable):
+            rule = f"NEST can set {', '.join(model.settable)}"
+            raise reject("stimulus.initial", sorted(stimulus.initial), rule)
+    found = run_job({"task": "single", "lanes": described, "tolerance": tolerance}, None)
+    traces = []
+    for spikes, states in found["found"]:
+        # NEST's inhibitory currents of some models are negative.
+        for name in {"ex", "inh"} & set(states):
+            states[name] = np.abs(states[name])
+        traces.append(Trace(spikes=spikes, states=states))
+    return traces
 
 
 def _external_events(

@@ -121,6 +121,9 @@ class Machine:
     fetch_cycles : int
         By which the look-up of a row is longer if rows lie in memory outside the device; fetches
         overlap.
+    ode_extra_cycles : int
+        By which the ODE unit is longer than the node's, for neurons that other pipelines update;
+        may be negative. Spikes leave it so much later.
     eager : bool
         Nodes unroll spikes as they come; else once the sync message behind them is there.
     pipelined : bool
@@ -136,6 +139,7 @@ class Machine:
     crossing_sink: int = mesh_latency.CROSSING_SINK
     inside: Wires = field(default_factory=on_chip_wires)
     fetch_cycles: int = 0
+    ode_extra_cycles: int = 0
     eager: bool = True
     pipelined: bool = True
 
@@ -143,6 +147,7 @@ class Machine:
         checks.integer("machine", "branch_buffer", self.branch_buffer, 2, 1024)
         checks.integer("machine", "crossing_sink", self.crossing_sink, 1, 64)
         checks.integer("machine", "fetch_cycles", self.fetch_cycles, 0, 10_000)
+        checks.integer("machine", "ode_extra_cycles", self.ode_extra_cycles, -10_000, 1_000_000)
         for name in ("eager", "pipelined"):
             checks.boolean("machine", name, getattr(self, name))
         link = self.wires.config

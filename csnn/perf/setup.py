@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from csnn.errors import reject
 from csnn.hardware import latency, mesh_latency
 from csnn.perf.engine import memory as layout
 from csnn.perf.engine.memory import NEVER, Base, Fixed, Master
@@ -209,12 +210,17 @@ def _nodes(machine: Machine, topology: Topology, workload: Workload, echo: bool)
     nodes = _table(layout.Node, workload.nodes)
     nodes["PLACE"] = topology.nodes
     for number, size in enumerate(workload.sizes.tolist()):
-        nodes["STEP_CYCLES"][number] = 1 if echo else latency.step_cycles(config, size)
+        busy = latency.step_cycles(config, size) + machine.ode_extra_cycles
+        if busy < 1:
+            rule = f"leaves a step of {busy} cycles"
+            raise reject("machine.ode_extra_cycles", machine.ode_extra_cycles, rule)
+        nodes["STEP_CYCLES"][number] = 1 if echo else busy
         nodes["ACCEPT_CYCLES"][number] = latency.accept_cycles(config, size)
     nodes["FIRST_SPIKE"] = (
         latency.SYNC_TO_START
         + latency.EXTERNAL
         + latency.ode_latency(config)
+        + machine.ode_extra_cycles
         + latency.SPIKE_OUTPUT
     )
     for name in nodes.dtype.names or ():

@@ -134,7 +134,7 @@ def render_page(
         _headline(network, result, populations, statistics, verdict),
         _activity(images, baseline),
         comparison(images, statistics, verdict, baseline),
-        fidelity(result.get("fidelity")),
+        fidelity(result.get("fidelity"), result.get("weight_unit", "pA")),
         image_sizes(result.get("image")),
         cost(result),
         _reproduction(result),

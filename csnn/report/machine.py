@@ -14,6 +14,9 @@ PAPER_EXPLICIT_BYTES = 2.5e9
 IMAGE_LABELS = {
     "nodes": "compute nodes",
     "weight_grid_pA": "weight grid (pA)",
+    "weight_grid_nS": "weight grid (nS)",
+    "weight_grid_mV": "weight grid (mV)",
+    "weight_grid": "weight grid (part of the way to the reversal potential)",
     "largest_sum_units": "largest sum of weights at a neuron (grid units, below 16,777,216)",
     "synapses_by_sampler": "synapses by sampler",
 }
@@ -27,8 +30,9 @@ STAGES = {
 }
 
 
-def fidelity(rows: Sequence[Mapping[str, Any]] | None) -> str:
+def fidelity(rows: Sequence[Mapping[str, Any]] | None, weight_unit: str = "pA") -> str:
     """Return how closely the tables realise the distributions; equal projections share a row."""
+    shown_unit = "" if weight_unit == "1" else weight_unit
     if not rows:
         return ""
     groups: dict[str, list[Mapping[str, Any]]] = {}
@@ -48,7 +52,7 @@ def fidelity(rows: Sequence[Mapping[str, Any]] | None) -> str:
         "the last column shows what that rounding does to their variance.</p>"
     )
     head = ("projection", "target (mean ± SD)", "mean error", "variance error", "KS", "entries")
-    for kind, unit in (("weight", "pA"), ("delay", "ms")):
+    for kind, unit in (("weight", shown_unit), ("delay", "ms")):
         body = []
         for name, group in zip(names, groups.values(), strict=True):
             f = group[0][kind]

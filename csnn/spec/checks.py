@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import Field
 from typing import Any
 
 from csnn.errors import reject
@@ -12,6 +13,15 @@ from csnn.errors import reject
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 _THREE_NUMBERS = re.compile(r"\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*,\s*([0-9]{1,9})\s*")
 _ARTICLES = {int: "an integer", str: "a string"}
+
+
+def annotation(field: Field[Any]) -> str:
+    """Return the type of a dataclass field as it is written.
+
+    Files that postpone annotations (`from __future__ import annotations`) have them as text, others
+    as types.
+    """
+    return field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
 
 
 def real(

@@ -11,6 +11,8 @@ from functools import cached_property
 from csnn.errors import reject
 from csnn.spec import checks
 from csnn.spec.distributions import Constant, Distribution, Lognormal, Normal, Uniform
+from csnn.spec.neuron import LifNeuron as LifNeuron
+from csnn.spec.neuron import Neuron as Neuron
 from csnn.spec.rules import RULES as RULES
 from csnn.spec.rules import AllToAll as AllToAll
 from csnn.spec.rules import FixedIndegree as FixedIndegree
@@ -24,29 +26,6 @@ MAX_POPULATION = 2**24
 MAX_NETWORK = 2**32
 MAX_STEPS = 2**32 - 1
 _DISTRIBUTION_TYPES = (Constant, Normal, Lognormal, Uniform)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LifNeuron:
-    """Leaky integrate-and-fire neuron with exponential synaptic currents (NEST `iaf_psc_exp`)."""
-
-    C_m_pF: float = 250.0
-    tau_m_ms: float = 10.0
-    tau_syn_ex_ms: float = 0.5
-    tau_syn_in_ms: float = 0.5
-    t_ref_ms: float = 2.0
-    E_L_mV: float = -65.0
-    V_th_mV: float = -50.0
-    V_reset_mV: float = -65.0
-
-    def __post_init__(self) -> None:
-        for field in ("C_m_pF", "tau_m_ms", "tau_syn_ex_ms", "tau_syn_in_ms"):
-            checks.positive("neuron", field, getattr(self, field))
-        checks.non_negative("neuron", "t_ref_ms", self.t_ref_ms)
-        for field in ("E_L_mV", "V_th_mV", "V_reset_mV"):
-            checks.real("neuron", field, getattr(self, field))
-        if self.V_reset_mV >= self.V_th_mV:
-            raise reject("neuron.V_reset_mV", self.V_reset_mV, "must be < V_th_mV")
 
 
 def _check_changes(owner: str, changes: tuple[tuple[float, float], ...]) -> None:
@@ -103,7 +82,7 @@ class Population:
 
     name: str
     size: int
-    neuron: LifNeuron = LifNeuron()
+    neuron: Neuron = LifNeuron()
     V_init_mV: Distribution = Constant(value=-65.0)
     I_ex_init_pA: Distribution = Constant(value=0.0)
     I_in_init_pA: Distribution = Constant(value=0.0)
@@ -115,7 +94,7 @@ class Population:
         checks.name("population", "name", self.name)
         owner = f"population {self.name}"
         checks.integer(owner, "size", self.size, 1, MAX_POPULATION)
-        checks.instance(owner, "neuron", self.neuron, LifNeuron)
+        checks.instance(owner, "neuron", self.neuron, Neuron)
         for field in ("V_init_mV", "I_ex_init_pA", "I_in_init_pA"):
             checks.instance(owner, field, getattr(self, field), _DISTRIBUTION_TYPES)
         if self.poisson is not None:

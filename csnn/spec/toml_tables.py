@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from csnn.errors import InvalidInputError, reject
-from csnn.spec import builtin
+from csnn.neurons.registry import DESCRIPTIONS
+from csnn.spec import builtin, checks
 from csnn.spec.builtin import nearest
 from csnn.spec.description import Description
 from csnn.spec.distributions import DISTRIBUTIONS, Constant, Distribution
@@ -18,15 +19,16 @@ from csnn.spec.network import (
     EdgeList,
     LifNeuron,
     Network,
+    Neuron,
     PoissonInput,
     Population,
     Projection,
 )
+from csnn.spec.neuron import WEIGHT_UNITS, weight_key
 from csnn.spec.rules import RULES, Rule
 
 # How the dataclasses call themselves in their own messages; replaced by the place in the file.
 _OWNERS: dict[type, str] = {
-    LifNeuron: "neuron",
     PoissonInput: "poisson",
     DcInput: "dc",
     Population: "population",
@@ -35,6 +37,8 @@ _OWNERS: dict[type, str] = {
     **{kind: name for name, kind in DISTRIBUTIONS.items()},
     **{kind: name for name, kind in RULES.items()},
 }
+_MODEL = "model"
+_WEIGHT = "weight_pA"
 _NETWORK_KEYS = ("name", "dt_ms", "notes", "neuron", "population", "projection", "edges")
 _COMMON_KEYS = ("machine", "run")
 
@@ -49,11 +53,19 @@ def _reject_key(place: str, key: str, value: Any, known: tuple[str, ...]) -> Inv
     return reject(field, value, f"is not a key here; {nearest(key, known)}")
 
 
-def _record(kind: type, value: Any, place: str, **extra: Any) -> Any:
-    """Build the dataclass `kind` from a table; `extra` are fields that the table cannot hold."""
+def _record(
+    kind: type, value: Any, place: str, written: Mapping[str, str] | None = None, **extra: Any
+) -> Any:
+    """Build the dataclass `kind` from a table; `extra` are fields that the table cannot hold.
+
+    `written` holds the keys of fields that have another name in the table.
+    """
     if not isinstance(value, dict):
         raise reject(place, value, "must be a table")
-    fields = {f.name: f for f in dataclasses.fields(kind) if f.name not in extra}
+    written = written or {}
+    fields = {
+        written.get(f.name, f.name): f for f in dataclasses.fields(kind) if f.name not in extra
+    }
     for key, item in value.items():
         if key not in fields:
             raise _reject_key(place, key, item, tuple(fields))
@@ -62,20 +74,25 @@ def _record(kind: type, value: Any, place: str, **extra: Any) -> Any:
         if name not in value and not optional:
             raise InvalidInputError(f"{place}.{name}: missing; the table needs this key")
     arguments = {
-        key: _CONVERTERS[str(fields[key].type)](item, f"{place}.{key}")
+        fields[key].name: _CONVERTERS[checks.annotation(fields[key])](item, f"{place}.{key}")
         for key, item in value.items()
     }
-    return _located(kind, place, lambda: kind(**arguments, **extra))
+    return _located(kind, place, written, lambda: kind(**arguments, **extra))
 
 
-def _located(kind: type, place: str, make: Callable[[], Any]) -> Any:
+def _located(kind: type, place: str, written: Mapping[str, str], make: Callable[[], Any]) -> Any:
     try:
         return make()
     except InvalidInputError as error:
-        message, owner = str(error), _OWNERS.get(kind)
-        if owner is not None and message.startswith(f"{owner}."):
-            raise InvalidInputError(place + message[len(owner) :]) from None
-        raise
+        message = str(error)
+        owner = "neuron" if issubclass(kind, Neuron) else _OWNERS.get(kind)
+        if owner is None or not message.startswith(f"{owner}."):
+            raise
+        rest = message[len(owner) + 1 :]
+        for field, key in written.items():
+            if rest.startswith(f"{field} "):
+                rest = key + rest[len(field) :]
+        raise InvalidInputError(f"{place}.{rest}") from None
 
 
 def _tagged(value: Any, tag: str, kinds: Mapping[str, type], place: str) -> Any:
@@ -145,7 +162,6 @@ _CONVERTERS: dict[str, Callable[[Any, str], Any]] = {
     "tuple[int, ...]": _array,
     "tuple[str, ...]": _array,
     "tuple[tuple[float, float], ...]": _pairs,
-    "PoissonInput | None": lambda value, place: _record(PoissonInput, value, place),
     "DcInput": lambda value, place: _record(DcInput, value, place),
 }
 
@@ -157,23 +173,59 @@ def _tables(document: dict[str, Any], key: str) -> list[Any]:
     return value
 
 
+def _neuron(table: dict[str, Any], place: str) -> Neuron:
+    """Build the neuron of the model that the table names, LIF if it names none."""
+    named = {_MODEL: LifNeuron.model, **table}
+    kinds = {name: description.parameters for name, description in DESCRIPTIONS.items()}
+    neuron: Neuron = _tagged(named, _MODEL, kinds, place)
+    return neuron
+
+
+def _weighted(kind: type, table: Any, unit: str | None, place: str) -> Any:
+    """Build a record with a weight, whose key has the unit of weights of the target's neurons.
+
+    Without a unit nothing is known of the target, which is refused elsewhere, and any key will do.
+    """
+    keys = [
+        key for key in map(weight_key, WEIGHT_UNITS) if isinstance(table, dict) and key in table
+    ]
+    wanted = weight_key(unit) if unit is not None else next(iter(keys), _WEIGHT)
+    for key in keys:
+        if unit is not None and key != wanted:
+            what = "have no unit" if unit == "1" else f"are in {unit}"
+            rule = f"weights of synapses onto these neurons {what}; write {wanted}"
+            raise reject(f"{place}.{key}", table[key], rule)
+    return _record(kind, table, place, {_WEIGHT: wanted})
+
+
 def _population(table: Any, index: int, defaults: dict[str, Any]) -> Population:
     name = table.get("name") if isinstance(table, dict) else None
     place = f"population {shown(name)}" if isinstance(name, str) else f"population {index}"
     own = table.get("neuron", {}) if isinstance(table, dict) else {}
     if not isinstance(own, dict):
         raise reject(f"{place}.neuron", own, "must be a table")
-    neuron = _record(LifNeuron, {**defaults, **own}, f"{place}.neuron")
-    rest = {k: v for k, v in table.items() if k != "neuron"} if isinstance(table, dict) else table
-    population: Population = _record(Population, rest, place, neuron=neuron)
+    # Another model shares no defaults.
+    shared = defaults.get(_MODEL, LifNeuron.model)
+    is_other = own.get(_MODEL, shared) != shared
+    neuron = _neuron(own if is_other else {**defaults, **own}, f"{place}.neuron")
+    extra: dict[str, Any] = {"neuron": neuron}
+    if isinstance(table, dict) and "poisson" in table:
+        extra["poisson"] = _weighted(
+            PoissonInput, table["poisson"], neuron.weight_unit, f"{place}.poisson"
+        )
+    rest = table
+    if isinstance(table, dict):
+        rest = {key: value for key, value in table.items() if key not in extra}
+    population: Population = _record(Population, rest, place, **extra)
     return population
 
 
-def _projection(table: Any, index: int) -> Projection:
-    place = f"projection {index}"
+def _projection(table: Any, index: int, units: Mapping[str, str]) -> Projection:
+    place, unit = f"projection {index}", None
     if isinstance(table, dict) and all(isinstance(table.get(k), str) for k in ("source", "target")):
         place = f"projection {shown(table['source'])}->{shown(table['target'])}"
-    projection: Projection = _record(Projection, table, place)
+        unit = units.get(table["target"])
+    projection: Projection = _weighted(Projection, table, unit, place)
     return projection
 
 
@@ -193,16 +245,20 @@ def _network(document: dict[str, Any], folder: Path) -> Network:
     if "name" not in document:
         raise InvalidInputError("name: missing; the network needs this key")
     defaults = document.get("neuron", {})
-    _record(LifNeuron, defaults, "neuron")
-    populations = _tables(document, "population")
+    if not isinstance(defaults, dict):
+        raise reject("neuron", defaults, "must be a table")
+    _neuron(defaults, "neuron")
+    tables = _tables(document, "population")
+    populations = tuple(_population(table, i, defaults) for i, table in enumerate(tables, 1))
+    units = {population.name: population.neuron.weight_unit for population in populations}
     projections = _tables(document, "projection")
     header = {key: document[key] for key in ("name", "dt_ms", "notes") if key in document}
     network: Network = _record(
         Network,
         header,
         "network",
-        populations=tuple(_population(t, i, defaults) for i, t in enumerate(populations, 1)),
-        projections=tuple(_projection(t, i) for i, t in enumerate(projections, 1)),
+        populations=populations,
+        projections=tuple(_projection(t, i, units) for i, t in enumerate(projections, 1)),
         edges=_edges(document["edges"], folder) if "edges" in document else None,
     )
     return network

@@ -6,10 +6,11 @@ import dataclasses
 from collections import Counter
 from typing import Any
 
-from csnn.spec import builtin
+from csnn.spec import builtin, checks
 from csnn.spec.description import Description
 from csnn.spec.distributions import DISTRIBUTIONS, Constant
-from csnn.spec.network import LifNeuron, Network, Population, Projection
+from csnn.spec.network import LifNeuron, Network, Neuron, Population, Projection
+from csnn.spec.neuron import SHARED_COMMENTS, weight_key
 from csnn.spec.rules import RULES, FixedTotalNumber
 
 _TAGS = {kind: ("distribution", name) for name, kind in DISTRIBUTIONS.items()} | {
@@ -17,16 +18,6 @@ _TAGS = {kind: ("distribution", name) for name, kind in DISTRIBUTIONS.items()} |
 }
 _RULER = "# " + "-" * 78
 
-_NEURON_COMMENTS = {
-    "C_m_pF": "membrane capacitance",
-    "tau_m_ms": "membrane time constant",
-    "tau_syn_ex_ms": "decay of excitatory synaptic currents",
-    "tau_syn_in_ms": "decay of inhibitory synaptic currents",
-    "t_ref_ms": "refractory time, a multiple of dt_ms",
-    "E_L_mV": "resting potential",
-    "V_th_mV": "threshold",
-    "V_reset_mV": "potential after a spike",
-}
 _MACHINE_COMMENTS = {
     "neurons_per_node": "1 to 256, of one population",
     "partition": '"equal" sizes, or "load": equal numbers of synaptic events over n_nodes nodes',
@@ -126,22 +117,57 @@ def _whole_table(title: str, record: Any, comments: dict[str, str]) -> list[str]
     """Write every field of `record`; those without a value as a comment."""
     items = []
     for field in dataclasses.fields(record):
-        value = _float(getattr(record, field.name), str(field.type))
+        value = _float(getattr(record, field.name), checks.annotation(field))
         key = field.name if value is not None else f"# {field.name}"
         items.append((key, "..." if value is None else _value(value), comments[field.name]))
     return [f"[{title}]", *_lines(items)]
 
 
-def _population(population: Population, neuron: LifNeuron) -> list[str]:
+def _neuron_table(neuron: Neuron) -> list[str]:
+    """Write the parameters that mean something; LIF with exponential currents is not named."""
+    combination = ("kernel", "coupling", "solver", "substeps")
+    fields = {field.name: field for field in dataclasses.fields(neuron)}
+    items = []
+    if neuron.model != LifNeuron.model or any(
+        getattr(neuron, name) != fields[name].default for name in combination
+    ):
+        items.append(("model", _string(neuron.model), ""))
+        items += [(n, _value(getattr(neuron, n)), SHARED_COMMENTS[n]) for n in combination]
+    for name in (*neuron.comments, *(n for n in SHARED_COMMENTS if n not in combination)):
+        if neuron.means(name):
+            comment = neuron.comments.get(name) or SHARED_COMMENTS[name]
+            value = _float(getattr(neuron, name), checks.annotation(fields[name]))
+            items.append((name, _value(value), comment))
+    return ["[neuron]", *_lines(items)]
+
+
+def _own_neuron(own: Neuron, shared: Neuron) -> str:
+    """Write a population's neuron; another model shares no parameters with the others."""
+    if type(own) is type(shared):
+        changed = _changed(own, shared)
+    else:
+        changed = [("model", own.model), *_changed(own)]
+    return "{ " + ", ".join(f"{key} = {_value(value)}" for key, value in changed) + " }"
+
+
+def _poisson(population: Population) -> str:
+    """Write the input, the weight with its unit."""
+    poisson = population.poisson
+    key = weight_key(population.neuron.weight_unit)
+    items = [(key if n == "weight_pA" else n, v) for n, v in _changed(poisson)]
+    return "{ " + ", ".join(f"{name} = {_value(value)}" for name, value in items) + " }"
+
+
+def _population(population: Population, neuron: Neuron) -> list[str]:
     items = [("name", _string(population.name), ""), ("size", str(population.size), "")]
     if population.neuron != neuron:
-        own = ", ".join(f"{k} = {_value(v)}" for k, v in _changed(population.neuron, neuron))
-        items.append(("neuron", f"{{ {own} }}", ""))
+        items.append(("neuron", _own_neuron(population.neuron, neuron), ""))
     items.append(("V_init_mV", _value(population.V_init_mV), ""))
     shown = {"name", "size", "neuron", "V_init_mV"}
     for key, value in _changed(population):
         if key not in shown:
-            items.append((key, _value(value), ""))
+            text = _poisson(population) if key == "poisson" else _value(value)
+            items.append((key, text, ""))
     return ["[[population]]", *_lines(items)]
 
 
@@ -154,7 +180,9 @@ def _projection(projection: Projection, network: Network) -> list[str]:
             indegree = value.count / network.population(projection.target).size
             comment = f"mean in-degree {indegree:.1f}"
         if field.default is dataclasses.MISSING or value != field.default:
-            items.append((field.name, _value(value), comment))
+            unit = network.population(projection.target).neuron.weight_unit
+            key = weight_key(unit) if field.name == "weight_pA" else field.name
+            items.append((key, _value(value), comment))
     return ["[[projection]]", *_lines(items)]
 
 
@@ -186,7 +214,7 @@ def dumps(description: Description, *, about: str | None = None) -> str:
         out += ["notes = [", *(f"    {_string(note)}," for note in network.notes), "]"]
     # The neuron that most populations have becomes the shared table.
     neuron = Counter(population.neuron for population in network.populations).most_common(1)[0][0]
-    out += ["", "# Shared by all populations.", *_whole_table("neuron", neuron, _NEURON_COMMENTS)]
+    out += ["", "# Shared by all populations.", *_neuron_table(neuron)]
     out += ["", _RULER, *_commented(_POPULATION_TEXT), _RULER]
     for population in network.populations:
         out += ["", *_population(population, neuron)]

@@ -19,8 +19,8 @@ from csnn.errors import reject
 from csnn.image import layout
 from csnn.image.node import NodeImage
 from csnn.image.store import NETWORK_FILE, Image
-from csnn.neurons.registry import MODELS
-from csnn.oracle.experiment import Edges, Experiment
+from csnn.neurons.registry import MODELS, rest_mV
+from csnn.oracle.experiment import Edges, Experiment, require_lif
 from csnn.prng import ext_draw
 from csnn.rows import weight_units
 from csnn.spec import toml
@@ -174,7 +174,7 @@ def experiment_of(image: Image, steps: int, *, record: Sequence[int] = ()) -> Ex
     initial = {
         name: row.astype(np.float64) for name, row in zip(model.float_states, state, strict=True)
     }
-    E_L = np.concatenate([np.full(p.size, p.neuron.E_L_mV) for p in network.populations])
+    E_L = np.concatenate([np.full(p.size, rest_mV(p.neuron)) for p in network.populations])
     if any(node.refractory.any() for node in image.nodes):
         raise reject("image.refractory", "array", "the oracle starts with no neuron refractory")
     draws = ExternalDraws(image)
@@ -192,7 +192,10 @@ def experiment_of(image: Image, steps: int, *, record: Sequence[int] = ()) -> Ex
 
     dc_pA, dc_changes = direct_current(network)
     return Experiment(
-        neurons=tuple((population.neuron, population.size) for population in network.populations),
+        neurons=tuple(
+            (require_lif(f"population {p.name}.neuron", p.neuron), p.size)
+            for p in network.populations
+        ),
         steps=steps,
         edges=edges_of(image),
         dt_ms=image.dt_ms,

@@ -8,6 +8,8 @@ bounds the distance of the machine's word from it. A machine word x' of a value 
 - constant: e is its actual error, known exactly;
 - sum: e = e_a + e_b + half_ulp(|a + b| + e_a + e_b);
 - product: p = |a| e_b + |b| e_a + e_a e_b, e = p + half_ulp(|a b| + p);
+- exponential: p = exp(a + e_a) - exp(a), e = p + 2 half_ulp(exp(a) + p): it is not rounded
+  correctly, but to less than a unit in the last place (`csnn.exponential`);
 - comparison: decided if the operands are further apart than their errors, undecided otherwise;
 - selection: the error of what is selected. A reset therefore sets the error of V to that of the
   constant V_reset.
@@ -193,6 +195,13 @@ def _apply(op: Op, pairs: list[Pair]) -> Pair:
         value = a.astype(np.float64)
         magnitude = np.abs(value)
         return value, 0.0 if magnitude.max(initial=0.0) <= 2.0**24 else half_ulp(magnitude)
+    if op is Op.FEXP:
+        with np.errstate(over="ignore", invalid="ignore"):
+            value = np.exp(a)
+            inherited = np.exp(a + a_error) - value
+            error = inherited + 2.0 * half_ulp(value + inherited)
+        # Beyond the range of numbers nothing is known.
+        return value, np.where(np.isnan(error), np.inf, error)
     b, b_error = pairs[1]
     if op is Op.IADD:
         return a + b, 0.0

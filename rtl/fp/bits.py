@@ -20,6 +20,15 @@ def shift_right_sticky(
     return level
 
 
+def shift_right(m: Module, value: ValueLike, distance: Value, places: tuple[int, ...]) -> Value:
+    """Shift right by the bits of `distance` that `places` names; what falls out is lost."""
+    level = _named(m, value)
+    for place in places:
+        moved = Cat(level[place:], Const(0, place))
+        level = _named(m, Mux(distance[place.bit_length() - 1], moved, level))
+    return level
+
+
 def shift_left(m: Module, value: ValueLike, distance: Value, places: tuple[int, ...]) -> Value:
     """Shift left within the width by the bits of `distance` that `places` names."""
     level = _named(m, value)

@@ -53,7 +53,7 @@ class FinalExponent:
     exponent : Value
         Signed biased exponent without a carry.
     tiny_is_exact : bool
-        Whether results below 2^-126 have nothing to be rounded.
+        Whether no result below 2^-126 is rounded up to it.
     """
 
     def __init__(self, p: Pipeline, exponent: Value, *, tiny_is_exact: bool = False) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from csnn.cache import cache_folder
 from csnn.errors import ToolFailedError, reject
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.frames import FRAME_BITS
@@ -22,7 +23,7 @@ from csnn.hardware.mesh_latency import link_jitter, link_round_trip
 from rtl.gated_clock import gate_clock
 from rtl.mesh.tile import Tile
 from rtl.ode_unit import PIPELINE_ENABLE
-from rtl.verilator_build import build_library, cache_folder
+from rtl.verilator_build import build_library
 from rtl.verilog import cached_verilog
 
 U32 = npt.NDArray[np.uint32]

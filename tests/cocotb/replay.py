@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import simulator
 
+from csnn.cache import cache_folder
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import Region, Words, node_words
 from csnn.hardware.recorder import RECORD
@@ -35,7 +36,6 @@ from csnn.verify import Traffic, record_traffic
 from rtl.gated_clock import gate_clock
 from rtl.node import Node
 from rtl.ode_unit import PIPELINE_ENABLE
-from rtl.verilator_build import cache_folder
 from rtl.verilog import cached_verilog
 
 U32 = npt.NDArray[np.uint32]

@@ -11,9 +11,9 @@ from pathlib import Path
 import cocotb_tools.config
 from cocotb_tools.runner import get_results, get_runner
 
+from csnn.cache import cache_folder
 from rtl.verilator_build import (
     build_digest,
-    cache_folder,
     cached_file,
     compile_cpp,
     run_tool,

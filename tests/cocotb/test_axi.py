@@ -12,6 +12,7 @@ import pytest
 import simulator
 from in_axi import FAULT_VARIABLE, GIVEN_VARIABLE, Given
 
+from csnn.cache import cache_folder
 from csnn.hardware.config import NodeConfig
 from csnn.hardware.memory_map import node_words
 from csnn.hardware.recorder import RECORD
@@ -24,7 +25,6 @@ from csnn.spec.machine import SUM_LIMIT_UNITS
 from csnn.verify import record_traffic
 from rtl.axi import recorder_ports, window_ports
 from rtl.node import Node
-from rtl.verilator_build import cache_folder
 from rtl.verilog import cached_verilog
 
 STREAMS = ("input", "output")

@@ -10,9 +10,9 @@ from compact_crc import compact_crc
 from in_tile import FAULT_VARIABLE, LINK_THERE
 from router_surroundings import CONFIG
 
+from csnn.cache import cache_folder
 from csnn.hardware.config import NodeConfig
 from rtl.mesh.tile import Tile
-from rtl.verilator_build import cache_folder
 from rtl.verilog import cached_verilog
 
 # As small as can be: what the node does is shown elsewhere.

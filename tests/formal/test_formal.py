@@ -10,6 +10,7 @@ from amaranth.lib.wiring import Component
 from broadcast_properties import BroadcastHarness
 from codec_properties import DecoderHarness, EncoderHarness
 from control_properties import ControlHarness
+from exponential_properties import ExponentialHarness
 from fifo_properties import FifoHarness
 from link_properties import LinkHarness
 from master_properties import MasterControlHarness
@@ -28,6 +29,7 @@ HARNESSES: dict[str, Callable[[], Component]] = {
     "broadcast": BroadcastHarness,
     "master_control": MasterControlHarness,
     "link": LinkHarness,
+    "exponential": ExponentialHarness,
 }
 FAULTS = [
     # A packet that comes while one leaves is not counted; a full buffer accepts; a packet that
@@ -107,6 +109,8 @@ FAULTS = [
     ("link.receiver", r"assign is_next = .*;", "assign is_next = frame_valid;"),
     ("link.receiver", r"counts\[3:2\] \+ 1'h1", "counts[3:2] + 2'h2"),
     ("link.receiver", r"== 1'h1", "!= 2'h2"),
+    # A large argument is taken for one that fits.
+    ("exponential", r"> 8'h85", "> 8'h86"),
 ]
 
 

@@ -15,6 +15,7 @@ from commands import csnn, refused, succeed, unchanged
 
 from csnn import output
 from csnn.files import sha256
+from csnn.image.layout import FORMAT_VERSION
 from csnn.image.store import content_digest, open_image
 
 
@@ -42,8 +43,8 @@ IMAGE_DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "manifest.json: digest",
     ),
     "a later version": (
-        lambda p: _edit(p / "manifest.json", "version", 3),
-        "version = 3: must be 2",
+        lambda p: _edit(p / "manifest.json", "version", FORMAT_VERSION + 1),
+        f"version = {FORMAT_VERSION + 1}: must be {FORMAT_VERSION}",
     ),
     "another schema": (lambda p: _edit(p / "manifest.json", "schema", "x"), "schema must be"),
 }

@@ -51,7 +51,7 @@ from csnn.neurons import _primitives as p
 from csnn.neurons import flush
 
 GRAPH_SHA256 = "179966337c388991e5b57d591718f66daa8cea6f3e54c810599996fc46677760"
-PRIMITIVES_SHA256 = "b51935349c917780278844df913d53044ace5eecf9b74eeefaefb243c30a0b6f"
+PRIMITIVES_SHA256 = "0ca037829ed4903849c4289fac1320f641d71074c034abe0c7b39ed15baef2fe"
 
 
 @jit

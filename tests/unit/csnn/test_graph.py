@@ -19,6 +19,7 @@ from csnn.neurons.graph import (
     Trace,
     Value,
     decrement,
+    exponential,
     is_zero,
     select,
     to_f32,
@@ -118,6 +119,7 @@ def test_types_are_enforced() -> None:
         lambda: select(x, x, x),
         lambda: select(x >= x, x, n),
         lambda: to_f32(x),
+        lambda: exponential(n),
         lambda: is_zero(x),
         lambda: decrement(x),
         lambda: x + 1.0,  # type: ignore[operator]
@@ -169,6 +171,12 @@ def test_integer_and_logic_operations() -> None:
     assert doubled.dtype == np.int32
     p, q = np.array([False, False, True, True]), np.array([False, True, False, True])
     assert evaluate_one(lambda a, b: a & ~b, p=p, q=q).tolist() == [False, False, True, False]
+
+
+def test_exponential_is_that_of_its_module() -> None:
+    words = np.array([0x3F800000, 0x80000123, 0xFF800000, 0x7F800001, 0x42B17218], np.uint32)
+    found = evaluate_one(exponential, x=words.view(np.float32)).view(np.uint32)
+    assert found.tolist() == [0x402DF854, 0x3F800000, 0, 0x7FC00000, 0x7F800000]
 
 
 def test_select_copies_words_unchanged() -> None:

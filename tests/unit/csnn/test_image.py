@@ -145,6 +145,7 @@ def manifest_content() -> dict[str, Any]:
         "dt_ms": 0.1,
         "model": "lif",
         "weight_grid_pA": 0.0625,
+        "weight_unit": "pA",
         "n_nodes": 2,
         "populations": populations,
         "synapses": 1,
@@ -568,7 +569,7 @@ def test_missing_files_and_foreign_directories_are_refused(image: Image, tmp_pat
     refused(lambda: open_image(foreign), "not valid JSON")
     (foreign / MANIFEST_NAME).write_text("[" * 100000)
     refused(lambda: open_image(foreign), "not valid JSON")
-    (foreign / MANIFEST_NAME).write_text('{"schema": "csnn-image", "version": 2, "x": NaN}')
+    (foreign / MANIFEST_NAME).write_text('{"schema": "csnn-image", "version": 3, "x": NaN}')
     refused(lambda: open_image(foreign), "no manifest has")
     (foreign / MANIFEST_NAME).unlink()
     (foreign / MANIFEST_NAME).mkdir()

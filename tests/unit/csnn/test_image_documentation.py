@@ -35,7 +35,7 @@ def test_the_module_writes_the_document(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
     [
-        (layout, "FORMAT_VERSION", 3),
+        (layout, "FORMAT_VERSION", 4),
         (rows, "ROW_POSITION_MULTIPLIER", 0x12345),
         (rows, "STUB_MULTIPLIERS", (1, 2, 3)),
         (documentation.prng, "ROW_SHIFTS", (9, 13, 10)),
@@ -74,7 +74,7 @@ def test_header_offsets_are_those_of_a_real_file(tmp_path: Path) -> None:
         value = int.from_bytes(content[int(offset) : int(offset) + int(size)], "little")
         expected = {
             "magic": layout.MAGIC,
-            "version": 2,
+            "version": layout.FORMAT_VERSION,
             "n_sections": len(layout.SECTIONS),
             "n_blocks": 1,
             "n_selectors": 1,

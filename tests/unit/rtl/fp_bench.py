@@ -12,9 +12,10 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from csnn import binary32
+from csnn import binary32, exponential
 from rtl.fp.adder import Adder, AdderConfig
 from rtl.fp.comparator import Comparator, ComparatorConfig
+from rtl.fp.exponential import Exponential, ExponentialConfig
 from rtl.fp.from_int import FromInt, FromIntConfig
 from rtl.fp.multiplier import Multiplier, MultiplierConfig
 from rtl.verilate import Verilated
@@ -34,6 +35,10 @@ def _of_two(operation: Callable[[Any, Any], Any]) -> Model:
 
 def _from_int(a: U32, b: U32) -> U32:
     return binary32.bits_of(binary32.from_int32(a.view(np.int32)))
+
+
+def _exponential(a: U32, b: U32) -> U32:
+    return binary32.bits_of(exponential.exp(binary32.from_bits(a)))
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,16 @@ def _units() -> dict[str, Unit]:
     for latency in (1, 3, 5):
         units[f"itof_{latency}"] = Unit(
             lambda n=latency: FromInt(FromIntConfig(latency=n)), latency, _from_int
+        )
+    for latency in (1, 5, 13, 16):
+        units[f"exp_{latency}"] = Unit(
+            lambda n=latency: Exponential(ExponentialConfig(latency=n)), latency, _exponential
+        )
+    for latency in (1, 14):
+        units[f"exp_halves_{latency}"] = Unit(
+            lambda n=latency: Exponential(ExponentialConfig(latency=n, halves=True)),
+            latency,
+            _exponential,
         )
     return units
 

@@ -6,25 +6,29 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+import exponential_words as every
 import fp_bench
 import numpy as np
 import pytest
 import softfloatpy as softfloat
 from amaranth.hdl import Const, Fragment, Module
 from fp_bench import UNITS, Bench, mismatches
-from fp_vectors import corner_pairs, integers, pairs
+from fp_vectors import corner_pairs, exponents, integers, pairs
 
 from csnn import binary32
+from csnn.exponential import TABLE
 from csnn.neurons.operators import Operators
 from rtl.fp.adder import AdderConfig
 from rtl.fp.comparator import ComparatorConfig
+from rtl.fp.exponential import Exponential, ExponentialConfig
 from rtl.fp.from_int import FromIntConfig
 from rtl.fp.multiplier import MultiplierConfig
 from rtl.pipeline import Pipeline, registers_after
 from rtl.verilate import Verilated
 
-TWO_OPERANDS = [name for name in UNITS if not name.startswith("itof")]
-ONE_OPERAND = [name for name in UNITS if name.startswith("itof")]
+INTEGERS = [name for name in UNITS if name.startswith("itof")]
+EXPONENTIALS = [name for name in UNITS if name.startswith("exp")]
+TWO_OPERANDS = [name for name in UNITS if name not in INTEGERS + EXPONENTIALS]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +53,53 @@ def test_integers(bench: Verilated, millions: float) -> None:
     rng = np.random.default_rng(6)
     for _ in range(max(1, round(millions))):
         words = integers(round(min(millions, 1) * 10**6), rng)
-        assert mismatches(bench, words, words, ONE_OPERAND) == {}
+        assert mismatches(bench, words, words, INTEGERS) == {}
+
+
+@pytest.mark.parametrize("millions", [0.3, pytest.param(10, marks=pytest.mark.slow)])
+def test_exponentials(bench: Verilated, millions: float) -> None:
+    rng = np.random.default_rng(10)
+    for _ in range(max(1, round(millions))):
+        words = exponents(round(min(millions, 1) * 10**6), rng)
+        assert mismatches(bench, words, words, EXPONENTIALS) == {}
+
+
+@pytest.fixture(scope="module")
+def exponential_alone() -> Verilated:
+    return Verilated(Exponential())
+
+
+@pytest.mark.parametrize("size", [1 << 12, pytest.param(every.SIZE, marks=pytest.mark.slow)])
+def test_all_exponentials(exponential_alone: Verilated, size: int) -> None:
+    """Every argument that is neither too small nor too large equals compiled code.
+
+    Of the others `tests/formal` has a proof, and `tests/unit/csnn/test_exponential.py` compares
+    compiled code with the definition.
+    """
+    assert differing_exponentials(exponential_alone, size) == 0
+
+
+def test_all_exponentials_see_one_bit_of_the_table() -> None:
+    entry = TABLE[256]
+
+    def change(verilog: str) -> str:
+        changed = verilog.replace(f"30'h{entry:08x}", f"30'h{entry ^ 1:08x}")
+        assert changed != verilog
+        return changed
+
+    assert differing_exponentials(Verilated(Exponential(), change=change), 1 << 12) > 0
+
+
+def differing_exponentials(bench: Verilated, size: int) -> int:
+    """Count what differs among the first words of each exponent field that matters."""
+    latency, count = ExponentialConfig().latency, 0
+    for first in every.firsts(every.FIELDS):
+        for start in range(first, first + size, 1 << 20):
+            n = min(size, 1 << 20)
+            words = np.arange(start, start + n + latency, dtype=np.uint64)
+            found = bench.run({"a": words & np.uint64(0xFFFFFFFF)})["result"][latency:]
+            count += int(np.count_nonzero(found != every.words(start, n)))
+    return count
 
 
 def test_latency_is_as_configured(bench: Verilated) -> None:
@@ -149,7 +199,7 @@ def test_softfloat_agrees_on_integers(bench: Verilated, count: int) -> None:
     idle = np.zeros(16, dtype=np.uint32)
     found = bench.run({"a": np.concatenate([words, idle]), "b": np.zeros(len(words) + 16)})
     expected = [_word(softfloat.i32_to_f32(_integer(x))) for x in words.tolist()]
-    for name in ONE_OPERAND:
+    for name in INTEGERS:
         latency = UNITS[name].latency
         assert found[name][latency : latency + len(words)].tolist() == expected, name
 
@@ -205,7 +255,9 @@ def _exponent(x: np.ndarray) -> np.ndarray:
 # Construction
 
 
-@pytest.mark.parametrize("config", [AdderConfig, MultiplierConfig, ComparatorConfig, FromIntConfig])
+@pytest.mark.parametrize(
+    "config", [AdderConfig, MultiplierConfig, ComparatorConfig, FromIntConfig, ExponentialConfig]
+)
 @pytest.mark.parametrize("latency", [0, 17, -1])
 def test_latencies_out_of_range_are_refused(config: Callable[..., Any], latency: int) -> None:
     with pytest.raises(ValueError, match=rf"^latency = {latency}: must be from 1 to 16$"):
@@ -240,3 +292,4 @@ def test_units_have_the_latency_of_the_neuron_pipeline() -> None:
     assert MultiplierConfig().latency == default.fmul
     assert ComparatorConfig().latency == default.compare
     assert FromIntConfig().latency == default.itof
+    assert ExponentialConfig().latency == default.fexp

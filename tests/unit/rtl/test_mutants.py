@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 from amaranth.lib.wiring import Component
 from fp_bench import UNITS
-from fp_vectors import corner_pairs, integers, pairs
+from fp_vectors import corner_pairs, exponents, integers, pairs
 from mutation import Mutant, mutate
 
 from csnn import prng
@@ -76,13 +76,15 @@ def survivors(component: Component, differs: Callable[[Mutated], bool], count: i
     return left
 
 
-@pytest.mark.parametrize("name", ["add_7", "sub_7", "mul_5", "ge_1", "lt_1", "itof_3"])
+@pytest.mark.parametrize("name", ["add_7", "sub_7", "mul_5", "ge_1", "lt_1", "itof_3", "exp_13"])
 def test_binary32(name: str, count: int) -> None:
     unit = UNITS[name]
     rng = np.random.default_rng(5)
     a, b = (np.concatenate(parts) for parts in zip(corner_pairs(), pairs(60_000, rng), strict=True))
     if name.startswith("itof"):
         a = b = integers(60_000, rng)
+    if name.startswith("exp"):
+        a = b = exponents(60_000, rng)
     component = unit.make()
     expected = unit.model(a, b)[: -unit.latency]
     inputs = {"a": a, "b": b} if "b" in component.signature.members else {"a": a}

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fp_vectors import pairs
+from graph_bench import leaves, port, random_graph
 
 from csnn.neurons.evaluate import evaluate
-from csnn.neurons.graph import Graph, Kind, Op, Trace, decrement, is_zero, select, to_f32
+from csnn.neurons.graph import Graph, Op
 from csnn.neurons.lif import LIF
 from csnn.neurons.operators import Operators
 from csnn.spec.network import LifNeuron
@@ -18,23 +18,9 @@ from rtl.verilate import Verilated
 
 OPERATORS = [
     Operators(),
-    Operators(fadd=10, fmul=7, compare=2, itof=5, select=2, integer=3, logic=1),
-    Operators(fadd=1, fmul=1, compare=1, itof=1, select=0, integer=0, logic=0),
+    Operators(fadd=10, fmul=7, fexp=16, compare=2, itof=5, select=2, integer=3, logic=1),
+    Operators(fadd=1, fmul=1, fexp=1, compare=1, itof=1, select=0, integer=0, logic=0),
 ]
-_TYPES = {Kind.F32: np.float32, Kind.I32: np.int32, Kind.BOOL: np.bool_}
-
-
-def words(kind: Kind, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return words of a type: numbers where operators tend to be wrong, and small integers."""
-    if kind is Kind.F32:
-        return pairs(n, rng)[0].view(np.float32)
-    few = rng.integers(-2, 4, n)
-    return np.where(rng.random(n) < 0.5, few, rng.integers(-(2**31), 2**31, n)).astype(np.int32)
-
-
-def port(values: np.ndarray) -> np.ndarray:
-    bits = values if values.dtype == np.bool_ else np.ascontiguousarray(values).view(np.uint32)
-    return bits.astype(np.uint64)
 
 
 class Bench:
@@ -70,12 +56,7 @@ class Bench:
         ]
 
     def leaves(self, n: int, rng: np.random.Generator) -> dict[Op, dict[str, Any]]:
-        graph = self.graph
-        return {
-            Op.INPUT: {name: words(kind, n, rng) for name, kind in graph.inputs.items()},
-            Op.STATE: {name: words(kind, n, rng) for name, kind in graph.states.items()},
-            Op.CONSTANT: {name: words(kind, 1, rng)[0] for name, kind in graph.constants.items()},
-        }
+        return leaves(self.graph, n, rng)
 
 
 @pytest.mark.parametrize("operators", OPERATORS, ids=["default", "long", "short"])
@@ -88,7 +69,7 @@ def test_lif(operators: Operators) -> None:
     # A neuron as it is in a network: near threshold, some of them refractory.
     n = 50_000
     constants = LIF.constants(LifNeuron(), dt_ms=0.1, weight_grid_pA=0.0625, dc_pA=50.0)
-    leaves = {
+    given = {
         Op.INPUT: {name: rng.integers(0, 30_000, n).astype(np.int32) for name in LIF.graph.inputs},
         Op.STATE: {
             "V": rng.normal(5.0, 10.0, n).astype(np.float32),
@@ -98,50 +79,11 @@ def test_lif(operators: Operators) -> None:
         },
         Op.CONSTANT: constants,
     }
-    assert bench.differing(leaves, n) == []
+    assert bench.differing(given, n) == []
     _, outputs = evaluate(
-        LIF.graph, state=leaves[Op.STATE], inputs=leaves[Op.INPUT], constants=constants
+        LIF.graph, state=given[Op.STATE], inputs=given[Op.INPUT], constants=constants
     )
     assert 0.05 < outputs["spike"].mean() < 0.95
-
-
-def random_graph(seed: int) -> Graph:
-    """Return a graph of 40 operations, each of every kind that fits what is there."""
-    rng = np.random.default_rng(seed)
-    trace = Trace()
-    floats = [trace.state("x"), trace.state("y"), trace.constant("c")]
-    integers = [trace.input("i", Kind.I32), trace.state("k", Kind.I32)]
-    truths = [is_zero(integers[0]), floats[0] >= floats[1]]
-
-    def pick(values: list[Any]) -> Any:
-        return values[max(0, len(values) - 1 - int(rng.geometric(0.3)))]
-
-    for choice in rng.integers(0, 12, 40).tolist():
-        match choice:
-            case 0 | 1:
-                floats.append(pick(floats) + pick(floats))
-            case 2:
-                floats.append(pick(floats) - pick(floats))
-            case 3 | 4:
-                floats.append(pick(floats) * pick(floats))
-            case 5:
-                floats.append(to_f32(pick(integers)))
-            case 6:
-                integers.append(pick(integers) + pick(integers))
-            case 7:
-                integers.append(decrement(pick(integers)))
-            case 8:
-                truths.append(pick(floats) < pick(floats))
-            case 9:
-                truths.append(pick(truths) & ~pick(truths))
-            case 10:
-                floats.append(select(pick(truths), pick(floats), pick(floats)))
-            case _:
-                integers.append(select(pick(truths), pick(integers), pick(integers)))
-    return trace.build(
-        next_state={"x": floats[-1], "y": floats[-2], "k": integers[-1]},
-        outputs={"spike": truths[-1]},
-    )
 
 
 @pytest.mark.parametrize(

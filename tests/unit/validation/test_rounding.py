@@ -13,7 +13,7 @@ import pytest
 
 from csnn.neurons import compiled
 from csnn.neurons.evaluate import evaluate
-from csnn.neurons.graph import Kind, Trace, is_zero, select, to_f32
+from csnn.neurons.graph import Kind, Trace, exponential, is_zero, select, to_f32
 from csnn.neurons.lif import LIF, lif_constants
 from csnn.neurons.model import NeuronModel
 from csnn.oracle import exact, nest
@@ -59,6 +59,7 @@ def every_operation() -> NeuronModel:
     trace = Trace()
     ss_ex, ss_in = trace.input("ss_ex", Kind.I32), trace.input("ss_in", Kind.I32)
     u, w = trace.state("u"), trace.state("w")
+    trace.state("x")
     refractory = trace.state("refractory", Kind.I32)
     a, b = trace.constant("a"), trace.constant("b")
     shift = trace.constant("shift", Kind.I32)
@@ -72,6 +73,7 @@ def every_operation() -> NeuronModel:
             next_state={
                 "u": select(high, (u - w) * b - summed, u * w),
                 "w": b * summed - w * w * b,
+                "x": exponential(a - w * w),
                 "refractory": select(spike, shift, refractory),
             },
             outputs={"spike": spike},

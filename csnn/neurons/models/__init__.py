@@ -1,0 +1,1 @@
+"""The neurons, one file each."""

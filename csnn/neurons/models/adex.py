@@ -1,0 +1,147 @@
+"""The adaptive exponential integrate-and-fire neuron.
+
+    C V' = -g_L (V - E_L) + g_L Delta_T exp((V - V_T) / Delta_T) - w + I
+    tau_w w' = a (V - E_L) - w
+    V >= V_peak:  V <- V_reset, w <- w + b
+
+For series the exponential is a state variable of its own, E in mV per step, of which
+E' = E V' / Delta_T. A jump of V multiplies it, and each reset makes it exact again.
+
+References
+----------
+Brette & Gerstner (2005) J. Neurophysiol. 94:3637; NEST `aeif_psc_exp`, `aeif_cond_exp`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from csnn.errors import reject
+from csnn.neurons.description import Constants, Firing, NeuronDescription
+from csnn.neurons.equations import Constant, Exponential, Expression, Rate, Sum, Variable
+from csnn.neurons.graph import Value, exponential
+from csnn.spec.neuron import Neuron
+
+# The upstroke must stay within binary32.
+_MAX_EXPONENT = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdexNeuron(Neuron):
+    """Parameters, with NEST's defaults."""
+
+    model: ClassVar[str] = "adex"
+    positive: ClassVar[tuple[str, ...]] = ("C_m_pF", "g_L_nS", "Delta_T_mV")
+    comments: ClassVar[Mapping[str, str]] = {
+        "C_m_pF": "membrane capacitance",
+        "g_L_nS": "leak conductance",
+        "E_L_mV": "resting potential",
+        "V_T_mV": "potential at which a spike sets in",
+        "Delta_T_mV": "sharpness of its onset",
+        "a_nS": "adaptation below threshold",
+        "b_pA": "adaptation by each spike",
+        "tau_w_ms": "decay of the adaptation",
+        "V_peak_mV": "where a spike is detected",
+        "V_reset_mV": "potential after a spike",
+    }
+
+    solver: str = "rk4"
+    C_m_pF: float = 281.0
+    g_L_nS: float = 30.0
+    E_L_mV: float = -70.6
+    V_T_mV: float = -50.4
+    Delta_T_mV: float = 2.0
+    a_nS: float = 4.0
+    b_pA: float = 80.5
+    tau_w_ms: float = 144.0
+    V_peak_mV: float = 0.0
+    V_reset_mV: float = -60.0
+    t_ref_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._below("V_reset_mV", "V_peak_mV")
+        exponent = (self.V_peak_mV - self.V_T_mV) / self.Delta_T_mV
+        if exponent > _MAX_EXPONENT:
+            rule = f"(V_peak_mV - V_T_mV) / Delta_T_mV = {exponent:g} must be <= {_MAX_EXPONENT:g}"
+            raise reject("neuron.V_peak_mV", self.V_peak_mV, rule)
+
+
+class Adex(NeuronDescription):
+    """AdEx."""
+
+    parameters = AdexNeuron
+    bounds: ClassVar[Mapping[str, str]] = {"V": "theta", "E": "E_peak"}
+
+    def rates(self, drive: Expression | None, *, is_series: bool) -> dict[str, Expression]:
+        """Return the right-hand sides of V, w and, for series, E."""
+        V, w, E = Variable("V"), Variable("w"), Variable("E")
+        growth = Constant("sharpness") * Exponential(Constant("slope") * (V - Constant("V_T")))
+        terms = [
+            Constant("leak") * V,
+            E if is_series else growth,
+            Constant("w_on_V") * w,
+            Constant("bias"),
+        ]
+        if drive is not None:
+            terms.append(drive)
+        found: dict[str, Expression] = {
+            "V": Sum(tuple(terms)),
+            "w": Constant("V_on_w") * V + Constant("w_on_w") * w,
+        }
+        if is_series:
+            found["E"] = Constant("slope") * (E * Rate("V"))
+        return found
+
+    def jumped(
+        self, change: Value, values: Mapping[str, Value], constants: Constants
+    ) -> dict[str, Value]:
+        """Take the exponential's own state along."""
+        if "E" not in values:
+            return {}
+        return {"E": values["E"] * exponential(constants["slope"] * change)}
+
+    def fire(
+        self, before: Mapping[str, Value], after: Mapping[str, Value], constants: Constants
+    ) -> Firing:
+        """Compare V with the peak; what is no number fires, too."""
+        reset = {"V": constants["V_reset"], "w": after["w"] + constants["b"]}
+        if "E" in after:
+            reset["E"] = constants["E_reset"]
+        return Firing(spike=~(after["V"] < constants["theta"]), reset=reset)
+
+    def constants(self, neuron: AdexNeuron, h_ms: float) -> dict[str, float]:
+        """Return the constants of the equations."""
+        per_pA = h_ms / neuron.C_m_pF
+        peak, reset = (x - neuron.E_L_mV for x in (neuron.V_peak_mV, neuron.V_reset_mV))
+        return {
+            "leak": -per_pA * neuron.g_L_nS,
+            "sharpness": per_pA * neuron.g_L_nS * neuron.Delta_T_mV,
+            "slope": 1.0 / neuron.Delta_T_mV,
+            "V_T": neuron.V_T_mV - neuron.E_L_mV,
+            "w_on_V": -per_pA,
+            "V_on_w": neuron.a_nS * h_ms / neuron.tau_w_ms,
+            "w_on_w": -h_ms / neuron.tau_w_ms,
+            "drive": per_pA,
+            "input": per_pA,
+            "bias": 0.0,
+            "theta": peak,
+            "V_reset": reset,
+            "b": neuron.b_pA,
+            "E_peak": self._growth(neuron, h_ms, peak),
+            "E_reset": self._growth(neuron, h_ms, reset),
+        }
+
+    def _growth(self, neuron: AdexNeuron, h_ms: float, V: Any) -> Any:
+        sharpness = h_ms / neuron.C_m_pF * neuron.g_L_nS * neuron.Delta_T_mV
+        exponent = (V + neuron.E_L_mV - neuron.V_T_mV) / neuron.Delta_T_mV
+        return sharpness * (math.exp(exponent) if isinstance(V, float) else np.exp(exponent))
+
+    def initial(self, neuron: AdexNeuron, h_ms: float, V: Any) -> dict[str, Any]:
+        """Return E where V is."""
+        return {"E": self._growth(neuron, h_ms, V)}

@@ -1,0 +1,1 @@
+"""From graphs of neuron models to schedules, resources, design-space exploration and C++."""

@@ -1,0 +1,120 @@
+"""Figures of a survey: cycles of all models, fronts of some, and what is lost of the speed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from csnn.report.figures import GREY, INK
+from csnn.spec.neuron import SOLVERS
+from hls_models.dse import Limits
+from hls_models.survey import Entry, Projection
+
+_COLOURS = ("#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Fronts of more models cannot be told apart.
+_MANY = 12
+_MARKERS = {"cuba": "o", "coba": "^"}
+# What the paper says that no model costs more than.
+CLAIMED_LOSS = 0.07
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Make the axis of cycles logarithmic, with room for the legend; there may be no marks."""
+    low, high = axes.dataLim.intervaly
+    if 0 < low <= high < float("inf"):
+        axes.set_yscale("log")
+        axes.set_ylim(0.8 * low, 2.5 * high)
+
+
+def _colours(entries: Sequence[Entry]) -> dict[str, str]:
+    neurons = list(dict.fromkeys(entry.combination.neuron for entry in entries))
+    return {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(neurons)}
+
+
+def draw_cycles(entries: Sequence[Entry], neurons: int) -> Figure:
+    """Draw the cycles of a step of `neurons` neurons, by solver; one mark a model."""
+    figure, axes = _figure(8.4, 4.6)
+    colours = _colours(entries)
+    names = list(colours)
+    for entry in entries:
+        if not entry.best:
+            continue
+        c = entry.combination
+        place = SOLVERS.index(c.solver) + 0.7 * ((names.index(c.neuron) + 0.5) / len(names) - 0.5)
+        axes.scatter(
+            place, entry.cycles(neurons), s=18, alpha=0.8, linewidths=0,
+            color=colours[c.neuron], marker=_MARKERS[c.coupling],
+        )  # fmt: skip
+    for name, colour in colours.items():
+        axes.scatter([], [], s=18, color=colour, label=name)
+    for coupling, marker in _MARKERS.items():
+        axes.scatter([], [], s=18, color=GREY, marker=marker, label=coupling)
+    _logarithmic(axes)
+    axes.set_xticks(range(len(SOLVERS)), SOLVERS)
+    axes.set_ylabel(f"cycles for {neurons} neurons")
+    axes.set_title("Fastest design of every model within the limits", fontsize=10, loc="left")
+    axes.legend(fontsize=8, frameon=False, ncols=len(colours) + len(_MARKERS), loc="upper left")
+    return figure
+
+
+def draw_fronts(entries: Sequence[Entry], neurons: int, limits: Limits) -> Figure:
+    """Draw cycles against look-up tables: the fronts of a few models.
+
+    Of more than `_MANY` those with exponential kernels and the fourth-order Runge-Kutta method.
+    """
+    figure, axes = _figure(8.4, 4.6)
+    fitting = [entry for entry in entries if entry.best]
+    chosen = [e for e in fitting if (e.combination.kernel, e.combination.solver) == ("exp", "rk4")]
+    shown = chosen if len(fitting) > _MANY else fitting
+    for i, entry in enumerate(shown):
+        front = sorted(dict(entry.fronts)[neurons], key=lambda design: design.total.luts)
+        least: list[tuple[float, int]] = []
+        for design in front:
+            if not least or design.cycles(neurons) < least[-1][1]:
+                least.append((design.total.luts, design.cycles(neurons)))
+        axes.plot(
+            [luts for luts, _ in least], [cycles for _, cycles in least], drawstyle="steps-post",
+            marker=_MARKERS[entry.combination.coupling], ms=4, lw=1,
+            color=_COLOURS[i % len(_COLOURS)], label=entry.combination.name,
+        )  # fmt: skip
+    axes.axvline(limits.luts, color=INK, lw=1, ls=":")
+    axes.text(
+        limits.luts, 0.0, " M_LUT", va="bottom", ha="left", fontsize=8,
+        transform=axes.get_xaxis_transform(),
+    )  # fmt: skip
+    _logarithmic(axes)
+    axes.set_xlabel("look-up tables of all blocks (estimate)")
+    axes.set_ylabel(f"cycles for {neurons} neurons")
+    axes.set_title("Designs of which none is better in both", fontsize=10, loc="left")
+    if shown:
+        axes.legend(fontsize=8, frameon=False, ncols=2)
+    return figure
+
+
+def draw_losses(projections: Mapping[tuple[str, str], Projection], says: str) -> Figure:
+    """Draw how much of the speed all models lose, the least first; `says` is what it rests on."""
+    figure, axes = _figure(8.4, 4.2)
+    libraries = list(dict.fromkeys(library for _, library in projections))
+    for colour, name in zip(_COLOURS, libraries, strict=False):
+        losses = sorted(100 * p.loss for (_, library), p in projections.items() if library == name)
+        axes.plot(
+            range(1, len(losses) + 1), losses, color=colour, lw=1.5, label=f"{name} operators"
+        )
+    axes.axhline(100 * CLAIMED_LOSS, color=INK, lw=1, ls=":")
+    axes.text(1, 100 * CLAIMED_LOSS, "7 %, Heittmann et al. (2022)", va="bottom", fontsize=8)
+    axes.set_xlabel("models, the fastest first")
+    axes.set_ylabel("speed lost against LIF (%)")
+    axes.set_title(f"Projected speed of the machine: {says}", fontsize=10, loc="left")
+    axes.legend(fontsize=8, frameon=False)
+    return figure

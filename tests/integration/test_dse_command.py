@@ -1,0 +1,88 @@
+"""`csnn dse`: the folder that it writes, the speed by both ways, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from commands import SMALL, Outcome, csnn, refused, unchanged
+
+FEW = ("--intervals", "1,2", "--processes", 1)
+
+
+def best(out: Path) -> dict[str, dict[str, str]]:
+    """Return the rows of 256 neurons by model."""
+    with (out / "best.csv").open(newline="") as file:
+        return {row["model"]: row for row in csv.DictReader(file) if row["neurons"] == "256"}
+
+
+def test_few_models_by_the_papers_step(tmp_path: Path) -> None:
+    out = tmp_path / "dse"
+    outcome = csnn("dse", "lif_exp_coba_euler", *FEW, "--out", out, "--json")
+    assert outcome.code == 0
+    answer = json.loads(outcome.out)
+    rows = best(out)
+    assert list(rows) == ["lif_exp_cuba_exact", "lif_exp_coba_euler"]
+    extra = int(rows["lif_exp_coba_euler"]["T"]) - int(rows["lif_exp_cuba_exact"]["T"])
+    step_us = float(rows["lif_exp_coba_euler"]["step_us"])
+    assert step_us == pytest.approx((3695 + extra) / 150, abs=1e-4)
+    assert answer["claim"]["ours"]["models"] == 2
+    assert answer["limits"] == {"luts": 37_073, "dsps": 524}
+    assert set(answer["files"]) == {path.name for path in out.iterdir()} - {"manifest.json"}
+
+
+def test_speed_by_the_performance_model(tmp_path: Path) -> None:
+    network = tmp_path / "small.toml"
+    network.write_text(SMALL)
+    run = tmp_path / "run"
+    assert csnn("run", network, "--out", run).code == 0
+    arguments = ("dse", "lif_exp_coba_rk4", *FEW, "--image", run / "image", "--run", run)
+    outcome = csnn(*arguments, "--out", tmp_path / "dse")
+    assert outcome.code == 0
+    assert "performance model of this machine" in outcome.out
+    rows = best(tmp_path / "dse")
+    base, other = rows["lif_exp_cuba_exact"], rows["lif_exp_coba_rk4"]
+    grown_us = float(other["step_us"]) - float(base["step_us"])
+    cycles = int(other["T"]) - int(base["T"])
+    # The unit is in the critical path of a machine with few spikes.
+    assert grown_us == pytest.approx(cycles / 150, rel=0.05)
+
+
+def test_models_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    out = tmp_path / "dse"
+    outcome = csnn("dse", "lif", "--luts", 700, *FEW, "--out", out)
+    assert outcome.code == 0
+    assert "look-up tables of 700" in outcome.out
+    assert best(out) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("adex_exp_coba_rk5",), ("MODEL", "did you mean")),
+        (("izhikevich_exp_cuba_exact",), ("MODEL", "linear")),
+        (("lif", "--intervals", "0,1"), ("dse.intervals", "from 1 to")),
+        (("lif", "--intervals", "x"), ("--intervals", "list of numbers")),
+        (("lif", "--luts", 0), ("dse.luts", "from 1 to")),
+        (("lif", "--dsps", -1), ("dse.dsps", "from 1 to")),
+        (("lif", "--processes", 0), ("dse.processes", "from 1 to")),
+        (("lif", "--run", "somewhere"), ("--run", "needs --image")),
+        (("lif", "--mesh", "3,3,1"), ("--mesh", "needs --image")),
+        (("lif", "--image", "nowhere"), ("nowhere",)),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    tmp_path: Path, arguments: tuple[object, ...], words: tuple[str, ...]
+) -> None:
+    with unchanged(tmp_path):
+        outcome: Outcome = csnn("dse", *arguments, "--out", tmp_path / "out")
+    refused(outcome, *words)
+
+
+def test_other_folders_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    with unchanged(tmp_path):
+        outcome = csnn("dse", "lif", *FEW, "--out", tmp_path)
+    refused(outcome, str(tmp_path))
