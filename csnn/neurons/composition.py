@@ -91,9 +91,6 @@ class _GraphArithmetic:
     def exponential(self, a: Value) -> Value:
         return exponential(a)
 
-    def minimum(self, a: Value, b: Value) -> Value:
-        return select(a < b, a, b)
-
 
 class _NumberArithmetic:
     """Evaluates expressions in float64."""
@@ -115,9 +112,6 @@ class _NumberArithmetic:
 
     def exponential(self, a: Any) -> Any:
         return np.exp(a)
-
-    def minimum(self, a: Any, b: Any) -> Any:
-        return np.fmin(a, b)
 
 
 @dataclass(frozen=True)
@@ -176,7 +170,8 @@ class Step:
         def bounded(name: str, value: Value) -> Value:
             if name not in bounds:
                 return value
-            return arithmetic.minimum(value, constants[bounds[name]])
+            bound = constants[bounds[name]]
+            return select(value < bound, value, bound)
 
         def hold(name: str, value: Value) -> Value:
             if name != "V" or not held:

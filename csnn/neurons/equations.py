@@ -1,7 +1,7 @@
 """Right-hand sides of differential equations, as expressions that every solver reads.
 
-An expression is made of `Constant`, `Variable` and `Rate` with `+ - *`, `exponential` and
-`AtMost`. What its values are is left to an `Arithmetic`: operations of a graph, or numbers.
+An expression is made of `Constant`, `Variable` and `Rate` with `+ - *` and `Exponential`. What its
+values are is left to an `Arithmetic`: operations of a graph, or numbers.
 
 A factor, such as a part of the step, moves into the constants that it meets (`evaluate`, `scale`):
 `scale * (c * x)` takes one multiplication by the constant `c * scale`, computed beforehand.
@@ -35,9 +35,6 @@ class Arithmetic(Protocol[T]):
 
     def exponential(self, a: T) -> T:
         """Return exp(a)."""
-
-    def minimum(self, a: T, b: T) -> T:
-        """Return the smaller, b if a is NaN."""
 
 
 class Expression:
@@ -130,18 +127,6 @@ class Exponential(Expression):
         return (self.argument,)
 
 
-@dataclass(frozen=True)
-class AtMost(Expression):
-    """The smaller of an expression and a bound; the bound if the expression is NaN."""
-
-    value: Expression
-    bound: Constant
-
-    def parts(self) -> tuple[Expression, ...]:
-        """Return the expression and the bound."""
-        return self.value, self.bound
-
-
 def _terms(expression: Expression) -> tuple[Expression, ...]:
     return expression.terms if isinstance(expression, Sum) else (expression,)
 
@@ -161,14 +146,14 @@ def is_affine(expression: Expression) -> bool:
     if isinstance(expression, Product):
         if not (is_constant(expression.a) or is_constant(expression.b)):
             return False
-    elif isinstance(expression, Exponential | AtMost | Rate):
+    elif isinstance(expression, Exponential | Rate):
         return False
     return all(is_affine(part) for part in expression.parts())
 
 
 def is_polynomial(expression: Expression) -> bool:
     """Return whether an expression is a polynomial in state variables and rates."""
-    return not any(isinstance(part, Exponential | AtMost) for part in expression.walk())
+    return not any(isinstance(part, Exponential) for part in expression.walk())
 
 
 def has_constant_term(expression: Expression) -> bool:
@@ -238,8 +223,6 @@ def evaluate(
                 return arithmetic.multiply(visit(a, first), visit(b, second))
             case Exponential(argument):
                 return arithmetic.exponential(visit(argument, ONE))
-            case AtMost(value, bound):
-                return arithmetic.minimum(visit(value, ONE), visit(bound, ONE))
         raise TypeError(f"{part} has no value here")
 
     return visit(expression, scale)

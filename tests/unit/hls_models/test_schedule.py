@@ -275,19 +275,20 @@ def test_planted_faults_of_registers_are_found(kind: type[Schedule]) -> None:
 
 
 def test_binding_saves_multiplexer_inputs() -> None:
-    """Fewer than if operations were bound in order."""
-    inputs = sum(len(m.sources) - 1 for m in PLANNED.multiplexers)
+    """Far fewer than if operations were bound in order."""
+    planned = schedule(GRAPHS["adex_rk4"], ii=4)
+    inputs = sum(len(m.sources) - 1 for m in planned.multiplexers)
     order: dict[tuple[str, int], int] = {}
     bindings: list[int | None] = []
-    for i, node in enumerate(PLANNED.graph.nodes):
+    for i, node in enumerate(planned.graph.nodes):
         if node.op in CLASSES:
-            slot = CLASSES[node.op], PLANNED.starts[i] % PLANNED.ii
+            slot = CLASSES[node.op], planned.starts[i] % planned.ii
             order[slot] = order.get(slot, -1) + 1
             bindings.append(order[slot])
         else:
             bindings.append(None)
     plain = replace(
-        PLANNED, bindings=tuple(bindings), swapped=tuple(False for _ in PLANNED.swapped)
+        planned, bindings=tuple(bindings), swapped=tuple(False for _ in planned.swapped)
     )
     assert violations(plain) == []
-    assert inputs < 0.9 * sum(len(m.sources) - 1 for m in plain.multiplexers)
+    assert inputs < 0.8 * sum(len(m.sources) - 1 for m in plain.multiplexers)
