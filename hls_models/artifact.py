@@ -53,7 +53,7 @@ def emit(block: Block, out: Path, *, steps: int = 10_000, seed: int = 1) -> dict
     require_apart(out, SCHEMA)
     model = block.model
     constants = model.constants(
-        default_parameters(model.name), dt_ms=DT_MS, weight_grid_pA=WEIGHT_GRID
+        default_parameters(model.name), dt_ms=DT_MS, weight_grid=WEIGHT_GRID
     )
     parts = sections(block, packed(model, constants), steps=steps, seed=seed)
     with atomic_directory(out) as folder:

@@ -43,7 +43,7 @@ def block_of(model: NeuronModel, neurons: int = 37, pipelines: int = 8) -> Block
 def constants_of(model: NeuronModel) -> np.ndarray:
     is_registered = model.name in MODELS
     neuron = default_parameters(model.name) if is_registered else model.neuron_type()
-    constants = model.constants(neuron, dt_ms=DT_MS, weight_grid_pA=WEIGHT_GRID)
+    constants = model.constants(neuron, dt_ms=DT_MS, weight_grid=WEIGHT_GRID)
     return packed(model, constants)
 
 
@@ -75,7 +75,7 @@ def every_operation() -> NeuronModel:
             },
             outputs={"spike": spike},
         ),
-        rule=lambda neuron, *, dt_ms, weight_grid_pA, dc_pA: {"a": 3.0, "b": 1e-30, "shift": -9},
+        rule=lambda neuron, *, dt_ms, weight_grid, dc_pA: {"a": 3.0, "b": 1e-30, "shift": -9},
     )
 
 

@@ -49,9 +49,7 @@ def changed(combination: Combination, factor: float = 1.25) -> Neuron:
 
 def network(neuron: Neuron, other: Neuron, weight: float = 2.0) -> Network:
     populations = (
-        Population(
-            name="A", size=8, neuron=neuron, poisson=PoissonInput(rate_hz=9.0, weight_pA=3.0)
-        ),
+        Population(name="A", size=8, neuron=neuron, poisson=PoissonInput(rate_hz=9.0, weight=3.0)),
         Population(name="B", size=6, neuron=other, V_init_mV=Normal(mu=-70.0, sigma=1.0)),
         Population(name="C", size=5, neuron=neuron),
     )
@@ -60,14 +58,14 @@ def network(neuron: Neuron, other: Neuron, weight: float = 2.0) -> Network:
             source="A",
             target="B",
             rule=FixedIndegree(indegree=3),
-            weight_pA=Normal(mu=weight, sigma=0.1),
+            weight=Normal(mu=weight, sigma=0.1),
             delay_ms=Constant(value=1.0),
         ),
         Projection(
             source="B",
             target="A",
             rule=AllToAll(),
-            weight_pA=Constant(value=-weight),
+            weight=Constant(value=-weight),
             delay_ms=Constant(value=1.5),
         ),
     )
