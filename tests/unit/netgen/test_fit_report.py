@@ -183,18 +183,23 @@ def test_constant_weights_have_no_variance_to_lose() -> None:
 
 @pytest.mark.parametrize("place", ["pair", "overall"])
 @pytest.mark.parametrize("error", ["mean_error", "variance_error"])
-def test_moments_that_are_not_kept_are_refused(place: str, error: str) -> None:
+@pytest.mark.parametrize(
+    ("unit", "key", "grid"), [("pA", "weight_pA", "0.5 pA"), ("1", "weight", "0.5")]
+)
+def test_moments_that_are_not_kept_are_refused(
+    place: str, error: str, unit: str, key: str, grid: str
+) -> None:
     report = report_of(("I", "E", 0, node_fit()))
-    check_moments(report, "list.csv", 0.5, "pA")
+    check_moments(report, "list.csv", 0.5, unit)
     wrong = copy.deepcopy(report)
     entry = wrong["pairs"][0] if place == "pair" else wrong["overall"]
     entry["weight"][error] = 0.9e-3
-    check_moments(wrong, "list.csv", 0.5, "pA")
+    check_moments(wrong, "list.csv", 0.5, unit)
     entry["weight"][error] = 1.1e-3
     name = "I->E" if place == "pair" else "all edges"
-    rule = rf"^list.csv: {name}: weight_pA = 2 \+- 1: .*grid of 0.5 pA .*0.0011.*\"stored\"$"
+    rule = rf"^list.csv: {name}: {key} = 2 \+- 1: .*grid of {grid} change .*0.0011.*\"stored\"$"
     with pytest.raises(InvalidInputError, match=rule) as caught:
-        check_moments(wrong, "list.csv", 0.5, "pA")
+        check_moments(wrong, "list.csv", 0.5, unit)
     assert "\n" not in str(caught.value)
 
 
