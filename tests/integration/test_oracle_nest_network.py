@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from commands import require_nest
 
 from csnn.oracle import exact, nest
 from csnn.oracle.experiment import Edges, Experiment
@@ -32,12 +32,7 @@ PSC_PA = psp_to_psc(PSP_MV, LifNeuron())
 
 @pytest.fixture(autouse=True, scope="module")
 def _require_nest() -> None:
-    if nest.is_installed():
-        return
-    reason = 'NEST is not installed: pip install "csnn[nest]"'
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    require_nest()
 
 
 def network_of_all_rules() -> tuple[Network, int]:

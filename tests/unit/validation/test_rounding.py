@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import require_nest
 
 from csnn.neurons import compiled
 from csnn.neurons.evaluate import evaluate
@@ -369,11 +369,7 @@ def test_reset_takes_the_error_of_the_reset_potential() -> None:
 
 
 def test_nest_agrees_with_binary32_over_10_s() -> None:
-    if not nest.is_installed():
-        reason = 'NEST is not installed: pip install "csnn[nest]"'
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_nest()
     column = 3 * SEEDS
     whole = drive(100_000)
     one = slice(column, column + 1)
