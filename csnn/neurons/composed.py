@@ -7,7 +7,7 @@ from typing import Any
 
 from csnn.binary32 import round_to_binary32
 from csnn.errors import reject
-from csnn.neurons.composition import BIAS, Step
+from csnn.neurons.composition import BIAS, REF_STEPS, Step
 from csnn.neurons.lif import refractory_steps
 from csnn.neurons.model import NeuronModel
 from csnn.neurons.solvers import propagator
@@ -87,7 +87,7 @@ def composed(name: str, step: Step) -> NeuronModel:
         base = base_constants(step, neuron, dt_ms=dt_ms, weight_grid=weight_grid, dc_pA=dc_pA)
         constants: dict[str, float | int] = {
             **step.numbers(base),
-            "ref_steps": refractory_steps(neuron, dt_ms),
+            REF_STEPS: refractory_steps(neuron, dt_ms),
         }
         _check_drive(step, constants)
         return constants
