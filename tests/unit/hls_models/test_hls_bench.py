@@ -35,7 +35,7 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def parts() -> list[Section]:
     constants = LIF.constants(LifNeuron(), dt_ms=DT_MS, weight_grid=WEIGHT_GRID)
-    return sections(BLOCK, packed(LIF, constants), steps=STEPS, seed=5)
+    return sections(BLOCK, packed(LIF, constants), {}, steps=STEPS, seed=5)
 
 
 @pytest.fixture(scope="module")
