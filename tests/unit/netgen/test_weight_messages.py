@@ -175,3 +175,21 @@ def test_column_of_another_unit_is_refused(unit: str, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text(text)
     message = "{folder}/list.csv: column {key} is missing; found: source, target, "
     refused(unit, made, tmp_path, f"{message}{other}, delay_ms")
+
+
+@pytest.mark.parametrize("unit", NEURONS)
+def test_fitted_tables_that_change_the_spread_between_nodes(unit: str, tmp_path: Path) -> None:
+    # Each of two nodes keeps its own weight to 1e-3, 1000.4 as 1000 and 1001.6 as 1002.
+    source, target = np.divmod(np.arange(900, dtype=np.uint32), np.uint32(30))
+    weight = np.where(target < 15, 1000.4, 1001.6)
+    edges = Edges(source=source, target=target + 30, weight=weight, delay_ms=np.full(900, 1.5))
+    edge_files.write(tmp_path / "list.csv", edges, KEYS[unit])
+    listed = EdgeList(path=str(tmp_path / "list.csv"), representation="fitted")
+    with pytest.raises(InvalidInputError) as error:
+        networks.image(
+            network(unit, edges=listed), tmp_path / "image", weight_grid=1.0, neurons_per_node=15
+        )
+    assert str(error.value).startswith(
+        f"{tmp_path}/list.csv: E->I: {KEYS[unit]} = 1001 +- 0.6: fitted tables on the grid of "
+        f"1{unit} change the mean by "
+    )
