@@ -1,8 +1,9 @@
 """Explicit synapses: a list of (source, target, weight, delay) and its files.
 
 Files are .npz (arrays `source`, `target`, `weight_pA`, `delay_ms`) or .csv with a header row of the
-same names in any order; lines that begin with `#` are comments, and .csv.gz is compressed. Where
-the weights of a network are not in pA, their column is `weight_nS`, `weight_mV` or `weight`.
+same names in any order; lines that begin with `#` are comments, and .csv.gz is compressed. The
+column of weights ends in their unit: it is `weight_nS`, `weight_mV` or `weight` where a network's
+weights are not in pA.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from csnn.errors import InvalidInputError, reject
 from csnn.files import atomic_file, reported
 from csnn.progress import Progress, progress
 
-COLUMNS = ("source", "target", "weight_pA", "delay_ms")
-_WEIGHT = "weight_pA"
+COLUMNS = ("source", "target", "weight", "delay_ms")
+# Column of the weights of current-based networks.
+_WEIGHT_PA = "weight_pA"
 _IDS = ("source", "target")
 _CSV_BLOCK = 2**16
 
@@ -39,15 +41,15 @@ class Edges:
     ----------
     source, target : ndarray of uint32, shape (n,)
         Global neuron numbers from 0 in population order.
-    weight_pA : ndarray of float64, shape (n,)
-        Weight in pA, or in the unit that the weights of the network have; negative is inhibitory.
+    weight : ndarray of float64, shape (n,)
+        Weight in the unit that the weights of the network have; negative is inhibitory.
     delay_ms : ndarray of float64, shape (n,)
         Delay in ms.
     """
 
     source: npt.NDArray[np.uint32]
     target: npt.NDArray[np.uint32]
-    weight_pA: npt.NDArray[np.float64]
+    weight: npt.NDArray[np.float64]
     delay_ms: npt.NDArray[np.float64]
 
     def __post_init__(self) -> None:
@@ -75,10 +77,10 @@ class Edges:
 
 
 def _columns(weight: str) -> tuple[str, ...]:
-    return tuple(weight if name == _WEIGHT else name for name in COLUMNS)
+    return tuple(weight if name == "weight" else name for name in COLUMNS)
 
 
-def read(path: str | Path, n_neurons: int, weight: str = _WEIGHT) -> Edges:
+def read(path: str | Path, n_neurons: int, weight: str = _WEIGHT_PA) -> Edges:
     """Read an edge list and check every row.
 
     Parameters
@@ -120,12 +122,12 @@ def read(path: str | Path, n_neurons: int, weight: str = _WEIGHT) -> Edges:
     return Edges(
         source=_ids(path, "source", columns["source"], n_neurons),
         target=_ids(path, "target", columns["target"], n_neurons),
-        weight_pA=_reals(path, weight, columns[weight]),
+        weight=_reals(path, weight, columns[weight]),
         delay_ms=_reals(path, "delay_ms", columns["delay_ms"]),
     )
 
 
-def write(path: str | Path, edges: Edges, weight: str = _WEIGHT) -> None:
+def write(path: str | Path, edges: Edges, weight: str = _WEIGHT_PA) -> None:
     """Write an edge list that `read` reads back bit for bit.
 
     Parameters

@@ -29,7 +29,7 @@ from csnn.files import (
     require_regular,
     sha256,
 )
-from csnn.image.store import Image, content_digest, tool_versions
+from csnn.image.store import Image, content_digest, is_weight_unit, tool_versions
 from csnn.json_fields import (
     Kind,
     anything,
@@ -88,6 +88,7 @@ _RESULT_FIELDS: dict[str, tuple[Kind, str]] = {
     "timings": _REALS,
     "notes": _TEXTS,
     "image": (_is_image, "an object that holds bytes"),
+    "weight_unit": (is_weight_unit, "pA, nS, mV or 1"),
     "fidelity": (is_fidelity, "a list of the errors of each projection's tables"),
     "manifest": (object_of(anything), "an object"),
 }

@@ -213,7 +213,7 @@ def _traces(
         zip(names, np.moveaxis(recording.traces[:, :-2].view(np.float32), 1, 0), strict=True)
     )
     inputs = recording.traces[:, -2:].astype(np.float64)
-    grid = float(image.manifest["weight_grid_pA"])
+    grid = float(image.manifest["weight_grid"])
     return {
         "step": np.arange(session.first_traced_step, session.last_step + 1, dtype=np.uint32),
         "neuron": np.array(run.record, dtype=np.uint32),
@@ -278,7 +278,7 @@ def _result(
             "explicit_bytes": manifest.get("explicit_bytes"),
             "full_scale_pd14": full_scale,
             "nodes": image.n_nodes,
-            f"weight_grid{weight_suffix(manifest['weight_unit'])}": manifest["weight_grid_pA"],
+            "weight_grid": manifest["weight_grid"],
             "largest_sum_units": manifest.get("largest_sum_units"),
             "synapses_by_sampler": manifest.get("synapses_by_sampler"),
             **({"edge_fit": _overall(manifest["edge_fit"])} if "edge_fit" in manifest else {}),

@@ -10,7 +10,7 @@ import numpy as np
 
 from csnn.files import MANIFEST_NAME, atomic_directory, require_apart, sha256
 from csnn.image.store import tool_versions
-from csnn.neurons.registry import default_parameters
+from csnn.neurons.registry import default_parameters, resting_state
 from csnn.spec import checks
 from hls_models import scripts
 from hls_models.cpp_library import cpp_library
@@ -52,10 +52,10 @@ def emit(block: Block, out: Path, *, steps: int = 10_000, seed: int = 1) -> dict
     checks.integer("emit", "seed", seed, 0, 2**63 - 1)
     require_apart(out, SCHEMA)
     model = block.model
-    constants = model.constants(
-        default_parameters(model.name), dt_ms=DT_MS, weight_grid_pA=WEIGHT_GRID
-    )
-    parts = sections(block, packed(model, constants), steps=steps, seed=seed)
+    neuron = default_parameters(model.name)
+    constants = model.constants(neuron, dt_ms=DT_MS, weight_grid=WEIGHT_GRID)
+    initial = resting_state(neuron, DT_MS)
+    parts = sections(block, packed(model, constants), initial, steps=steps, seed=seed)
     with atomic_directory(out) as folder:
         for name, text in texts(block, parts).items():
             (folder / name).write_text(text, encoding="utf-8")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from csnn.binary32 import bits_of, round_to_binary32
 from csnn.neurons.graph import Kind
 from csnn.neurons.model import INPUTS
 from hls_models.emit_cpp import Block
@@ -38,7 +41,9 @@ _INTEGERS = np.array(
 ).astype(np.uint32)
 
 
-def sections(block: Block, constants: U32, *, steps: int, seed: int) -> list[Section]:
+def sections(
+    block: Block, constants: U32, initial: Mapping[str, float], *, steps: int, seed: int
+) -> list[Section]:
     """Return the sections of a test bench.
 
     Parameters
@@ -46,6 +51,8 @@ def sections(block: Block, constants: U32, *, steps: int, seed: int) -> list[Sec
     block : Block
     constants : ndarray of uint32, shape (C,)
         Constants of the driven neurons; half of the rounds of random words have random ones.
+    initial : mapping of str to float
+        State variables that the driven neurons begin with; zero where left out.
     steps : int
         Steps of the driven neurons; 0 leaves them out.
     seed : int
@@ -58,7 +65,7 @@ def sections(block: Block, constants: U32, *, steps: int, seed: int) -> list[Sec
     """
     rng = np.random.default_rng(seed)
     found = [random_step(block, constants, round_, rng) for round_ in range(ROUNDS)]
-    return found + ([driven_run(block, constants, steps, rng)] if steps else [])
+    return found + ([driven_run(block, constants, initial, steps, rng)] if steps else [])
 
 
 def random_step(block: Block, constants: U32, round_: int, rng: np.random.Generator) -> Section:
@@ -97,8 +104,14 @@ def _integers(count: int, rng: np.random.Generator) -> U32:
     return np.choose(kind, [np.zeros(count, np.int64), corner, any_size]).astype(np.uint32)
 
 
-def driven_run(block: Block, constants: U32, steps: int, rng: np.random.Generator) -> Section:
-    """Return a run of up to 16 neurons from rest, each with stronger synapses than the one before.
+def driven_run(
+    block: Block,
+    constants: U32,
+    initial: Mapping[str, float],
+    steps: int,
+    rng: np.random.Generator,
+) -> Section:
+    """Return a run of up to 16 neurons from one state, each with stronger synapses than the last.
 
     Some are silent, some fire now and then, some as often as they can, whatever the model and the
     unit of its input.
@@ -109,4 +122,6 @@ def driven_run(block: Block, constants: U32, steps: int, rng: np.random.Generato
     arrived = rng.poisson(rates, (steps, len(INPUTS), n)) * weights
     inputs = np.minimum(arrived, _MAX_INPUT).astype(np.uint32)
     states = np.zeros((len(block.state_words), n), np.uint32)
+    for name, value in initial.items():
+        states[block.state_words.index(name)] = bits_of(round_to_binary32(value))
     return evaluated(block, DRIVEN, constants, states, inputs)

@@ -37,7 +37,7 @@ from csnn.spec.description import Description
 from csnn.spec.distributions import Constant
 from csnn.spec.machine import Machine
 from csnn.spec.network import EdgeList, Network, Population, Projection
-from csnn.spec.neuron import weight_key
+from csnn.spec.neuron import weight_key, with_unit
 from csnn.spec.toml import dumps
 from netgen import inputs
 from netgen.connectivity import Connector, NodeRows
@@ -114,11 +114,11 @@ def generate(description: Description, seed: int, out: str | Path, *, threads: i
         edges, record = _read_edges(network, machine)
         description = replace(description, network=replace(network, edges=record))
     check_magnitudes(network)
-    if machine.weight_grid_pA is not None:
-        exponent = round(np.log2(machine.weight_grid_pA))
+    if machine.weight_grid is not None:
+        exponent = round(np.log2(machine.weight_grid))
     else:
         exponent = choose_exponent(
-            network, edges.largest_pA() if edges else 0.0, edges.sums_pA() if edges else None
+            network, edges.largest() if edges else 0.0, edges.sums() if edges else None
         )
     while True:
         try:
@@ -127,7 +127,7 @@ def generate(description: Description, seed: int, out: str | Path, *, threads: i
             return open_image(out, verify=False)
         except GridTooFineError:
             # The choice rests on expected sums; a rare draw beyond them takes the next grid.
-            if machine.weight_grid_pA is not None:
+            if machine.weight_grid is not None:
                 raise
             exponent += 1
 
@@ -138,7 +138,7 @@ def _read_edges(network: Network, machine: Machine) -> tuple[EdgeRows, EdgeList]
     if listed is None:
         raise ValueError("the network has no edge list")
     with progress(None, "read edges"):
-        weight = weight_key(network.populations[0].neuron.weight_unit)
+        weight = weight_key(network.weight_unit)
         listing = edge_files.read(listed.path, network.size, weight)
         edges = EdgeRows(listing, network, machine.delay_slots)
         digest = sha256(Path(listed.path))
@@ -163,7 +163,9 @@ class _Build:
         self.edges = edges
         self.seed = seed
         self.exponent = exponent
-        self.grid_pA = 2.0**exponent
+        self.grid = 2.0**exponent
+        self.unit = self.network.weight_unit
+        self.weight_key = weight_key(self.unit)
         self.threads = threads
         self.plans = partition(
             self.network, self.machine, edge_events_hz=edges.events_hz() if edges else None
@@ -181,7 +183,10 @@ class _Build:
         ]
         self.ext_weights = {
             p.name: ext_weight_units(
-                p.poisson.weight_pA, self.grid_pA, f"population {p.name}.poisson.weight_pA"
+                p.poisson.weight,
+                self.grid,
+                f"population {p.name}.poisson.{self.weight_key}",
+                self.unit,
             )
             if p.poisson
             else 0
@@ -229,7 +234,9 @@ class _Build:
 
     def _tables(self, projection: Projection) -> _Tables:
         owner = f"projection {projection.label}"
-        weight = weight_pmf(projection.weight_pA, self.grid_pA, field=f"{owner}.weight_pA")
+        weight = weight_pmf(
+            projection.weight, self.grid, field=f"{owner}.{self.weight_key}", unit=self.unit
+        )
         delay = delay_pmf(
             projection.delay_ms,
             self.network.dt_ms,
@@ -240,18 +247,16 @@ class _Build:
 
     def _inputs(self, population: Population) -> tuple[Any, Any]:
         with _of_neuron(population):
-            return inputs.schedule(self.model, population, self.network.dt_ms, self.grid_pA)
+            return inputs.schedule(self.model, population, self.network.dt_ms, self.grid)
 
     def _constants(self, population: Population) -> npt.NDArray[np.uint32]:
         with _of_neuron(population):
-            return inputs.model_constants(self.model, population, self.network.dt_ms, self.grid_pA)
+            return inputs.model_constants(self.model, population, self.network.dt_ms, self.grid)
 
     def _initial_state(
         self, population: Population, n: int, rng: np.random.Generator
     ) -> npt.NDArray[np.uint32]:
-        words = inputs.initial_state(
-            self.model, population, n, self.network.dt_ms, self.grid_pA, rng
-        )
+        words = inputs.initial_state(self.model, population, n, self.network.dt_ms, self.grid, rng)
         for name, row in zip(self.model.float_states, words.view(np.float32), strict=True):
             if not np.isfinite(row).all():
                 field = f"{name}_init_pA" if name in ("I_ex", "I_in") else "V_init_mV"
@@ -350,7 +355,7 @@ class _Build:
         sums = weight_sums(node)
         if self.machine.random_delay_buffer:
             node, sums = self._fill_delay_buffer(plan, node, sums)
-        prove_sums(sums, node.ext_weight, self.grid_pA, plan.population, plan.first_neuron)
+        prove_sums(sums, node.ext_weight, self.grid, plan.population, plan.first_neuron, self.unit)
         statistics.largest_sum = int(sums.max(initial=0))
         self.statistics[plan.index] = statistics
         write_node(directory / node_file(plan.index), node)
@@ -366,12 +371,12 @@ class _Build:
         if self.edges is None:
             return []
         if self.fit is None:
-            rows, words = self.edges.stored(plan, self.grid_pA)
+            rows, words = self.edges.stored(plan, self.grid)
             _check_lengths(f"{self.edges.path}: edges of one source", rows)
             memory.add(rows, 0, 0, seeds, words)
             _count(statistics, "edges", rows)
             return []
-        fits = list(self.edges.fitted(plan, self.grid_pA))
+        fits = list(self.edges.fitted(plan, self.grid))
         for fitted in fits:
             _check_lengths(f"{self.edges.path}: edges of one source", fitted.rows)
             selector = pool.selector(weight_table(fitted.weight), delay_table(fitted.delay))
@@ -390,7 +395,7 @@ class _Build:
             if projection.target == plan.population:
                 values, probabilities = tables.weight
                 parts = [np.maximum(values, 0), np.maximum(-values, 0)]
-                each = np.array([float(part @ probabilities) for part in parts]) * self.grid_pA
+                each = np.array([float(part @ probabilities) for part in parts]) * self.grid
                 strength = plan.size * expected_indegree(self.network, projection) * each
                 total += strength
                 driven += strength * self.network.population(projection.source).expected_rate_hz
@@ -419,8 +424,8 @@ class _Build:
             "seed": self.seed,
             "dt_ms": self.network.dt_ms,
             "model": self.model.name,
-            "weight_grid_pA": self.grid_pA,
-            "weight_unit": self.network.populations[0].neuron.weight_unit,
+            "weight_grid": self.grid,
+            "weight_unit": self.unit,
             "n_nodes": len(self.plans),
             "populations": [
                 {
@@ -453,8 +458,8 @@ class _Build:
         error = edge_fit.get("largest_relative_error", 0.0)
         if error > _WEIGHT_TOLERANCE:
             notes.append(
-                f"rounding to the grid of {self.grid_pA:g} pA changes weights of the edge list by "
-                f"up to {error:.2g} of their value"
+                f"rounding to the grid of {with_unit(self.grid, self.unit)} changes weights of the "
+                f"edge list by up to {error:.2g} of their value"
             )
         machine = self.machine
         if machine.partition == "load" and machine.n_nodes is None and self.edges is None:
@@ -468,16 +473,16 @@ class _Build:
         if self.edges is None:
             return {}
         if self.fit is None:
-            rounding = self.edges.rounding(self.grid_pA)
+            rounding = self.edges.rounding(self.grid)
             return {"representation": "stored", "edges": len(self.edges.source), **rounding}
         report = self.fit.to_dict()
-        check_moments(report, self.edges.path, self.grid_pA)
+        check_moments(report, self.edges.path, self.grid, self.unit)
         return report
 
     def _fidelity(self) -> list[dict[str, Any]]:
         rows = []
         for projection, tables in zip(self.network.projections, self.tables, strict=True):
-            weight = compare_distribution(*tables.weight, projection.weight_pA, self.grid_pA)
+            weight = compare_distribution(*tables.weight, projection.weight, self.grid)
             # Delays are rounded to steps by definition; `delay_unrounded` counts that as an error.
             dt_ms = self.network.dt_ms
             steps = rounded_delays(projection.delay_ms, dt_ms, self.machine.delay_slots)

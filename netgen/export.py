@@ -95,8 +95,8 @@ def export_edges(
     Returns
     -------
     Edges
-        Global neuron numbers from 0; signed weight in pA, a multiple of the weight grid; delay in
-        ms, the number of 12 digits next to steps x dt.
+        Global neuron numbers from 0; signed weight in the unit of the image's weights, a
+        multiple of the grid; delay in ms, the number of 12 digits next to steps x dt.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def export_edges(
     return Edges(
         source=_join(columns.pop("source"), np.uint32),
         target=_join(columns.pop("target"), np.uint32),
-        weight_pA=_join(columns.pop("weight_pA"), np.float64),
+        weight=_join(columns.pop("weight"), np.float64),
         delay_ms=_join(columns.pop("delay_ms"), np.float64),
     )
 
@@ -229,7 +229,7 @@ def _edges_of(node: NodeImage, part: _Part) -> Edges:
     return Edges(
         source=(key >> _SOURCE_SHIFT).astype(np.uint32),
         target=neuron + np.uint32(node.first_neuron),
-        weight_pA=np.ldexp(weight_units(code).astype(np.float64), node.grid_exponent),
+        weight=np.ldexp(weight_units(code).astype(np.float64), node.grid_exponent),
         delay_ms=delays_ms(node.dt_ms, node.delay_slots)[delay],
     )
 

@@ -75,7 +75,7 @@ def compare_distribution(
     target : Distribution
         What the table stands for.
     unit : float
-        Size of a unit of `values`: the weight grid in pA, or dt in ms.
+        Size of a unit of `values`: the weight grid, or dt in ms.
 
     Returns
     -------

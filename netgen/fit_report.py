@@ -20,6 +20,7 @@ import numpy.typing as npt
 from csnn.errors import InvalidInputError
 from csnn.image.node import NodeImage
 from csnn.rows import weight_code, weight_units
+from csnn.spec.neuron import weight_key, with_unit
 from netgen.edge_rows import FittedRows, LocalEdges, joined
 from netgen.fidelity import Fidelity, compare_pmf
 from netgen.unrolling import unroll
@@ -39,20 +40,20 @@ class NodeFit:
         Sizes of the source population and of the node.
     first_neuron : int
         Number of the node's first neuron, counted from the first source (negative if before it).
-    grid_pA : float
+    grid : float
         Unit of the weights drawn.
     listed : LocalEdges
         The edges of the list; neurons are numbered from 0 in population and node.
     drawn : LocalEdges
         What the rows unroll to.
     weight, delay : (values, probabilities)
-        The fitted tables, in pA and steps.
+        The fitted tables, in the unit of weights and in steps.
     """
 
     n_sources: int
     n_neurons: int
     first_neuron: int
-    grid_pA: float
+    grid: float
     listed: LocalEdges
     drawn: LocalEdges
     weight: tuple[F64, F64]
@@ -134,15 +135,15 @@ class FitReport:
                 )
                 for pmfs in ([part.weight for part in parts], [part.delay for part in parts])
             )
-            grid_pA = 2.0**node.grid_exponent
+            grid = 2.0**node.grid_exponent
             fit = NodeFit(
                 n_sources=self._sizes[parts[0].population],
                 n_neurons=node.n_neurons,
                 first_neuron=node.first_neuron - source_first,
-                grid_pA=grid_pA,
+                grid=grid,
                 listed=joined([part.listed for part in parts]),
                 drawn=drawn,
-                weight=(weight[0] * grid_pA, weight[1]),
+                weight=(weight[0] * grid, weight[1]),
                 delay=delay,
             )
             self.add(parts[0].population, target, node.node, fit)
@@ -171,8 +172,10 @@ class FitReport:
         return {"representation": "fitted", "overall": overall, "pairs": pairs}
 
 
-def check_moments(report: dict[str, Any], path: str, grid_pA: float) -> None:
+def check_moments(report: dict[str, Any], path: str, grid: float, unit: str = "1") -> None:
     """Require that mean and variance of the weights are kept, pair by pair and overall.
+
+    `path`, `grid` and `unit` of weights are for errors.
 
     Raises
     ------
@@ -184,11 +187,11 @@ def check_moments(report: dict[str, Any], path: str, grid_pA: float) -> None:
         weight = entry["weight"]
         if max(weight["mean_error"], weight["variance_error"]) > MOMENT_TOLERANCE:
             raise InvalidInputError(
-                f"{path}: {place}: weight_pA = {weight['listed_mean_pA']:.6g} +- "
-                f"{weight['listed_sd_pA']:.3g}: fitted tables on the grid of {grid_pA:g} pA change "
-                f"the mean by {weight['mean_error']:.2g} and the variance by "
-                f"{weight['variance_error']:.2g}; at most {MOMENT_TOLERANCE:g} is allowed, use "
-                'representation = "stored"'
+                f"{path}: {place}: {weight_key(unit)} = {weight['listed_mean']:.6g} +- "
+                f"{weight['listed_sd']:.3g}: fitted tables on the grid of "
+                f"{with_unit(grid, unit)} change the mean by {weight['mean_error']:.2g} and the "
+                f"variance by {weight['variance_error']:.2g}; at most {MOMENT_TOLERANCE:g} is "
+                'allowed, use representation = "stored"'
             )
 
 
@@ -207,7 +210,7 @@ def _drawn(node: NodeImage, index: int, source_first: int) -> LocalEdges:
 def _summarise(fit: NodeFit) -> _Summary:
     listed, drawn = fit.listed, fit.drawn
     n = len(listed.source)
-    weights, weight_counts = np.unique(listed.weight_pA, return_counts=True)
+    weights, weight_counts = np.unique(listed.weight, return_counts=True)
     delays, delay_counts = np.unique(listed.delay, return_counts=True)
     moments = compare_pmf(*fit.weight, weights, weight_counts / n)
     return _Summary(
@@ -232,7 +235,7 @@ def _pairs(fit: NodeFit, edges: LocalEdges) -> I64:
 
 def _words(fit: NodeFit, edges: LocalEdges) -> I64:
     """Return a number per (source, target, delay, weight on the grid)."""
-    code = weight_code(np.rint(edges.weight_pA / fit.grid_pA)).astype(np.int64)
+    code = weight_code(np.rint(edges.weight / fit.grid)).astype(np.int64)
     return (_pairs(fit, edges) << 22) | (edges.delay - 1) << 16 | code
 
 
@@ -245,7 +248,7 @@ def _in_common(a: I64, b: I64) -> int:
 
 
 def _traits(fit: NodeFit, edges: LocalEdges) -> _Traits:
-    w, d = edges.weight_pA, edges.delay.astype(np.float64)
+    w, d = edges.weight, edges.delay.astype(np.float64)
     excites, inhibits = (
         np.packbits(np.bincount(edges.source[of], minlength=fit.n_sources) > 0)
         for of in (w > 0.0, w < 0.0)
@@ -280,8 +283,8 @@ def _report(
     return {
         "edges": edges,
         "weight": {
-            "listed_mean_pA": weight.target_mean,
-            "listed_sd_pA": weight.target_sd,
+            "listed_mean": weight.target_mean,
+            "listed_sd": weight.target_sd,
             "mean_error": weight.mean_error,
             "variance_error": weight.variance_error,
             "worst_node_mean_error": max(p.worst_mean_error for p in parts),

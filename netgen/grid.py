@@ -21,13 +21,14 @@ from csnn.spec.machine import (
     SUM_LIMIT_UNITS,
 )
 from csnn.spec.network import Network
+from csnn.spec.neuron import grid_key, weight_key, with_unit
 from netgen.partition import expected_indegree
 
 _QUANTILES = np.array([1e-9, 1.0 - 1e-9])
 _SIGMAS = 8.0
 _EXPONENTS = range(MIN_GRID_EXPONENT, MAX_GRID_EXPONENT + 1)
 # Weights beyond it fit no grid.
-LARGEST_PA = MAX_WEIGHT_UNITS * 2.0**MAX_GRID_EXPONENT
+LARGEST_WEIGHT = MAX_WEIGHT_UNITS * 2.0**MAX_GRID_EXPONENT
 
 
 class GridTooFineError(InvalidInputError):
@@ -36,32 +37,32 @@ class GridTooFineError(InvalidInputError):
 
 def choose_exponent(
     network: Network,
-    largest_edge_pA: float = 0.0,
-    edge_sums_pA: Mapping[str, float] | None = None,
+    largest_edge: float = 0.0,
+    edge_sums: Mapping[str, float] | None = None,
 ) -> int:
-    """Return the exponent of the finest grid 2^e pA that weights and expected sums permit.
+    """Return the exponent of the finest grid 2^e that weights and expected sums permit.
 
     Parameters
     ----------
     network : Network
-    largest_edge_pA : float
+    largest_edge : float
         Largest weight magnitude of the edge list.
-    edge_sums_pA : mapping of population to float
+    edge_sums : mapping of population to float
         Largest sum of |weight| over one neuron's edges of one type.
 
     Raises
     ------
     InvalidInputError
-        If there is no such grid between 2^-60 and 2^60 pA.
+        If there is no such grid between 2^-60 and 2^60.
     """
-    largest = largest_edge_pA
+    largest = largest_edge
     mean = {(p.name, kind): 0.0 for p in network.populations for kind in "ei"}
     variance = dict.fromkeys(mean, 0.0)
     for projection in network.projections:
-        low, high = projection.weight_pA.ppf(_QUANTILES)
+        low, high = projection.weight.ppf(_QUANTILES)
         largest = max(largest, abs(low), abs(high))
         indegree = expected_indegree(network, projection)
-        weight, sd = projection.weight_pA.mean(), projection.weight_pA.sd()
+        weight, sd = projection.weight.mean(), projection.weight.sd()
         kinds = [kind for kind, used in (("e", high > 0), ("i", low < 0)) if used]
         for kind in kinds:
             mean[projection.target, kind] += indegree * (abs(weight) if len(kinds) == 1 else sd)
@@ -71,16 +72,18 @@ def choose_exponent(
         for kind in "ei":
             key = (population.name, kind)
             total = mean[key] + _SIGMAS * math.sqrt(variance[key])
-            total += (edge_sums_pA or {}).get(population.name, 0.0)
+            total += (edge_sums or {}).get(population.name, 0.0)
             if kind == "e" and population.poisson is not None:
-                total += (EXT_OUTCOMES - 1) * population.poisson.weight_pA
-                largest = max(largest, population.poisson.weight_pA)
+                total += (EXT_OUTCOMES - 1) * population.poisson.weight
+                largest = max(largest, population.poisson.weight)
             sums.append(total)
     for exponent in _EXPONENTS:
         grid = 2.0**exponent
         if largest / grid <= MAX_WEIGHT_UNITS and max(sums) / grid < SUM_LIMIT_UNITS:
             return exponent
-    rule = "a sum of weights in pA, must be below 2^24 units of the coarsest grid, 2^60 pA"
+    unit = "" if network.weight_unit == "1" else f" {network.weight_unit}"
+    kind = f"a sum of weights{unit and f' in{unit}'}"
+    rule = f"{kind}, must be below 2^24 units of the coarsest grid, 2^60{unit}"
     raise reject("network.projections", max(sums), rule)
 
 
@@ -92,36 +95,48 @@ def check_magnitudes(network: Network) -> None:
     InvalidInputError
         Naming the projection or population.
     """
-    found: list[tuple[str, float]] = []
+    found: list[tuple[str, float, str]] = []
+    units = {p.name: p.neuron.weight_unit for p in network.populations}
     for population in network.populations:
         if population.poisson is not None:
-            field = f"population {population.name}.poisson.weight_pA"
-            found.append((field, population.poisson.weight_pA))
+            unit = units[population.name]
+            field = f"population {population.name}.poisson.{weight_key(unit)}"
+            found.append((field, population.poisson.weight, unit))
     for projection in network.projections:
-        weight = projection.weight_pA
+        weight = projection.weight
         with np.errstate(all="ignore"):
             numbers = (*weight.ppf(_QUANTILES).tolist(), weight.mean(), weight.sd())
-        field = f"projection {projection.label}.weight_pA"
-        found += [(field, abs(number)) for number in numbers]
-    for field, magnitude in found:
-        if not magnitude <= LARGEST_PA:
-            raise reject(field, magnitude, f"must be at most {LARGEST_PA:g} in magnitude")
+        unit = units[projection.target]
+        field = f"projection {projection.label}.{weight_key(unit)}"
+        found += [(field, abs(number), unit) for number in numbers]
+    for field, magnitude, unit in found:
+        if not magnitude <= LARGEST_WEIGHT:
+            limit = with_unit(LARGEST_WEIGHT, unit)
+            raise reject(field, magnitude, f"must be at most {limit} in magnitude")
 
 
-def ext_weight_units(weight_pA: float, grid_pA: float, field: str) -> int:
-    """Return the weight of an external spike in grid units, within 1e-3 of `weight_pA`."""
-    units = round(weight_pA / grid_pA)
+def ext_weight_units(weight: float, grid: float, field: str, unit: str = "1") -> int:
+    """Return the weight of an external spike in grid units, within 1e-3 of `weight`.
+
+    `field` and `unit` of weights are for errors.
+    """
+    units, size = round(weight / grid), with_unit(grid, unit)
     if units == 0:
-        raise reject(field, weight_pA, f"rounds to zero on the weight grid of {grid_pA:g} pA")
+        raise reject(field, weight, f"rounds to zero on the weight grid of {size}")
     if units > MAX_WEIGHT_UNITS:
-        raise reject(field, weight_pA, f"must be <= {MAX_WEIGHT_UNITS} units of {grid_pA:g} pA")
-    if abs(units * grid_pA / weight_pA - 1.0) > 1e-3:
-        raise reject(field, weight_pA, f"is not kept to 1e-3 on the weight grid of {grid_pA:g} pA")
+        raise reject(field, weight, f"must be <= {MAX_WEIGHT_UNITS} units of {size}")
+    if abs(units * grid / weight - 1.0) > 1e-3:
+        raise reject(field, weight, f"is not kept to 1e-3 on the weight grid of {size}")
     return units
 
 
 def prove_sums(
-    sums: npt.NDArray[np.int64], ext_weight: int, grid_pA: float, population: str, first: int
+    sums: npt.NDArray[np.int64],
+    ext_weight: int,
+    grid: float,
+    population: str,
+    first: int,
+    unit: str = "1",
 ) -> None:
     """Refuse the grid if a neuron's synapses can sum to 2^24 units.
 
@@ -131,10 +146,12 @@ def prove_sums(
         Sum of |J| over each neuron's excitatory and inhibitory synapses, delay buffer included.
     ext_weight : int
         Weight of an external spike, grid units.
-    grid_pA : float
+    grid : float
     population : str
     first : int
         Global number of the first neuron.
+    unit : str
+        Unit of weights, for errors.
 
     Raises
     ------
@@ -149,7 +166,7 @@ def prove_sums(
         worst = int(total.argmax())
         if total[worst] >= SUM_LIMIT_UNITS:
             raise GridTooFineError(
-                f"machine.weight_grid_pA = {grid_pA:g}: the {kind} synapses of neuron "
+                f"machine.{grid_key(unit)} = {grid:g}: the {kind} synapses of neuron "
                 f"{first + worst} ({population}) sum to {int(total[worst])} units; "
                 f"must be < 2^24 = {SUM_LIMIT_UNITS}"
             )

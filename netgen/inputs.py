@@ -28,14 +28,12 @@ def bits(values: npt.ArrayLike) -> U32:
     return array.view(np.uint32)
 
 
-def model_constants(
-    model: NeuronModel, population: Population, dt_ms: float, grid_pA: float
-) -> U32:
+def model_constants(model: NeuronModel, population: Population, dt_ms: float, grid: float) -> U32:
     """Return the constant words of a population: f32 constants, then i32 ones, in model order."""
     constants = model.constants(
         population.neuron,
         dt_ms=dt_ms,
-        weight_grid_pA=grid_pA,
+        weight_grid=grid,
         dc_pA=population.dc.current_pA,
     )
     floats, integers = model.pack(constants)
@@ -43,7 +41,7 @@ def model_constants(
 
 
 def schedule(
-    model: NeuronModel, population: Population, dt_ms: float, grid_pA: float
+    model: NeuronModel, population: Population, dt_ms: float, grid: float
 ) -> tuple[Record, Record]:
     """Return the input epochs and the EXT tables of a population.
 
@@ -76,9 +74,7 @@ def schedule(
                 places[rate] = len(tables)
                 tables.append(ext_table(pmf))
             epoch["ext_table"] = places[rate]
-        constants = model.constants(
-            population.neuron, dt_ms=dt_ms, weight_grid_pA=grid_pA, dc_pA=current
-        )
+        constants = model.constants(population.neuron, dt_ms=dt_ms, weight_grid=grid, dc_pA=current)
         epoch["dc"] = constants[DC_CONSTANT]
     if not tables:
         return epochs, np.zeros((0, EXT_OUTCOMES), dtype=layout.EXT_TABLE)
@@ -97,7 +93,7 @@ def initial_state(
     population: Population,
     n: int,
     dt_ms: float,
-    grid_pA: float,
+    grid: float,
     rng: np.random.Generator,
 ) -> U32:
     """Draw the initial state words of `n` neurons, shape (float states, n)."""
@@ -105,8 +101,8 @@ def initial_state(
     V = population.V_init_mV.ppf(rng.random(n)) - rest_mV(neuron)
     values = {
         "V": V,
-        "I_ex": population.I_ex_init_pA.ppf(rng.random(n)) / grid_pA,
-        "I_in": -population.I_in_init_pA.ppf(rng.random(n)) / grid_pA,
+        "I_ex": population.I_ex_init_pA.ppf(rng.random(n)) / grid,
+        "I_in": -population.I_in_init_pA.ppf(rng.random(n)) / grid,
         **model.initial(neuron, dt_ms=dt_ms, V_mV=V),
     }
     rows = [round_to_binary32(values.get(name, np.zeros(n))) for name in model.float_states]

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from csnn.errors import reject
 from csnn.spec.distributions import Constant, Distribution
 from csnn.spec.machine import MAX_WEIGHT_UNITS, RTR_OUTCOMES
+from csnn.spec.neuron import grid_key, with_unit
 from netgen import alias, moments
 
 F64 = npt.NDArray[np.float64]
@@ -27,23 +28,26 @@ _RARE_COUNTS = 1000
 
 def weight_pmf(
     distribution: Distribution,
-    grid_pA: float,
+    grid: float,
     n_outcomes: int = RTR_OUTCOMES,
     *,
-    field: str = "weight_pA",
+    field: str = "weight",
+    unit: str = "1",
 ) -> Pmf:
     """Discretise a weight distribution.
 
     Parameters
     ----------
     distribution : Distribution
-        Weights in pA.
-    grid_pA : float
+        Weights.
+    grid : float
         Unit of the result.
     n_outcomes : int
         Number of table entries, a power of two.
     field : str
-        Name used in errors, for example "projection E->I.weight_pA".
+        Name used in errors, for example "projection E->I.weight_nS".
+    unit : str
+        Unit of weights, for errors.
 
     Returns
     -------
@@ -61,50 +65,53 @@ def weight_pmf(
         and variance.
     """
     if isinstance(distribution, Constant):
-        return _constant_weight(distribution.value, grid_pA, field)
-    mean, sd = distribution.mean() / grid_pA, distribution.sd() / grid_pA
+        return _constant_weight(distribution.value, grid, field, unit)
+    mean, sd = distribution.mean() / grid, distribution.sd() / grid
     if sd <= _SPREAD_NOISE * abs(mean) < np.inf:
-        return _constant_weight(mean * grid_pA, grid_pA, field)
-    low, high = (bound / grid_pA for bound in distribution.support())
+        return _constant_weight(mean * grid, grid, field, unit)
+    low, high = (bound / grid for bound in distribution.support())
     if (low >= 0 or high <= 0) and abs(mean) < 0.5:
-        raise _rounds_to_zero(field, mean * grid_pA, grid_pA)
-    limit = (MAX_WEIGHT_UNITS + 0.5) * grid_pA
+        raise _rounds_to_zero(field, mean * grid, grid, unit)
+    limit = (MAX_WEIGHT_UNITS + 0.5) * grid
     below, upto = distribution.cdf(np.array([-limit, limit]))
     if not upto - below >= 1.0 - TAIL_MASS:
-        raise _overflows(field, distribution, grid_pA)
-    tails = distribution.ppf(np.array([_QUANTILE, 1.0 - _QUANTILE])) / grid_pA
+        raise _overflows(field, distribution, grid, unit)
+    tails = distribution.ppf(np.array([_QUANTILE, 1.0 - _QUANTILE])) / grid
     first = int(max(np.ceil(low), np.floor(tails[0]), -MAX_WEIGHT_UNITS))
     last = int(min(np.floor(high), np.ceil(tails[1]), MAX_WEIGHT_UNITS))
     if last < first:
-        raise _not_kept(field, distribution, grid_pA)
+        raise _not_kept(field, distribution, grid, unit)
     lattice = np.arange(first, last + 1)
-    boundaries = np.asarray((lattice[:-1] + 0.5) * grid_pA, dtype=np.float64)
+    boundaries = np.asarray((lattice[:-1] + 0.5) * grid, dtype=np.float64)
     masses = np.diff(distribution.cdf(boundaries), prepend=0.0, append=1.0)
     values, probabilities = _fit(lattice, masses, mean, sd, n_outcomes)
     if not _keeps(values, probabilities, mean, sd):
-        raise _not_kept(field, distribution, grid_pA)
+        raise _not_kept(field, distribution, grid, unit)
     return values, probabilities
 
 
 def fit_weight_pmf(
     samples: npt.ArrayLike,
-    grid_pA: float,
+    grid: float,
     n_outcomes: int = RTR_OUTCOMES,
     *,
-    field: str = "edges.weight_pA",
+    field: str = "edges.weight",
+    unit: str = "1",
 ) -> Pmf:
     """Fit a weight table to the weights of an edge list.
 
     Parameters
     ----------
-    samples : array_like of int or float, shape (m,), pA
+    samples : array_like of int or float, shape (m,)
         Weights; all of the same or of both signs.
-    grid_pA : float
+    grid : float
         Unit of the result.
     n_outcomes : int
         Number of table entries, a power of two.
     field : str
         Name used in errors.
+    unit : str
+        Unit of weights, for errors.
 
     Returns
     -------
@@ -119,16 +126,16 @@ def fit_weight_pmf(
     InvalidInputError
         As `weight_pmf`, and if there is no sample or one is not finite.
     """
-    units = finite_samples(samples, field) / grid_pA
+    units = finite_samples(samples, field) / grid
     mean, sd = float(units.mean()), float(units.std())
     if sd <= _SPREAD_NOISE * abs(mean):
-        return _constant_weight(mean * grid_pA, grid_pA, field)
+        return _constant_weight(mean * grid, grid, field, unit)
     largest = float(np.abs(units).max())
     if largest < 0.5:
-        raise _rounds_to_zero(field, largest * grid_pA, grid_pA)
+        raise _rounds_to_zero(field, largest * grid, grid, unit)
     rounded = _away_from_zero(np.rint(units), units)
     if largest > MAX_WEIGHT_UNITS + 0.5 or np.abs(rounded).max() > MAX_WEIGHT_UNITS:
-        raise _overflows(field, largest * grid_pA, grid_pA)
+        raise _overflows(field, largest * grid, grid, unit)
     values, masses = np.unique(rounded.astype(np.int64), return_counts=True)
     result = _fit(values, masses / len(units), mean, sd, n_outcomes)
     if not _keeps(*result, mean, sd):
@@ -142,7 +149,7 @@ def fit_weight_pmf(
         shares = np.bincount(inverse, weights=np.concatenate([1.0 - part, part]))
         result = _fit(values, shares / len(units), mean, sd, n_outcomes)
     if not _keeps(*result, mean, sd) or np.abs(result[0]).max() > MAX_WEIGHT_UNITS:
-        raise _not_kept(field, f"{mean * grid_pA:.6g} +- {sd * grid_pA:.3g}", grid_pA)
+        raise _not_kept(field, f"{mean * grid:.6g} +- {sd * grid:.3g}", grid, unit)
     return result
 
 
@@ -176,15 +183,15 @@ def _keeps(values: I64, probabilities: F64, mean: float, sd: float) -> bool:
     return close and abs(has_variance / sd**2 - 1.0) <= MOMENT_TOLERANCE
 
 
-def _constant_weight(value: float, grid_pA: float, field: str) -> Pmf:
-    units = value / grid_pA
+def _constant_weight(value: float, grid: float, field: str, unit: str) -> Pmf:
+    units = value / grid
     whole = round(units)
     if value != 0.0 and whole == 0:
-        raise _rounds_to_zero(field, value, grid_pA)
+        raise _rounds_to_zero(field, value, grid, unit)
     if abs(whole) > MAX_WEIGHT_UNITS:
-        raise _overflows(field, value, grid_pA)
+        raise _overflows(field, value, grid, unit)
     if abs(whole - units) > MOMENT_TOLERANCE * abs(units):
-        raise _not_kept(field, value, grid_pA)
+        raise _not_kept(field, value, grid, unit)
     return np.array([whole]), np.array([1.0])
 
 
@@ -203,20 +210,23 @@ def _away_from_zero(rounded: F64, units: F64) -> F64:
     return np.where((rounded == 0) & (units != 0), np.sign(units), rounded)
 
 
-# The grid that is chosen without machine.weight_grid_pA is the finest that holds the sums.
-_COARSE = "set by the largest weights and sums unless machine.weight_grid_pA is given"
+def _on_grid(grid: float, unit: str) -> str:
+    """Tell of the grid, which is the finest that holds the sums unless it is given."""
+    size = with_unit(grid, unit)
+    choice = f"set by the largest weights and sums unless machine.{grid_key(unit)} is given"
+    return f"on the grid of {size}, {choice}"
 
 
-def _rounds_to_zero(field: str, value: float, grid_pA: float) -> Exception:
-    return reject(field, value, f"rounds to zero on the grid of {grid_pA:g} pA, {_COARSE}")
+def _rounds_to_zero(field: str, value: float, grid: float, unit: str) -> Exception:
+    return reject(field, value, f"rounds to zero {_on_grid(grid, unit)}")
 
 
-def _overflows(field: str, value: object, grid_pA: float) -> Exception:
-    limit = MAX_WEIGHT_UNITS * grid_pA
-    rule = f"exceeds {MAX_WEIGHT_UNITS} units of {grid_pA:g} pA = {limit:g} pA; use a coarser grid"
+def _overflows(field: str, value: object, grid: float, unit: str) -> Exception:
+    size, limit = with_unit(grid, unit), with_unit(MAX_WEIGHT_UNITS * grid, unit)
+    rule = f"exceeds {MAX_WEIGHT_UNITS} units of {size} = {limit}; use a coarser grid"
     return reject(field, value, rule)
 
 
-def _not_kept(field: str, value: object, grid_pA: float) -> Exception:
+def _not_kept(field: str, value: object, grid: float, unit: str) -> Exception:
     rule = f"the table does not keep mean and variance to {MOMENT_TOLERANCE:g}"
-    return reject(field, value, f"{rule} on the grid of {grid_pA:g} pA; {_COARSE}")
+    return reject(field, value, f"{rule} {_on_grid(grid, unit)}")

@@ -62,7 +62,7 @@ class Case:
     @cached_property
     def constants(self) -> dict[str, np.float32 | np.int32]:
         dc_pA = DRIVES[self.combination.neuron][0]
-        return self.model.constants(self.neuron, dt_ms=DT_MS, weight_grid_pA=GRID, dc_pA=dc_pA)
+        return self.model.constants(self.neuron, dt_ms=DT_MS, weight_grid=GRID, dc_pA=dc_pA)
 
     @property
     def weight_units(self) -> int:

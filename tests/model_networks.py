@@ -35,7 +35,7 @@ def describe(case: Case, *, ext_lanes: int = 8) -> Description:
             size=size,
             neuron=case.neuron,
             V_init_mV=Uniform(low=low, high=low + 12.0),
-            poisson=PoissonInput(rate_hz=1000.0, weight_pA=weight),
+            poisson=PoissonInput(rate_hz=1000.0, weight=weight),
             dc=DcInput(current_pA=dc_pA, changes=((4.0, 1.5 * dc_pA),)),
         )
         for name, size in (("E", E_SIZE), ("I", I_SIZE))
@@ -45,7 +45,7 @@ def describe(case: Case, *, ext_lanes: int = 8) -> Description:
             source=source,
             target=target,
             rule=FixedIndegree(indegree=8),
-            weight_pA=Constant(value=sign * weight / 2),
+            weight=Constant(value=sign * weight / 2),
             delay_ms=Uniform(low=0.3, high=1.5),
         )
         for source, sign in (("E", 1.0), ("I", -1.0))

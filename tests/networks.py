@@ -65,7 +65,7 @@ def population(name: str, size: int, **changes: Any) -> Population:
         "V_init_mV": Uniform(low=-66.0, high=-49.0),
         "I_ex_init_pA": Uniform(low=0.0, high=500.0),
         "I_in_init_pA": Uniform(low=-200.0, high=0.0),
-        "poisson": PoissonInput(rate_hz=15000.0, weight_pA=150.0),
+        "poisson": PoissonInput(rate_hz=15000.0, weight=150.0),
         "expected_rate_hz": 200.0,
     }
     return Population(name=name, size=size, **{**settings, **changes})
@@ -87,7 +87,7 @@ def projection(
         source=source,
         target=target,
         rule=rule,
-        weight_pA=usual if weight is None else weight,
+        weight=usual if weight is None else weight,
         delay_ms=delay,
         allow_autapses=autapses,
         allow_multapses=multapses,
@@ -128,7 +128,7 @@ def random_edges(n: int, seed: int, *, n_neurons: int = E_SIZE + I_SIZE) -> Edge
     return Edges(
         source=source,
         target=rng.integers(0, n_neurons, n, dtype=np.uint32),
-        weight_pA=np.where(source >= n_neurons - I_SIZE, -3.0 * weight, weight),
+        weight=np.where(source >= n_neurons - I_SIZE, -3.0 * weight, weight),
         delay_ms=np.round(0.1 * rng.integers(1, 16, n), 1),
     )
 
@@ -155,7 +155,7 @@ def changing_inputs() -> Network:
                 E_SIZE,
                 poisson=PoissonInput(
                     rate_hz=15000.0,
-                    weight_pA=150.0,
+                    weight=150.0,
                     changes=((1.0, 0.0), (2.45, 20000.0), (3.0, 15000.0)),
                 ),
                 dc=DcInput(current_pA=100.0, changes=((0.3, -200.0), (2.45, 400.0))),

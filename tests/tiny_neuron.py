@@ -36,7 +36,7 @@ def _graph() -> Graph:
     )
 
 
-def _no_rule(neuron: Any, *, dt_ms: float, weight_grid_pA: float, dc_pA: float) -> dict[str, float]:
+def _no_rule(neuron: Any, *, dt_ms: float, weight_grid: float, dc_pA: float) -> dict[str, float]:
     raise NotImplementedError("nothing describes such a neuron")
 
 

@@ -49,7 +49,7 @@ MANIFEST_KEYS = (
     ("seed", "integer", "seed of everything random in the image"),
     ("dt_ms", "number", "duration of a step"),
     ("model", "string", "name of the neuron model"),
-    ("weight_grid_pA", "number", "one grid unit in the unit of weights, a power of two"),
+    ("weight_grid", "number", "one grid unit in the unit of weights, a power of two"),
     ("weight_unit", "string", "unit of weights: `pA`, `nS`, `mV` or `1`"),
     ("n_nodes", "integer", "node files, `node_00000.bin` and so on"),
     (
@@ -189,8 +189,8 @@ between generator and machine.
 
 Conventions: all numbers are little-endian; `x[h:l]` are bits h down to l of x; records are packed,
 without padding between their fields; neurons, sources, nodes and populations count from 0, steps
-from 1. A *grid unit* is 2^`grid_exponent` in the unit of weights (pA; of other synapses than
-currents nS, mV or 1), the unit of all weights and of what they add up to.
+from 1. A *grid unit* is 2^`grid_exponent` in the unit of weights (pA, nS, mV or
+1, by the kind of synapses), the unit of all weights and of what they add up to.
 """
 
 

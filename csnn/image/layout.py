@@ -60,7 +60,7 @@ HEADER_FIELDS = (
     Field(
         "grid_exponent",
         "<i4",
-        "the weight grid is 2^grid_exponent, in pA or the unit of the weights",
+        "the weight grid is 2^grid_exponent, in the unit of the weights",
     ),
     Field("length_bytes", "<u4", "width of `length`: 1 or 2 bytes"),
     Field("dt_ms", "<f8", "duration of a step"),

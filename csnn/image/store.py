@@ -43,15 +43,16 @@ def _is_edge_fit(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("overall", {}), dict)
 
 
-def _is_weight_unit(value: Any) -> bool:
+def is_weight_unit(value: Any) -> bool:
+    """Return whether `value` is a unit of weights."""
     return isinstance(value, str) and value in WEIGHT_UNITS
 
 
 # What readers use of a manifest, beside its files, populations and nodes.
 _FIELDS: dict[str, tuple[Kind, str]] = {
     "dt_ms": (is_positive, "a number > 0"),
-    "weight_grid_pA": (is_positive, "a number > 0"),
-    "weight_unit": (_is_weight_unit, "pA, nS, mV or 1"),
+    "weight_grid": (is_positive, "a number > 0"),
+    "weight_unit": (is_weight_unit, "pA, nS, mV or 1"),
     "network": (is_text, "a string"),
     "model": (is_text, "a string"),
     "seed": (is_count, "an integer >= 0"),
@@ -185,11 +186,11 @@ class Image:
                     raise InvalidInputError(
                         f"{path}: header: {name} = {getattr(node, name)!r}: must be {value!r}"
                     )
-            if 2.0**node.grid_exponent != self.manifest["weight_grid_pA"]:
-                grid_pA = self.manifest["weight_grid_pA"]
+            if 2.0**node.grid_exponent != self.manifest["weight_grid"]:
+                grid = self.manifest["weight_grid"]
                 raise InvalidInputError(
                     f"{path}: header: grid_exponent = {node.grid_exponent}: must be that of the "
-                    f"manifest's weight_grid_pA = {grid_pA!r}"
+                    f"manifest's weight_grid = {grid!r}"
                 )
             nodes.append(node)
             first += node.n_neurons

@@ -7,7 +7,7 @@ from typing import Any
 
 from csnn.binary32 import round_to_binary32
 from csnn.errors import reject
-from csnn.neurons.composition import BIAS, Step
+from csnn.neurons.composition import BIAS, REF_STEPS, Step
 from csnn.neurons.lif import refractory_steps
 from csnn.neurons.model import NeuronModel
 from csnn.neurons.solvers import propagator
@@ -78,16 +78,16 @@ def composed(name: str, step: Step) -> NeuronModel:
     """
 
     def rule(
-        neuron: Any, *, dt_ms: float, weight_grid_pA: float, dc_pA: float
+        neuron: Any, *, dt_ms: float, weight_grid: float, dc_pA: float
     ) -> dict[str, float | int]:
-        checks.positive("machine", "weight_grid_pA", weight_grid_pA)
-        if math.frexp(weight_grid_pA)[0] != 0.5:
-            raise reject("machine.weight_grid_pA", weight_grid_pA, "must be a power of two")
+        checks.positive("machine", "weight_grid", weight_grid)
+        if math.frexp(weight_grid)[0] != 0.5:
+            raise reject("machine.weight_grid", weight_grid, "must be a power of two")
         checks.real("dc", "current_pA", dc_pA)
-        base = base_constants(step, neuron, dt_ms=dt_ms, weight_grid=weight_grid_pA, dc_pA=dc_pA)
+        base = base_constants(step, neuron, dt_ms=dt_ms, weight_grid=weight_grid, dc_pA=dc_pA)
         constants: dict[str, float | int] = {
             **step.numbers(base),
-            "ref_steps": refractory_steps(neuron, dt_ms),
+            REF_STEPS: refractory_steps(neuron, dt_ms),
         }
         _check_drive(step, constants)
         return constants

@@ -7,7 +7,7 @@ neuron is refractory; what arrived in the step is added; then threshold, reset a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -39,8 +39,39 @@ from csnn.neurons.solvers import (
     solve,
 )
 from csnn.neurons.synapses import SIDES, Synapses
+from csnn.spec.neuron import Neuron, listed
 
 BIAS, DIRECT_CURRENT = "bias", "C_dc"
+REF_STEPS, REFRACTORY = "ref_steps", "refractory"
+# Endings and beginnings of the names that synapses and solvers give, and the names of a step.
+_TAKEN_ENDINGS = tuple(f"_{side}" for side in SIDES)
+_TAKEN_BEGINNINGS = ("P_",)
+_TAKEN = (DIRECT_CURRENT, REF_STEPS, REFRACTORY)
+
+
+def check_names(neuron: NeuronDescription) -> None:
+    """Require that a neuron leaves alone the names that composition gives.
+
+    Raises
+    ------
+    ValueError
+        If a parameter of its own, a state variable or a constant has one of them.
+    """
+    shared = {field.name for field in fields(Neuron)}
+    declared = {
+        "parameter": [f.name for f in fields(neuron.parameters) if f.name not in shared],
+        "state variable": [n for s in (False, True) for n in neuron.rates(None, is_series=s)],
+        "constant": list(neuron.constants(neuron.parameters(), 1.0)),
+    }
+    for kind, names in declared.items():
+        for name in names:
+            is_taken = name.endswith(_TAKEN_ENDINGS) or name.startswith(_TAKEN_BEGINNINGS)
+            if is_taken or name in _TAKEN:
+                raise ValueError(
+                    f"{kind} {name}: the name is taken; choose one that does not end in "
+                    f"{listed(_TAKEN_ENDINGS)}, begin with {listed(_TAKEN_BEGINNINGS)}, or equal "
+                    f"{listed(_TAKEN)}"
+                )
 
 
 class _GraphConstants(Constants):
@@ -61,6 +92,9 @@ class _GraphConstants(Constants):
         if shown not in self._values:
             self._values[shown] = self._trace.constant(shown)
             self.sources[shown] = name, scale
+        elif self.sources[shown] != (name, scale):
+            # A multiple of one constant would be mistaken for another constant.
+            raise ValueError(f"constant {shown}: the name is taken by a multiple of a constant")
         return self._values[shown]
 
     def __getitem__(self, name: str) -> Value:
@@ -156,7 +190,7 @@ class Step:
         trace = Trace()
         arrived = {side: trace.input(f"ss_{side}", Kind.I32) for side in SIDES}
         before = {name: trace.state(name) for name in self.rates}
-        refractory = trace.state("refractory", Kind.I32)
+        refractory = trace.state(REFRACTORY, Kind.I32)
         constants = _GraphConstants(trace)
         arithmetic = _GraphArithmetic(constants)
         is_free = is_zero(refractory)
@@ -220,11 +254,11 @@ class Step:
         spike = firing.spike if self.neuron.is_held else firing.spike & is_free
         for name, value in firing.reset.items():
             values[name] = select(spike, value, values[name])
-        ref_steps = trace.constant("ref_steps", Kind.I32)
+        ref_steps = trace.constant(REF_STEPS, Kind.I32)
         graph = trace.build(
             next_state={
                 **values,
-                "refractory": select(spike, ref_steps, decrement(refractory)),
+                REFRACTORY: select(spike, ref_steps, decrement(refractory)),
             },
             outputs={"spike": spike},
         )

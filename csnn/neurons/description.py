@@ -107,6 +107,10 @@ class NeuronDescription(ABC):
         """Return the potential that V is relative to."""
         return float(neuron.E_L_mV)
 
+    def start_mV(self, neuron: Any) -> float:
+        """Return the absolute potential of a neuron without a history."""
+        return self.rest_mV(neuron)
+
     def initial(self, neuron: Any, h_ms: float, V: Any) -> dict[str, Any]:
         """Return initial state variables other than V and those of synapses; zero if left out.
 

@@ -210,8 +210,9 @@ of two of its unit. The key of a weight in a description has its unit, and anoth
 
 {table(("synapses", "state", "key", "a weight is the"), rows)}
 
-Edge lists name their column likewise. `I_ex_init_pA` and `I_in_init_pA` are for models that have
-I_ex and I_in; other states of synapses begin with zero.
+Edge lists name their column likewise, and `[machine]` the grid: `weight_grid_pA`,
+`weight_grid_nS`, `weight_grid_mV` or `weight_grid`. `I_ex_init_pA` and `I_in_init_pA` are for
+models that have I_ex and I_in; other states of synapses begin with zero.
 """
 
 

@@ -73,18 +73,18 @@ def refractory_steps(neuron: LifNeuron, dt_ms: float) -> int:
 
 
 def lif_constants(
-    neuron: LifNeuron, *, dt_ms: float, weight_grid_pA: float, dc_pA: float = 0.0
+    neuron: LifNeuron, *, dt_ms: float, weight_grid: float, dc_pA: float = 0.0
 ) -> dict[str, float | int]:
     """Compute the constants of the LIF graph in float64 (see `NeuronModel.constants`)."""
-    checks.positive("machine", "weight_grid_pA", weight_grid_pA)
-    if math.frexp(weight_grid_pA)[0] != 0.5:
-        raise reject("machine.weight_grid_pA", weight_grid_pA, "must be a power of two")
+    checks.positive("machine", "weight_grid", weight_grid)
+    if math.frexp(weight_grid)[0] != 0.5:
+        raise reject("machine.weight_grid", weight_grid, "must be a power of two")
     checks.real("dc", "current_pA", dc_pA)
     exact = propagators(neuron, dt_ms)
     constants: dict[str, float | int] = {
         "P22": exact.P22,
-        "P21_ex": exact.P21_ex * weight_grid_pA,
-        "P21_in": -exact.P21_in * weight_grid_pA,
+        "P21_ex": exact.P21_ex * weight_grid,
+        "P21_in": -exact.P21_in * weight_grid,
         "P11_ex": exact.P11_ex,
         "P11_in": exact.P11_in,
         "C_dc": exact.P20 * dc_pA,

@@ -24,7 +24,7 @@ class ConstantsRule(Protocol):
     """Computes a model's constants from the description of a neuron."""
 
     def __call__(
-        self, neuron: Any, *, dt_ms: float, weight_grid_pA: float, dc_pA: float
+        self, neuron: Any, *, dt_ms: float, weight_grid: float, dc_pA: float
     ) -> Mapping[str, float | int]:
         """Return each constant of the graph, in float64 or int."""
 
@@ -100,7 +100,7 @@ class NeuronModel:
         return _of_kind(self.graph.constants, Kind.I32)
 
     def constants(
-        self, neuron: Any, *, dt_ms: float, weight_grid_pA: float, dc_pA: float = 0.0
+        self, neuron: Any, *, dt_ms: float, weight_grid: float, dc_pA: float = 0.0
     ) -> dict[str, np.float32 | np.int32]:
         """Compute the constants of a neuron, rounded to their types.
 
@@ -110,8 +110,8 @@ class NeuronModel:
             Description, an instance of `neuron_type`.
         dt_ms : float
             Step in ms.
-        weight_grid_pA : float
-            Current in pA of one unit of synaptic input; a power of two.
+        weight_grid : float
+            One unit of synaptic input, in the unit of the neuron's weights; a power of two.
         dc_pA : float
             Direct current in pA.
 
@@ -127,7 +127,7 @@ class NeuronModel:
         """
         if not isinstance(neuron, self.neuron_type):
             raise reject("neuron", neuron, f"must be a {self.neuron_type.__name__}")
-        values = self.rule(neuron, dt_ms=dt_ms, weight_grid_pA=weight_grid_pA, dc_pA=dc_pA)
+        values = self.rule(neuron, dt_ms=dt_ms, weight_grid=weight_grid, dc_pA=dc_pA)
         rounded: dict[str, np.float32 | np.int32] = {}
         for name, kind in self.graph.constants.items():
             field, value = f"neuron constant {name}", values[name]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from csnn.errors import reject
 from csnn.neurons.composed import composed
-from csnn.neurons.composition import Step
+from csnn.neurons.composition import Step, check_names
 from csnn.neurons.description import NeuronDescription
 from csnn.neurons.lif import LIF
 from csnn.neurons.model import NeuronModel
@@ -43,7 +43,7 @@ def described(*places: str) -> dict[str, NeuronDescription]:
     ------
     ValueError
         If a neuron's name is not of 1 to 11 small letters and digits, a letter first, or is used
-        twice.
+        twice, or a name that it declares is one that composition gives.
     """
     found: dict[str, NeuronDescription] = {}
     for place in places:
@@ -54,6 +54,10 @@ def described(*places: str) -> dict[str, NeuronDescription]:
             raise ValueError(f"{place}: {name!r} must be 1 to 11 small letters and digits")
         if name in found:
             raise ValueError(f"{place}: there is another neuron called {name}")
+        try:
+            check_names(description)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from None
         found[name] = description
     return found
 
@@ -190,6 +194,21 @@ def model_of(neuron: Neuron) -> NeuronModel:
     if reason is not None:
         raise reject("neuron.solver", neuron.solver, reason)
     return MODELS[found.name]
+
+
+def resting_state(neuron: Neuron, dt_ms: float) -> dict[str, float]:
+    """Return the f32 states of a neuron without a history, in the order of its model.
+
+    Parameters
+    ----------
+    neuron : Neuron
+    dt_ms : float
+        Length of a step.
+    """
+    description, model = DESCRIPTIONS[neuron.model], model_of(neuron)
+    V_mV = description.start_mV(neuron) - description.rest_mV(neuron)
+    found = {"V": V_mV, **model.initial(neuron, dt_ms=dt_ms, V_mV=V_mV)}
+    return {name: found.get(name, 0.0) for name in model.float_states}
 
 
 def rest_mV(neuron: Neuron) -> float:

@@ -116,7 +116,7 @@ def _add_input(
         return
     generator = nest.Create("poisson_generator", params={"rate": poisson.rate_hz})
     delay_steps = 1 if poisson.changes else max(1, round(_EXTERNAL_DELAY_MS / dt_ms))
-    synapse = {"weight": poisson.weight_pA, "delay": delay_steps * dt_ms}
+    synapse = {"weight": poisson.weight, "delay": delay_steps * dt_ms}
     nest.Connect(generator, nodes, "all_to_all", synapse)
     for time_ms, rate in poisson.changes:
         timeline.add(whole_steps(time_ms) - delay_steps, generator, {"rate": rate})
@@ -156,7 +156,7 @@ def run(nest: Any, job: dict[str, Any], send: Callable[..., None]) -> dict[str, 
             populations[projection.target],
             _rule(projection),
             {
-                "weight": _distribution(nest, projection.weight_pA),
+                "weight": _distribution(nest, projection.weight),
                 "delay": _distribution(nest, projection.delay_ms),
             },
         )

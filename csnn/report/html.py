@@ -130,12 +130,13 @@ def render_page(
 ) -> str:
     """Return the page; `images` are PNG files in base64 by figure name."""
     network = str(result.get("network", "network"))
+    weight_unit = str(result.get("weight_unit", "1"))
     parts = [
         _headline(network, result, populations, statistics, verdict),
         _activity(images, baseline),
         comparison(images, statistics, verdict, baseline),
-        fidelity(result.get("fidelity"), result.get("weight_unit", "pA")),
-        image_sizes(result.get("image")),
+        fidelity(result.get("fidelity"), weight_unit),
+        image_sizes(result.get("image"), weight_unit),
         cost(result),
         _reproduction(result),
     ]

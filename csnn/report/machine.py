@@ -13,12 +13,14 @@ PAPER_IMAGE_BYTES = 348e6
 PAPER_EXPLICIT_BYTES = 2.5e9
 IMAGE_LABELS = {
     "nodes": "compute nodes",
-    "weight_grid_pA": "weight grid (pA)",
-    "weight_grid_nS": "weight grid (nS)",
-    "weight_grid_mV": "weight grid (mV)",
-    "weight_grid": "weight grid (part of the way to the reversal potential)",
     "largest_sum_units": "largest sum of weights at a neuron (grid units, below 16,777,216)",
-    "synapses_by_sampler": "synapses by sampler",
+}
+# Properties in the unit of weights.
+WEIGHT_LABELS = {
+    "weight_grid": "weight grid",
+    "edge_fit: largest_weight_error": "edge list: largest error of a weight",
+    "edge_fit: weight: listed_mean": "edge list: mean of the weights",
+    "edge_fit: weight: listed_sd": "edge list: SD of the weights",
 }
 STAGES = {
     "generate_s": "generate the image",
@@ -30,7 +32,7 @@ STAGES = {
 }
 
 
-def fidelity(rows: Sequence[Mapping[str, Any]] | None, weight_unit: str = "pA") -> str:
+def fidelity(rows: Sequence[Mapping[str, Any]] | None, weight_unit: str) -> str:
     """Return how closely the tables realise the distributions; equal projections share a row."""
     shown_unit = "" if weight_unit == "1" else weight_unit
     if not rows:
@@ -75,7 +77,7 @@ def fidelity(rows: Sequence[Mapping[str, Any]] | None, weight_unit: str = "pA") 
     return section("Table fidelity", blocks + disclosure("Projections with equal tables", members))
 
 
-def image_sizes(image: Mapping[str, Any] | None) -> str:
+def image_sizes(image: Mapping[str, Any] | None, weight_unit: str) -> str:
     """Return the size of the image beside others, and its properties."""
     if not image:
         return ""
@@ -94,13 +96,12 @@ def image_sizes(image: Mapping[str, Any] | None) -> str:
             )
         ]
     known = {"bytes", "explicit_bytes", "full_scale_pd14"}
-    rest = {
-        IMAGE_LABELS.get(key, key): value
-        for key, value in image.items()
-        if key not in known and value is not None
-    }
+    shown_unit = "part of the way to the reversal potential" if weight_unit == "1" else weight_unit
+    labels = IMAGE_LABELS | {key: f"{label} ({shown_unit})" for key, label in WEIGHT_LABELS.items()}
+    rest = flat({key: value for key, value in image.items() if key not in known})
+    facts = {labels.get(key, key): value for key, value in rest.items() if value is not None}
     sizes = table(("", "size", "ratio"), rows) if rows else ""
-    return section("Machine image", sizes + definitions(flat(rest)))
+    return section("Machine image", sizes + definitions(facts))
 
 
 def _megabytes(size: float) -> str:

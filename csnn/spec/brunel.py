@@ -50,7 +50,7 @@ def brunel(*, order: int = 2500, g: float = 5.0, eta: float = 2.0, psp_mV: float
     # The external charge per ms that holds the mean potential at threshold, in spikes of `psc`.
     threshold_current = neuron.C_m_pF * (neuron.V_th_mV - neuron.E_L_mV) / neuron.tau_m_ms
     threshold_rate_hz = 1000.0 * threshold_current / (psc * neuron.tau_syn_ex_ms)
-    poisson = PoissonInput(rate_hz=eta * threshold_rate_hz, weight_pA=psc)
+    poisson = PoissonInput(rate_hz=eta * threshold_rate_hz, weight=psc)
     start = Uniform(low=0.0, high=20.0)
     populations = (
         Population(
@@ -76,7 +76,7 @@ def brunel(*, order: int = 2500, g: float = 5.0, eta: float = 2.0, psp_mV: float
             source=source,
             target=target,
             rule=FixedIndegree(indegree=c_ex if source == "E" else c_in),
-            weight_pA=Constant(value=psc if source == "E" else -g * psc),
+            weight=Constant(value=psc if source == "E" else -g * psc),
             delay_ms=delay,
         )
         for target in ("E", "I")

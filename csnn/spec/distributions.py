@@ -1,6 +1,6 @@
 """Probability distributions of weights, delays and initial values.
 
-A distribution carries no unit; the field that holds it does (`weight_pA`, `delay_ms`).
+A distribution carries no unit; the field that holds it does (`delay_ms`), or the network.
 """
 
 from __future__ import annotations

@@ -28,8 +28,9 @@ def _power_of_two(field: str, value: Any, low: int, high: int) -> None:
 class Machine:
     """Compute nodes and the formats they use.
 
-    `weight_grid_pA` None chooses the finest power of two that the sum bound permits; a given value
-    must be a power of two. `n_nodes` is the number of nodes that the "load" strategy may use.
+    `weight_grid` None chooses the finest power of two that the sum bound permits; a given value, in
+    the unit of the network's weights, must be a power of two. `n_nodes` is the number of nodes that
+    the "load" strategy may use.
     """
 
     neurons_per_node: int = 256
@@ -38,7 +39,7 @@ class Machine:
     delay_slots: int = 64
     ext_lanes: int = 8
     row_layout: str = "auto"
-    weight_grid_pA: float | None = None
+    weight_grid: float | None = None
     random_delay_buffer: bool = False
 
     def __post_init__(self) -> None:
@@ -52,12 +53,12 @@ class Machine:
         _power_of_two("ext_lanes", self.ext_lanes, 1, 32)
         checks.one_of("machine", "row_layout", self.row_layout, ("auto", "dense", "sparse"))
         checks.boolean("machine", "random_delay_buffer", self.random_delay_buffer)
-        if self.weight_grid_pA is not None:
-            checks.positive("machine", "weight_grid_pA", self.weight_grid_pA)
-            mantissa, exponent = math.frexp(self.weight_grid_pA)
+        if self.weight_grid is not None:
+            checks.positive("machine", "weight_grid", self.weight_grid)
+            mantissa, exponent = math.frexp(self.weight_grid)
             if mantissa != 0.5 or not MIN_GRID_EXPONENT < exponent <= MAX_GRID_EXPONENT + 1:
                 rule = f"must be a power of two from 2^{MIN_GRID_EXPONENT} to 2^{MAX_GRID_EXPONENT}"
-                raise reject("machine.weight_grid_pA", self.weight_grid_pA, rule)
+                raise reject("machine.weight_grid", self.weight_grid, rule)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,18 +45,19 @@ def _check_changes(owner: str, changes: tuple[tuple[float, float], ...]) -> None
 class PoissonInput:
     """Independent Poisson spike trains onto each neuron of a population.
 
-    `rate_hz` is the summed rate per neuron (number of external synapses times their rate).
+    `rate_hz` is the summed rate per neuron (number of external synapses times their rate). `weight`
+    is in the unit that the neurons take (`Neuron.weight_unit`).
     `changes` holds (time_ms, rate_hz) pairs, in force from the first step that begins at that time
     or later.
     """
 
     rate_hz: float
-    weight_pA: float
+    weight: float
     changes: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         checks.non_negative("poisson", "rate_hz", self.rate_hz)
-        checks.positive("poisson", "weight_pA", self.weight_pA)
+        checks.positive("poisson", "weight", self.weight)
         _check_changes("poisson", self.changes)
         for _, rate in self.changes:
             checks.non_negative("poisson", "changes", rate)
@@ -111,6 +112,7 @@ class Population:
 class Projection:
     """Synapses from one population to another.
 
+    `weight` is in the unit that the target's neurons take (`Neuron.weight_unit`).
     `allow_multapses` permits several synapses between one pair; rules that visit each pair at most
     once (`pairwise_bernoulli`, `all_to_all`, `one_to_one`) never make any. `allow_autapses` permits
     a neuron to connect to itself and matters only where source and target are the same population.
@@ -119,7 +121,7 @@ class Projection:
     source: str
     target: str
     rule: Rule
-    weight_pA: Distribution
+    weight: Distribution
     delay_ms: Distribution
     allow_autapses: bool = True
     allow_multapses: bool = True
@@ -134,7 +136,7 @@ class Projection:
         checks.name("projection", "target", self.target)
         owner = f"projection {self.label}"
         checks.instance(owner, "rule", self.rule, tuple(RULES.values()))
-        checks.instance(owner, "weight_pA", self.weight_pA, _DISTRIBUTION_TYPES)
+        checks.instance(owner, "weight", self.weight, _DISTRIBUTION_TYPES)
         checks.instance(owner, "delay_ms", self.delay_ms, _DISTRIBUTION_TYPES)
         checks.boolean(owner, "allow_autapses", self.allow_autapses)
         checks.boolean(owner, "allow_multapses", self.allow_multapses)
@@ -147,9 +149,10 @@ class EdgeList:
     """Explicit synapses from a file.
 
     The file is .npz or .csv with columns `source`, `target` (global neuron numbers from 0 in
-    population order), `weight_pA` and `delay_ms`. `representation` is "stored" (edge by edge, one
-    word per synapse) or "fitted" (tables fitted per sub-network; edge identity is lost). With
-    `sha256`, 64 hexadecimal digits, another file is refused; an image records its list so.
+    population order), `delay_ms` and the weights, whose column has their unit: `weight_pA`,
+    `weight_nS`, `weight_mV` or `weight`. `representation` is "stored" (edge by edge, one word per
+    synapse) or "fitted" (tables fitted per sub-network; edge identity is lost). With `sha256`, 64
+    hexadecimal digits, another file is refused; an image records its list so.
     """
 
     path: str
@@ -261,6 +264,11 @@ class Network:
     def size(self) -> int:
         """Number of neurons."""
         return sum(population.size for population in self.populations)
+
+    @property
+    def weight_unit(self) -> str:
+        """Unit of weights; one only, since a network that is compiled has one neuron model."""
+        return self.populations[0].neuron.weight_unit
 
     @cached_property
     def first_ids(self) -> dict[str, int]:

@@ -146,6 +146,16 @@ def weight_key(unit: str) -> str:
     return f"weight{weight_suffix(unit)}"
 
 
+def grid_key(unit: str) -> str:
+    """Return the key of the weight grid in a description."""
+    return f"weight_grid{weight_suffix(unit)}"
+
+
+def with_unit(value: float, unit: str) -> str:
+    """Return a weight as messages show it, with its unit if it has one."""
+    return f"{value:g}" if unit == "1" else f"{value:g} {unit}"
+
+
 def listed(words: tuple[str, ...]) -> str:
     """Join words for a message."""
     return " or ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])} or {words[-1]}"

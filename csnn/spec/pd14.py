@@ -151,7 +151,7 @@ def pd14(
             neuron=neuron,
             V_init_mV=Normal(mu=float(V_INIT_MEAN_MV[i]), sigma=float(V_INIT_SD_MV[i])),
             poisson=PoissonInput(
-                rate_hz=float(external[i] * BACKGROUND_RATE_HZ), weight_pA=psc / root
+                rate_hz=float(external[i] * BACKGROUND_RATE_HZ), weight=psc / root
             ),
             dc=DcInput(current_pA=float(compensation[i])),
             expected_rate_hz=float(MEAN_RATES_HZ[i]),
@@ -170,7 +170,7 @@ def pd14(
                     source=POPULATIONS[source],
                     target=POPULATIONS[target],
                     rule=FixedTotalNumber(count=int(counts[target, source])),
-                    weight_pA=Normal(
+                    weight=Normal(
                         mu=mean,
                         sigma=abs(mean) * WEIGHT_SD,
                         minimum=0.0 if mean > 0 else -math.inf,

@@ -20,7 +20,8 @@ or a built-in one with its options::
     scale = 0.1
 
 and in both cases optional tables `[machine]` and `[run]`. Keys are the field names of the
-dataclasses in `csnn.spec`; a table `[neuron]` holds defaults that populations share.
+dataclasses in `csnn.spec`, those of weights and of their grid with the unit of weights at the end;
+a table `[neuron]` holds defaults that populations share.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from csnn.spec.network import (
     Population,
     Projection,
 )
-from csnn.spec.neuron import WEIGHT_UNITS, weight_key
+from csnn.spec.neuron import WEIGHT_UNITS, grid_key, weight_key
 from csnn.spec.rules import RULES, Rule
 
 # How the dataclasses call themselves in their own messages; replaced by the place in the file.
@@ -34,11 +34,11 @@ _OWNERS: dict[type, str] = {
     Population: "population",
     Projection: "projection",
     EdgeList: "edges",
+    Machine: "machine",
     **{kind: name for name, kind in DISTRIBUTIONS.items()},
     **{kind: name for name, kind in RULES.items()},
 }
 _MODEL = "model"
-_WEIGHT = "weight_pA"
 _NETWORK_KEYS = ("name", "dt_ms", "notes", "neuron", "population", "projection", "edges")
 _COMMON_KEYS = ("machine", "run")
 
@@ -181,21 +181,40 @@ def _neuron(table: dict[str, Any], place: str) -> Neuron:
     return neuron
 
 
-def _weighted(kind: type, table: Any, unit: str | None, place: str) -> Any:
-    """Build a record with a weight, whose key has the unit of weights of the target's neurons.
+def _record_of_unit(
+    kind: type,
+    table: Any,
+    place: str,
+    field: str,
+    key_of: Callable[[str], str],
+    unit: str | None,
+    whose: str,
+) -> Any:
+    """Build a record of which one field has a key with the unit of weights.
 
     Without a unit nothing is known of the target, which is refused elsewhere, and any key will do.
     """
-    keys = [
-        key for key in map(weight_key, WEIGHT_UNITS) if isinstance(table, dict) and key in table
-    ]
-    wanted = weight_key(unit) if unit is not None else next(iter(keys), _WEIGHT)
+    keys = [key for key in map(key_of, WEIGHT_UNITS) if isinstance(table, dict) and key in table]
+    wanted = key_of(unit) if unit is not None else next(iter(keys), key_of(WEIGHT_UNITS[0]))
     for key in keys:
         if unit is not None and key != wanted:
             what = "have no unit" if unit == "1" else f"are in {unit}"
-            rule = f"weights of synapses onto these neurons {what}; write {wanted}"
-            raise reject(f"{place}.{key}", table[key], rule)
-    return _record(kind, table, place, {_WEIGHT: wanted})
+            raise reject(f"{place}.{key}", table[key], f"weights of {whose} {what}; write {wanted}")
+    return _record(kind, table, place, {field: wanted})
+
+
+def _weighted(kind: type, table: Any, unit: str | None, place: str) -> Any:
+    """Build a record with a weight, in the unit of weights of the target's neurons."""
+    whose = "synapses onto these neurons"
+    return _record_of_unit(kind, table, place, "weight", weight_key, unit, whose)
+
+
+def _machine(table: Any, unit: str) -> Machine:
+    """Build the machine, whose grid is in the unit of the network's weights."""
+    machine: Machine = _record_of_unit(
+        Machine, table, "machine", "weight_grid", grid_key, unit, "this network"
+    )
+    return machine
 
 
 def _population(table: Any, index: int, defaults: dict[str, Any]) -> Population:
@@ -295,7 +314,8 @@ def read_description(document: dict[str, Any], folder: Path) -> Description:
         If a key is unknown or missing, or a value has the wrong type or breaks a rule.
     """
     document = dict(document)
-    machine = _record(Machine, document.pop("machine", {}), "machine")
-    run = _record(Run, document.pop("run", {}), "run")
+    machine_table, run_table = document.pop("machine", {}), document.pop("run", {})
     network = _builtin(document) if "builtin" in document else _network(document, folder)
+    machine = _machine(machine_table, network.weight_unit)
+    run = _record(Run, run_table, "run")
     return Description(network=network, machine=machine, run=run)

@@ -10,7 +10,7 @@ from csnn.spec import builtin, checks
 from csnn.spec.description import Description
 from csnn.spec.distributions import DISTRIBUTIONS, Constant
 from csnn.spec.network import LifNeuron, Network, Neuron, Population, Projection
-from csnn.spec.neuron import SHARED_COMMENTS, weight_key
+from csnn.spec.neuron import SHARED_COMMENTS, grid_key, weight_key
 from csnn.spec.rules import RULES, FixedTotalNumber
 
 _TAGS = {kind: ("distribution", name) for name, kind in DISTRIBUTIONS.items()} | {
@@ -25,11 +25,11 @@ _MACHINE_COMMENTS = {
     "delay_slots": "length of the circular buffer: delays of 1 to this many steps",
     "ext_lanes": "generators of Poisson input per node",
     "row_layout": '"dense", "sparse" or "auto"',
-    "weight_grid_pA": "a power of two; without it the finest that fits",
+    "weight_grid": "a power of two; without it the finest that fits",
     "random_delay_buffer": "start with random input under way",
 }
 _EDGE_COMMENTS = {
-    "path": "columns source, target, weight_pA, delay_ms",
+    "path": "columns source, target, {weight}, delay_ms",
     "representation": '"stored" (edge by edge, weights rounded to the grid) or "fitted" tables',
     "sha256": "if given, that of the file",
 }
@@ -113,13 +113,15 @@ def _float(value: Any, annotation: str) -> Any:
     return float(value) if annotation.startswith("float") and value is not None else value
 
 
-def _whole_table(title: str, record: Any, comments: dict[str, str]) -> list[str]:
-    """Write every field of `record`; those without a value as a comment."""
+def _whole_table(title: str, record: Any, comments: dict[str, str], unit: str) -> list[str]:
+    """Write every field of `record`, those without a value as a comment; `unit` is of weights."""
     items = []
     for field in dataclasses.fields(record):
         value = _float(getattr(record, field.name), checks.annotation(field))
-        key = field.name if value is not None else f"# {field.name}"
-        items.append((key, "..." if value is None else _value(value), comments[field.name]))
+        name = grid_key(unit) if field.name == "weight_grid" else field.name
+        key = name if value is not None else f"# {name}"
+        comment = comments[field.name].format(weight=weight_key(unit))
+        items.append((key, "..." if value is None else _value(value), comment))
     return [f"[{title}]", *_lines(items)]
 
 
@@ -154,7 +156,7 @@ def _poisson(population: Population) -> str:
     """Write the input, the weight with its unit."""
     poisson = population.poisson
     key = weight_key(population.neuron.weight_unit)
-    items = [(key if n == "weight_pA" else n, v) for n, v in _changed(poisson)]
+    items = [(key if n == "weight" else n, v) for n, v in _changed(poisson)]
     return "{ " + ", ".join(f"{name} = {_value(value)}" for name, value in items) + " }"
 
 
@@ -181,7 +183,7 @@ def _projection(projection: Projection, network: Network) -> list[str]:
             comment = f"mean in-degree {indegree:.1f}"
         if field.default is dataclasses.MISSING or value != field.default:
             unit = network.population(projection.target).neuron.weight_unit
-            key = weight_key(unit) if field.name == "weight_pA" else field.name
+            key = weight_key(unit) if field.name == "weight" else field.name
             items.append((key, _value(value), comment))
     return ["[[projection]]", *_lines(items)]
 
@@ -226,9 +228,10 @@ def dumps(description: Description, *, about: str | None = None) -> str:
         out += [
             "",
             "# Synapses from a file.",
-            *_whole_table("edges", network.edges, _EDGE_COMMENTS),
+            *_whole_table("edges", network.edges, _EDGE_COMMENTS, network.weight_unit),
         ]
     out += ["", _RULER, "# The machine that the network is compiled for.", _RULER, ""]
-    out += _whole_table("machine", description.machine, _MACHINE_COMMENTS)
-    out += ["", "# One simulation.", *_whole_table("run", description.run, _RUN_COMMENTS)]
+    unit = network.weight_unit
+    out += _whole_table("machine", description.machine, _MACHINE_COMMENTS, unit)
+    out += ["", "# One simulation.", *_whole_table("run", description.run, _RUN_COMMENTS, unit)]
     return "\n".join(out) + "\n"

@@ -190,7 +190,7 @@ def binary32(stretch: Stretch, solver: str, steps: Sequence[int]) -> list[F64]:
     }
     state |= {name: np.zeros(len(steps), dtype=np.int32) for name in model.int_states}
     constant_rows = [
-        model.constants(neuron, dt_ms=h_ms, weight_grid_pA=stretch.grid, dc_pA=stretch.dc_pA)
+        model.constants(neuron, dt_ms=h_ms, weight_grid=stretch.grid, dc_pA=stretch.dc_pA)
         for h_ms in lengths
     ]
     constants = {n: np.array([row[n] for row in constant_rows]) for n in constant_rows[0]}

@@ -103,7 +103,7 @@ def _constants(
     model: NeuronModel, lanes: Sequence[tuple[Neuron, Stimulus]], dc_pA: F64, grid: float
 ) -> dict[str, npt.NDArray[Any]]:
     found = [
-        model.constants(neuron, dt_ms=stimulus.dt_ms, weight_grid_pA=grid, dc_pA=float(dc))
+        model.constants(neuron, dt_ms=stimulus.dt_ms, weight_grid=grid, dc_pA=float(dc))
         for (neuron, stimulus), dc in zip(lanes, dc_pA, strict=True)
     ]
     return {name: np.array([constants[name] for constants in found]) for name in found[0]}

@@ -119,7 +119,7 @@ class StateComparison:
             key = (neuron, grid, current)
             if key not in kinds:
                 kinds[key] = dict(
-                    self.model.rule(neuron, dt_ms=self.dt_ms, weight_grid_pA=grid, dc_pA=current)
+                    self.model.rule(neuron, dt_ms=self.dt_ms, weight_grid=grid, dc_pA=current)
                 )
             rows.append(kinds[key])
         return {

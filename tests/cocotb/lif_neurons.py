@@ -24,9 +24,7 @@ ABOUT = ((2, 3, 4), OF_SUMS, OF_SUMS, OF_SUMS, (7, 8), range(9))
 SHARES = (0.4, 0.2, 0.1, 0.1, 0.1, 0.1)
 USUAL = {
     f"constant_{name}": np.asarray(value).reshape(1).view(np.uint32)
-    for name, value in LIF.constants(
-        LifNeuron(), dt_ms=0.1, weight_grid_pA=0.0625, dc_pA=50.0
-    ).items()
+    for name, value in LIF.constants(LifNeuron(), dt_ms=0.1, weight_grid=0.0625, dc_pA=50.0).items()
 }
 
 

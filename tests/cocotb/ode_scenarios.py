@@ -228,7 +228,7 @@ class Model:
 
     async def usual(self) -> None:
         """Constants of a neuron, states near its threshold."""
-        made = LIF.constants(LifNeuron(t_ref_ms=0.3), dt_ms=0.1, weight_grid_pA=2**-9)
+        made = LIF.constants(LifNeuron(t_ref_ms=0.3), dt_ms=0.1, weight_grid=2**-9)
         words = [np.array([made[name]]).view(np.uint32)[0] for name in self.constant_names]
         await self.write_constants(np.array(words, np.uint32))
         potentials = self.rng.normal(14.0, 2.0, self.size)

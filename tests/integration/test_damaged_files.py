@@ -78,7 +78,7 @@ def _vouch(path: Path, **changes: object) -> None:
         ({"explicit_bytes": 1.5}, "explicit_bytes = 1.5: must be an integer"),
         ({"generate_s": "long"}, "generate_s = 'long': must be a number >= 0"),
         ({"seed": 2**64}, "seed = 18446744073709551616: must be an integer"),
-        ({"weight_grid_pA": 0.5}, "header: grid_exponent = "),
+        ({"weight_grid": 0.5}, "header: grid_exponent = "),
     ],
 )
 @pytest.mark.parametrize("command", ["simulate", "export edges"])

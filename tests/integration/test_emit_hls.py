@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from commands import csnn, refused, succeed, unchanged
 
 from csnn.neurons.lif import LIF
+from csnn.neurons.model import NeuronModel
+from csnn.neurons.registry import DESCRIPTIONS, named
 from hls_models import artifact
 from hls_models.cpp_library import cpp_library
 
@@ -69,6 +74,51 @@ def test_a_second_of_model_time_is_the_default(tmp_path: Path) -> None:
         f"in 10000 steps of 16 neurons driven by spikes ({spikes} spikes)"
     )
     assert outcome.json["neurons"] == 256
+
+
+# The state before the first step of a run; zero is what is left out.
+BEGINNINGS: dict[str, dict[str, float]] = {
+    "lif": {},
+    "mat2_exp_cuba_exact": {},
+    "amat2_exp_coba_rk2": {},
+    "izhikevich_delta_cuba_euler_x2": {"V": -65.0, "u": -13.0},
+    # E is dt g_L Delta_T / C exp((E_L - V_T) / Delta_T).
+    "adex_exp_coba_ps2": {"E": 0.1 * 30.0 * 2.0 / 281.0 * math.exp((-70.6 + 50.4) / 2.0)},
+}
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_every_neuron_spikes_in_its_bench(name: str, tmp_path: Path) -> None:
+    """Input makes it fire: it begins at rest, where it would stay without."""
+    assert {name.split("_")[0] for name in BEGINNINGS} == set(DESCRIPTIONS)
+    outcome = succeed("emit", "hls", name, *SMALL, "--check", "--json", "--out", tmp_path / "out")
+    spikes = outcome.json["vectors"]["driven_spikes"]
+    assert spikes > 0
+    assert outcome.json["check"]["equal"] is True
+    assert outcome.json["check"]["said"].endswith(f"driven by spikes ({spikes} spikes)")
+    model = named(name)
+    begin, trains = driven(tmp_path / "out" / "vectors.bin", model)
+    for state, values in zip(model.float_states, begin.view(np.float32), strict=False):
+        assert values == pytest.approx(BEGINNINGS[name].get(state, 0.0), rel=1e-6), state
+    # Synapses of a 256th of a unit do nothing; from zero Izhikevich's neuron would fire anyway.
+    assert trains[:, 0].sum() == 0
+    assert trains.sum() == spikes
+
+
+def driven(path: Path, model: NeuronModel) -> tuple[Any, Any]:
+    """Return states before the run that ends a file, (S, n), and its spikes, (T, n)."""
+    words = np.frombuffer(path.read_bytes(), "<u4", offset=8)
+    constants, states = words[:2].tolist()
+    at = 11
+    for _ in range(words[10]):
+        _, steps, n = words[at : at + 3].tolist()
+        at += 3 + constants
+        begin = words[at : at + states * n].reshape(states, n)
+        at += states * n
+        rows = words[at : at + steps * (states + 3) * n].reshape(steps, states + 3, n)
+        at += rows.size
+    assert at == len(words)
+    return begin, rows[:, -1]
 
 
 def test_lines_for_people(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
+from commands import require_nest
 
 from csnn.errors import InvalidInputError
 from csnn.neurons.models.adex import AdexNeuron
@@ -34,12 +34,7 @@ PSC_MV = 1e-11
 
 @pytest.fixture(autouse=True, scope="module")
 def _require_nest() -> None:
-    if nest.is_installed():
-        return
-    reason = 'NEST is not installed: pip install "csnn[nest]"'
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    require_nest()
 
 
 @cache

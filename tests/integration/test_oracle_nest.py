@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from commands import require_nest
 
 from csnn.errors import ToolFailedError
 from csnn.oracle import exact, nest
@@ -21,12 +21,7 @@ I_TOLERANCE_PA = 1e-8
 
 @pytest.fixture(autouse=True, scope="module")
 def _require_nest() -> None:
-    if nest.is_installed():
-        return
-    reason = 'NEST is not installed: pip install "csnn[nest]"'
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    require_nest()
 
 
 def differences(a: Recording, b: Recording) -> list[str]:

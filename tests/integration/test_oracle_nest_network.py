@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from commands import require_nest
 
 from csnn.oracle import exact, nest
 from csnn.oracle.experiment import Edges, Experiment
@@ -32,12 +32,7 @@ PSC_PA = psp_to_psc(PSP_MV, LifNeuron())
 
 @pytest.fixture(autouse=True, scope="module")
 def _require_nest() -> None:
-    if nest.is_installed():
-        return
-    reason = 'NEST is not installed: pip install "csnn[nest]"'
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    require_nest()
 
 
 def network_of_all_rules() -> tuple[Network, int]:
@@ -48,7 +43,7 @@ def network_of_all_rules() -> tuple[Network, int]:
         size=40,
         V_init_mV=Normal(mu=-60.0, sigma=3.0, maximum=-50.0),
         I_ex_init_pA=Uniform(low=0.0, high=50.0),
-        poisson=PoissonInput(rate_hz=0.0, weight_pA=PSC_PA, changes=((50.0, 25000.0),)),
+        poisson=PoissonInput(rate_hz=0.0, weight=PSC_PA, changes=((50.0, 25000.0),)),
     )
     driven = Population(name="D", size=30, dc=DcInput(changes=((20.0, 600.0), (30.0, 0.0))))
 
@@ -57,7 +52,7 @@ def network_of_all_rules() -> tuple[Network, int]:
             source=source,
             target=target,
             rule=rule,
-            weight_pA=Normal(mu=1.0, sigma=0.1, minimum=0.0),
+            weight=Normal(mu=1.0, sigma=0.1, minimum=0.0),
             delay_ms=Normal(mu=1.5, sigma=0.75, minimum=0.05),
             **switches,
         )
@@ -114,7 +109,7 @@ def test_inputs_change_in_the_step_that_begins_at_their_time() -> None:
     neuron = LifNeuron(t_ref_ms=0.0, tau_syn_ex_ms=0.01)
     # Times between two steps count from the later one.
     changes = ((0.3, 1e6), (1.0, 0.0), (4.0, 1e6), (4.05, 0.0), (5.05, 1e6), (5.2, 0.0))
-    poisson = PoissonInput(rate_hz=0.0, weight_pA=1e6, changes=changes)
+    poisson = PoissonInput(rate_hz=0.0, weight=1e6, changes=changes)
     populations = (
         Population(name="P", size=4, neuron=neuron, poisson=poisson),
         Population(name="D", size=1, neuron=neuron, dc=DcInput(changes=changes)),
@@ -159,13 +154,13 @@ def microcircuit(seed: int, steps: int) -> tuple[Network, Experiment]:
             name = getattr(projection, field)
             ids = rng.integers(network.population(name).size, size=count)
             columns[field].append((network.first_ids[name] + ids).astype(np.uint32))
-        columns["weight_pA"].append(projection.weight_pA.ppf(rng.random(count)))
+        columns["weight_pA"].append(projection.weight.ppf(rng.random(count)))
         delay = np.rint(projection.delay_ms.ppf(rng.random(count)) / network.dt_ms)
         columns["delay_steps"].append(np.maximum(delay, 1).astype(np.int32))
     sizes = [population.size for population in network.populations]
     poisson = [population.poisson for population in network.populations]
     per_step = np.repeat([1e-3 * network.dt_ms * p.rate_hz for p in poisson], sizes)
-    weight = poisson[0].weight_pA
+    weight = poisson[0].weight
     experiment = Experiment(
         neurons=tuple((population.neuron, population.size) for population in network.populations),
         steps=steps,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import networks
 import numpy as np
 import pytest
+from commands import require_nest
 
 from csnn.image.store import Image
 from csnn.oracle import exact, nest
@@ -43,12 +43,7 @@ def build(network: Network, folder: Path, **machine: Any) -> Image:
 
 @pytest.fixture
 def _require_nest() -> None:
-    if nest.is_installed():
-        return
-    reason = 'NEST is not installed: pip install "csnn[nest]"'
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    require_nest()
 
 
 @pytest.fixture(scope="module")

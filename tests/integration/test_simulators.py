@@ -264,7 +264,7 @@ def test_event_pool_that_runs_out_inside_a_spike(tmp_path: Path, pool_blocks: in
     edges = Edges(
         source=source,
         target=target + np.uint32(sources),
-        weight_pA=np.full(len(source), 2.0),
+        weight=np.full(len(source), 2.0),
         delay_ms=np.round(0.1 * (delay + 1.0), 1),
     )
     edge_files.write(tmp_path / "edges.npz", edges)
@@ -327,7 +327,7 @@ def test_saturation_flags_are_sticky(tmp_path: Path) -> None:
     driven = networks.population(
         "E",
         40,
-        poisson=PoissonInput(rate_hz=15000.0, weight_pA=150.0, changes=((0.8, 0.0),)),
+        poisson=PoissonInput(rate_hz=15000.0, weight=150.0, changes=((0.8, 0.0),)),
     )
     network = networks.network(
         networks.projection("E", "I", AllToAll()),

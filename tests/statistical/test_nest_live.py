@@ -14,12 +14,12 @@ A network whose inhibition is 5 % heavier must fail in both.
 from __future__ import annotations
 
 import itertools
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import require_nest
 from scipy import stats
 
 from csnn.oracle import nest
@@ -53,11 +53,7 @@ POPULATIONS = [(p.name, p.size) for p in microcircuit().populations]
 
 @pytest.fixture(scope="module")
 def nest_runs() -> list[Spikes]:
-    if not nest.is_installed():
-        reason = 'NEST is not installed: pip install "csnn[nest]"'
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_nest()
 
     def run(seed: int) -> Spikes:
         # One thread each: threads of one run would wait for each other at every step.

@@ -136,7 +136,7 @@ def test_an_audit_without_a_synapse_does_not_pass(tmp_path: Path) -> None:
                 source="A",
                 target="A",
                 rule=PairwiseBernoulli(p=0.1),
-                weight_pA=one,
+                weight=one,
                 delay_ms=one,
             ),
         ),

@@ -23,7 +23,7 @@ def random_edges(n: int, seed: int = 1) -> Edges:
     return Edges(
         source=rng.integers(0, 100, n, dtype=np.uint32),
         target=rng.integers(0, 100, n, dtype=np.uint32),
-        weight_pA=rng.normal(0.0, 1.0, n) * 10.0 ** rng.integers(-300, 300, n),
+        weight=rng.normal(0.0, 1.0, n) * 10.0 ** rng.integers(-300, 300, n),
         delay_ms=rng.random(n) + 1e-9,
     )
 
@@ -59,7 +59,7 @@ def test_csv_may_have_any_column_order_comments_quotes_and_blank_lines(tmp_path:
     assert read(path, 4) == Edges(
         source=np.array([1, 2], dtype=np.uint32),
         target=np.array([3, 0], dtype=np.uint32),
-        weight_pA=np.array([-25.0, 8.0]),
+        weight=np.array([-25.0, 8.0]),
         delay_ms=np.array([1.5, 0.1]),
     )
 
@@ -176,7 +176,7 @@ def test_other_number_types_are_converted(tmp_path: Path) -> None:
     )
     found = read(path, 100)
     assert found.source.tolist() == [1, 99]
-    assert found.weight_pA.tolist() == [-3.0, 4.0]
+    assert found.weight.tolist() == [-3.0, 4.0]
     assert found.delay_ms.dtype == np.float64
 
 
@@ -225,7 +225,7 @@ def test_edges_of_wrong_shape_or_type_are_refused() -> None:
     fields = {name: getattr(good, name) for name in edges_module.COLUMNS}
     for field, value, fragment in (
         ("source", good.source.astype(np.int64), r"edges\.source = 'int64': must be a one-dim"),
-        ("weight_pA", np.ones(3, dtype=np.float32), "float32"),
+        ("weight", np.ones(3, dtype=np.float32), "float32"),
         ("delay_ms", good.delay_ms[:2], r"edges\.delay_ms = 2: must have 3 rows"),
         ("target", good.target[:, None], "must be a one-dimensional uint32 array"),
         ("target", [1, 2, 3], "must be a one-dimensional uint32 array"),

@@ -7,6 +7,9 @@
 For series the exponential is a state variable of its own, E in mV per step, of which
 E' = E V' / Delta_T. A jump of V multiplies it, and each reset makes it exact again.
 
+The reset is at the end of a step, that of NEST's `aeif` within it: with t_ref = 0 each spike loses
+half a step on average ([accuracy.md](accuracy.md)).
+
 References
 ----------
 Brette & Gerstner (2005) J. Neurophysiol. 94:3637; NEST `aeif_psc_exp`, `aeif_cond_exp`.

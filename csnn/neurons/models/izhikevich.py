@@ -97,6 +97,10 @@ class Izhikevich(NeuronDescription):
         """Return 0: the equations are those of the potential itself."""
         return 0.0
 
+    def start_mV(self, neuron: IzhikevichNeuron) -> float:
+        """Return the potential that NEST's `izhikevich` begins with."""
+        return -65.0
+
     def initial(self, neuron: IzhikevichNeuron, h_ms: float, V: Any) -> dict[str, Any]:
         """Return u where it does not change at V."""
         return {"u": neuron.b * V}

@@ -27,7 +27,7 @@ from csnn.spec.network import LifNeuron
 
 needs_x86 = pytest.mark.skipif(not flush.HARDWARE, reason="needs the FTZ and DAZ modes of x86-64")
 MODES = [pytest.param("hardware", marks=needs_x86), "software"]
-LIF_CONSTANTS = LIF.constants(LifNeuron(), dt_ms=0.1, weight_grid_pA=GRID, dc_pA=-3.0)
+LIF_CONSTANTS = LIF.constants(LifNeuron(), dt_ms=0.1, weight_grid=GRID, dc_pA=-3.0)
 
 
 class Block:
@@ -229,14 +229,14 @@ def other_model() -> NeuronModel:
             },
             outputs={"spike": spike},
         ),
-        rule=lambda neuron, *, dt_ms, weight_grid_pA, dc_pA: {"a": 3.0, "b": 1e-30, "shift": -9},
+        rule=lambda neuron, *, dt_ms, weight_grid, dc_pA: {"a": 3.0, "b": 1e-30, "shift": -9},
     )
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_operation_compiles(tmp_path: Path, mode: str) -> None:
     model = other_model()
-    constants: dict[str, Any] = model.constants(LifNeuron(), dt_ms=0.1, weight_grid_pA=1.0)
+    constants: dict[str, Any] = model.constants(LifNeuron(), dt_ms=0.1, weight_grid=1.0)
     constants["b"] = binary32.from_bits(np.uint32(0x80000123))[()]
     module = import_text(tmp_path / "other.py", compiled.source(model))
     assert differing_words(getattr(module, f"step_{mode}"), model, constants) == 0
@@ -265,14 +265,14 @@ def exponential_model() -> NeuronModel:
             },
             outputs={"spike": spike},
         ),
-        rule=lambda neuron, *, dt_ms, weight_grid_pA, dc_pA: {"a": 1e-30},
+        rule=lambda neuron, *, dt_ms, weight_grid, dc_pA: {"a": 1e-30},
     )
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_exponentials_in_a_graph(tmp_path: Path, mode: str) -> None:
     model = exponential_model()
-    constants = model.constants(LifNeuron(), dt_ms=0.1, weight_grid_pA=1.0)
+    constants = model.constants(LifNeuron(), dt_ms=0.1, weight_grid=1.0)
     module = import_text(tmp_path / "exponentials.py", compiled.source(model))
     step = getattr(module, f"step_{mode}")
     assert differing_words(step, model, constants) == 0

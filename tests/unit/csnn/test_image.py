@@ -144,7 +144,7 @@ def manifest_content() -> dict[str, Any]:
         "seed": 7,
         "dt_ms": 0.1,
         "model": "lif",
-        "weight_grid_pA": 0.0625,
+        "weight_grid": 0.0625,
         "weight_unit": "pA",
         "n_nodes": 2,
         "populations": populations,

@@ -117,7 +117,7 @@ def test_every_manifest_key_is_described(tmp_path: Path) -> None:
         source="E",
         target="E",
         rule=FixedTotalNumber(count=100),
-        weight_pA=Constant(value=10.0),
+        weight=Constant(value=10.0),
         delay_ms=Constant(value=1.0),
     )
     network = Network(name="tiny", populations=(population,), projections=(projection,))

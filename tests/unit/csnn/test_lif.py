@@ -72,7 +72,7 @@ def test_textbook_formula_in_float64_would_fail_that_test() -> None:
 
 def test_constants_of_the_microcircuit() -> None:
     exact_values = propagators(LifNeuron(), 0.1)
-    constants = LIF.constants(LifNeuron(), dt_ms=0.1, weight_grid_pA=GRID, dc_pA=100.0)
+    constants = LIF.constants(LifNeuron(), dt_ms=0.1, weight_grid=GRID, dc_pA=100.0)
     expected = {
         "P22": exact_values.P22,
         "P21_ex": exact_values.P21_ex * GRID,
@@ -95,7 +95,7 @@ def test_constants_of_the_microcircuit() -> None:
 
 def test_broken_constants_are_refused() -> None:
     def constants(neuron: LifNeuron, grid: float = GRID, dc: float = 0.0, dt: float = 0.1) -> None:
-        LIF.constants(neuron, dt_ms=dt, weight_grid_pA=grid, dc_pA=dc)
+        LIF.constants(neuron, dt_ms=dt, weight_grid=grid, dc_pA=dc)
 
     with pytest.raises(InvalidInputError, match="power of two"):
         constants(LifNeuron(), grid=0.1)
@@ -132,7 +132,7 @@ def run(
     steps: int, neuron: LifNeuron, dc_pA: float, ss_ex: dict[int, int], V: float = 0.0
 ) -> tuple[list[float], list[int]]:
     """Potentials after each step from 1, and the steps with a spike."""
-    constants = LIF.constants(neuron, dt_ms=0.1, weight_grid_pA=GRID, dc_pA=dc_pA)
+    constants = LIF.constants(neuron, dt_ms=0.1, weight_grid=GRID, dc_pA=dc_pA)
     zero = np.zeros(1, dtype=np.float32)
     state = {"V": zero + np.float32(V), "I_ex": zero, "I_in": zero}
     state["refractory"] = np.zeros(1, dtype=np.int32)
@@ -185,7 +185,7 @@ def random_words(n: int, seed: int) -> np.ndarray:
 def test_evaluation_equals_exact_rational_arithmetic() -> None:
     n = 1500
     rng = np.random.default_rng(0)
-    constants = LIF.constants(LifNeuron(), dt_ms=0.1, weight_grid_pA=GRID, dc_pA=-3.0)
+    constants = LIF.constants(LifNeuron(), dt_ms=0.1, weight_grid=GRID, dc_pA=-3.0)
     words = {name: random_words(n, i) for i, name in enumerate(LIF.float_states)}
     refractory = rng.choice([0, 0, 0, 1, 2, 20], n).astype(np.int32)
     ss_ex, ss_in = rng.integers(0, 2**24, (2, n)).astype(np.int32)
@@ -213,4 +213,4 @@ def test_evaluation_equals_exact_rational_arithmetic() -> None:
 def test_rounded_refractory_steps() -> None:
     assert refractory_steps(LifNeuron(t_ref_ms=0.3), 0.1) == 3
     assert refractory_steps(LifNeuron(t_ref_ms=0.0), 0.1) == 0
-    assert lif_constants(LifNeuron(), dt_ms=0.1, weight_grid_pA=1.0)["ref_steps"] == 20
+    assert lif_constants(LifNeuron(), dt_ms=0.1, weight_grid=1.0)["ref_steps"] == 20

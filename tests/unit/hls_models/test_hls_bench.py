@@ -34,8 +34,8 @@ def emitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def parts() -> list[Section]:
-    constants = LIF.constants(LifNeuron(), dt_ms=DT_MS, weight_grid_pA=WEIGHT_GRID)
-    return sections(BLOCK, packed(LIF, constants), steps=STEPS, seed=5)
+    constants = LIF.constants(LifNeuron(), dt_ms=DT_MS, weight_grid=WEIGHT_GRID)
+    return sections(BLOCK, packed(LIF, constants), {}, steps=STEPS, seed=5)
 
 
 @pytest.fixture(scope="module")

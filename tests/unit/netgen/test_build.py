@@ -70,20 +70,20 @@ def test_delays_beyond_the_slots_are_refused(tmp_path: Path) -> None:
 def test_weights_off_the_given_grid_are_refused(tmp_path: Path, sign: float) -> None:
     rule = r"^projection E->I.weight_pA = .*exceeds 32767 units of 0.0078125 pA"
     network = one_projection(weight=Constant(value=sign * 300.0))
-    assert_refused(tmp_path, network, rule, weight_grid_pA=2.0**-7)
+    assert_refused(tmp_path, network, rule, weight_grid=2.0**-7)
     rule = r"^projection E->I.weight_pA = .*rounds to zero on the grid of 2 pA"
     network = one_projection(weight=Constant(value=sign * 0.9))
-    assert_refused(tmp_path, network, rule, weight_grid_pA=2.0)
+    assert_refused(tmp_path, network, rule, weight_grid=2.0)
     rule = r"^projection E->I.weight_pA = .*does not keep mean and variance to 0.001"
     network = one_projection(weight=Constant(value=sign * 10.3))
-    assert_refused(tmp_path, network, rule, weight_grid_pA=2.0)
+    assert_refused(tmp_path, network, rule, weight_grid=2.0)
 
 
 def test_external_weights_off_the_grid_are_refused(tmp_path: Path) -> None:
     for weight, rule in ((0.2, "rounds to zero"), (40000.0, "must be <= 32767"), (1.2, "1e-3")):
-        network = networks.driven(3, poisson=PoissonInput(rate_hz=1.0, weight_pA=weight))
+        network = networks.driven(3, poisson=PoissonInput(rate_hz=1.0, weight=weight))
         rule = rf"^population E.poisson.weight_pA = {weight}: .*{rule}"
-        assert_refused(tmp_path, network, rule, weight_grid_pA=1.0)
+        assert_refused(tmp_path, network, rule, weight_grid=1.0)
 
 
 @pytest.mark.parametrize("source", ["E", "I"])
@@ -104,9 +104,9 @@ def test_a_grid_that_breaks_the_sum_bound_is_refused(tmp_path: Path, source: str
         rf"^machine.weight_grid_pA = 0.00390625: the {kind} synapses of neuron 70 \(X\) sum to "
         rf"{600 * 117 * 256} units; must be < 2\^24 = 16777216$"
     )
-    assert_refused(tmp_path, network, rule, weight_grid_pA=2.0**-8)
+    assert_refused(tmp_path, network, rule, weight_grid=2.0**-8)
     image = networks.image(network, tmp_path / "image")
-    assert image.manifest["weight_grid_pA"] == 2.0**-7
+    assert image.manifest["weight_grid"] == 2.0**-7
     assert image.manifest["largest_sum_units"] == 600 * 117 * 128
 
 
@@ -119,11 +119,11 @@ def test_external_spikes_count_in_the_sum_bound(tmp_path: Path) -> None:
             populations=(networks.population("E", 5, poisson=poisson),),
         )
 
-    image = networks.image(network(None), tmp_path / "image", weight_grid_pA=2.0**-8)
+    image = networks.image(network(None), tmp_path / "image", weight_grid=2.0**-8)
     assert image.manifest["largest_sum_units"] == 515 * 127 * 256
-    poisson = PoissonInput(rate_hz=1.0, weight_pA=127.0)
+    poisson = PoissonInput(rate_hz=1.0, weight=127.0)
     rule = "excitatory synapses of neuron 0 .E. sum to 17751552 units"
-    assert_refused(tmp_path, network(poisson), rule, weight_grid_pA=2.0**-8)
+    assert_refused(tmp_path, network(poisson), rule, weight_grid=2.0**-8)
 
 
 def test_a_chosen_grid_is_coarsened_until_the_sums_fit(
@@ -136,7 +136,7 @@ def test_a_chosen_grid_is_coarsened_until_the_sums_fit(
         populations=(networks.population("E", 5, poisson=None),),
     )
     image = networks.image(network, tmp_path / "image")
-    assert image.manifest["weight_grid_pA"] == 2.0**-6
+    assert image.manifest["weight_grid"] == 2.0**-6
     assert image.manifest["largest_sum_units"] < 2**24 <= 2 * image.manifest["largest_sum_units"]
     assert sorted(tmp_path.iterdir()) == [image.path]
 
@@ -295,12 +295,12 @@ def test_sums_are_those_of_the_unrolled_rows(
     image = networks.image(network, tmp_path / "image")
     compiled = [weight_sums(node) for node in image.nodes]
     edges = export_edges(image)
-    grid = image.manifest["weight_grid_pA"]
+    grid = image.manifest["weight_grid"]
     for node, sums in zip(image.nodes, compiled, strict=True):
         for kind, sign in enumerate((1.0, -1.0)):
             for neuron in (0, node.n_neurons - 1):
-                of = (edges.target == node.first_neuron + neuron) & (sign * edges.weight_pA > 0)
-                assert sums[kind, neuron] * grid == abs(edges.weight_pA[of].sum())
+                of = (edges.target == node.first_neuron + neuron) & (sign * edges.weight > 0)
+                assert sums[kind, neuron] * grid == abs(edges.weight[of].sum())
     assert image.manifest["largest_sum_units"] == max(int(sums.max()) for sums in compiled)
     monkeypatch.setattr(netgen.sums, "compiled_rows", lambda: None)
     for node, sums in zip(image.nodes, compiled, strict=True):
@@ -355,7 +355,7 @@ def test_weights_of_both_signs(tmp_path: Path) -> None:
         networks.projection("E", "E", FixedTotalNumber(count=40_000), weight=distribution)
     )
     image = networks.image(network, tmp_path / "image", random_delay_buffer=True)
-    weight = export_edges(image).weight_pA
+    weight = export_edges(image).weight
     assert abs(weight.mean() - 10.0) < 4 * 40.0 / math.sqrt(40_000)
     assert abs(weight.std() / 40.0 - 1.0) < 0.02
     assert abs((weight < 0).mean() - 0.4013) < 0.01
@@ -382,8 +382,8 @@ def test_two_projections_between_the_same_populations(tmp_path: Path) -> None:
     image = networks.image(network, tmp_path / "image")
     edges = export_edges(image)
     assert image.manifest["synapses_by_projection"] == {"E->E": 700 + 35 * 61}
-    assert (edges.weight_pA == 20.0).sum() == 700
-    second = edges.weight_pA == -50.0
+    assert (edges.weight == 20.0).sum() == 700
+    second = edges.weight == -50.0
     assert (edges.delay_ms[second] == 1.5).all()
     assert (np.bincount(edges.target[second], minlength=61)[:61] == 35).all()
     assert len(image.nodes[0].weight_tables) == 2
@@ -419,7 +419,7 @@ def test_initial_state_has_its_distribution(tmp_path: Path) -> None:
     words = np.concatenate([node.state for node in image.nodes], axis=1).view(np.float32)
     assert abs(words[0].mean() - 10.0) < 4 * 3.0 / math.sqrt(5000)
     assert abs(words[0].std() - 3.0) < 0.2
-    grid = image.manifest["weight_grid_pA"]
+    grid = image.manifest["weight_grid"]
     assert np.unique(words[1]).tolist() == [8.0 / grid]
     assert np.unique(words[2]).tolist() == [4.0 / grid]
 

@@ -39,7 +39,7 @@ def projection(rule: Rule, autapses: bool, multapses: bool, *, same: bool = True
         source="T" if same else "S",
         target="T",
         rule=rule,
-        weight_pA=Constant(value=1.0),
+        weight=Constant(value=1.0),
         delay_ms=Constant(value=1.0),
         allow_autapses=autapses,
         allow_multapses=multapses,

@@ -94,7 +94,7 @@ def test_pd14_tables_at_a_grid_of_one_sixteenth() -> None:
     network = pd14()
     checked = set()
     for projection in network.projections:
-        target = projection.weight_pA
+        target = projection.weight
         if target in checked:
             continue
         checked.add(target)
@@ -163,7 +163,7 @@ def test_constant_weights() -> None:
 )
 def test_weights_that_are_refused(target: Distribution, rule: str) -> None:
     with pytest.raises(InvalidInputError, match=rule) as error:
-        weight_pmf(target, GRID, field="projection E->I.weight_pA")
+        weight_pmf(target, GRID, field="projection E->I.weight_pA", unit="pA")
     assert str(error.value).startswith("projection E->I.weight_pA = ")
     assert "\n" not in str(error.value)
 
@@ -419,7 +419,7 @@ def test_two_weights_off_the_grid() -> None:
 def test_samples_that_are_refused(samples: list[float], rule: str) -> None:
     with pytest.raises(InvalidInputError, match=rule) as error:
         fit_weight_pmf(samples, GRID)
-    assert str(error.value).startswith("edges.weight_pA = ")
+    assert str(error.value).startswith("edges.weight = ")
 
 
 def test_constant_samples_are_one_outcome() -> None:

@@ -37,7 +37,7 @@ def edges(rows: list[tuple[int, int, float, float]]) -> Edges:
     return Edges(
         source=np.array(source, dtype=np.uint32),
         target=np.array(target, dtype=np.uint32),
-        weight_pA=np.array(weight, dtype=np.float64),
+        weight=np.array(weight, dtype=np.float64),
         delay_ms=np.array(delay, dtype=np.float64),
     )
 
@@ -65,9 +65,9 @@ def test_stored_rows_hold_every_edge() -> None:
 
 def test_totals() -> None:
     listed = edge_rows()
-    assert listed.largest_pA() == 4.0
+    assert listed.largest() == 4.0
     # Neuron 1 of E: 3.5 excitatory and 4 inhibitory; neuron 3: 3.5.
-    assert listed.sums_pA() == {"E": 4.0, "I": 0.5}
+    assert listed.sums() == {"E": 4.0, "I": 0.5}
     # Three sources of E fire at 3 Hz, source 5 of I at 10 Hz.
     assert listed.events_hz().tolist() == [0.0, 2 * 3.0 + 10.0, 0.0, 2 * 3.0, 0.0, 3.0]
     total, driven = listed.strength(NODE)
@@ -77,13 +77,13 @@ def test_totals() -> None:
 
 def test_rounding_is_measured() -> None:
     assert edge_rows().rounding(0.5) == {
-        "largest_weight_error_pA": 0.0,
+        "largest_weight_error": 0.0,
         "largest_relative_error": 0.0,
         "mean_error": 0.0,
         "variance_error": 0.0,
     }
     rounding = edge_rows([(0, 1, 10.3, 0.1), (1, 1, 10.3, 0.1), (2, 1, 9.0, 0.1)]).rounding(1.0)
-    assert rounding["largest_weight_error_pA"] == pytest.approx(0.3)
+    assert rounding["largest_weight_error"] == pytest.approx(0.3)
     assert rounding["largest_relative_error"] == pytest.approx(0.3 / 10.3)
     assert rounding["mean_error"] == pytest.approx(0.2 / (29.6 / 3))
     assert rounding["variance_error"] == pytest.approx(1 - (1.0 / 1.3) ** 2)
@@ -122,7 +122,7 @@ def test_fitted_tables_are_those_of_their_sub_network() -> None:
     assert fit.delay[1].tolist() == pytest.approx([0.25] * 4, abs=1e-6)
     assert fit.listed.source.tolist() == [0, 0, 0, 3]
     assert fit.listed.neuron.tolist() == [1, 1, 3, 3]
-    assert fit.listed.weight_pA.tolist() == [1.0, 2.5, 2.0, 1.5]
+    assert fit.listed.weight.tolist() == [1.0, 2.5, 2.0, 1.5]
     assert fit.listed.delay.tolist() == [16, 2, 1, 7]
     inhibitory = fits[1]
     assert inhibitory.rows.length.tolist() == [0, 1]

@@ -54,7 +54,7 @@ def brute_force(image: Image) -> list[tuple[int, int, float, float]]:
 
 
 def as_tuples(edges: Edges) -> list[tuple[int, int, float, float]]:
-    columns = (edges.source, edges.target, edges.weight_pA, edges.delay_ms)
+    columns = (edges.source, edges.target, edges.weight, edges.delay_ms)
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
@@ -68,8 +68,8 @@ def test_export_is_what_the_rows_unroll_to(image: Image) -> None:
         "stubs",
         "stored",
     }
-    assert (edges.weight_pA[edges.source >= E_SIZE] < 0).all()
-    assert (edges.weight_pA[edges.source < E_SIZE] > 0).all()
+    assert (edges.weight[edges.source >= E_SIZE] < 0).all()
+    assert (edges.weight[edges.source < E_SIZE] > 0).all()
 
 
 def test_numba_makes_no_difference(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_order_is_node_source_target_delay_weight(image: Image) -> None:
         node = image.nodes[number]
         assert (edges.target >= node.first_neuron).all()
         assert (edges.target < node.first_neuron + node.n_neurons).all()
-        keys = (np.abs(edges.weight_pA), edges.weight_pA < 0, edges.delay_ms, edges.target)
+        keys = (np.abs(edges.weight), edges.weight < 0, edges.delay_ms, edges.target)
         assert np.array_equal(np.lexsort((*keys, edges.source)), np.arange(len(edges)))
 
 
@@ -134,7 +134,7 @@ def test_a_part_may_be_empty(image: Image) -> None:
     empty = export_edges(image, nodes=[0], targets="I")
     assert len(empty) == 0
     assert empty.source.dtype == np.uint32
-    assert empty.weight_pA.dtype == np.float64
+    assert empty.weight.dtype == np.float64
     assert list(iter_edges(image, nodes=[0], targets="I")) == []
     assert len(export_edges(image, nodes=[])) == 0
 
@@ -199,7 +199,7 @@ def test_stored_edge_list_comes_back_exactly(tmp_path: Path) -> None:
         exported = export_edges(image)
         # The weights lie on the grid, so nothing is rounded; the order is the export's.
         assert sorted(as_tuples(exported)) == sorted(as_tuples(edges))
-        assert image.manifest["edge_fit"]["largest_weight_error_pA"] == 0.0
+        assert image.manifest["edge_fit"]["largest_weight_error"] == 0.0
         path = tmp_path / "again.npz"
         edge_files.write(path, exported)
         assert edge_files.read(path, SIZE) == exported
@@ -208,20 +208,18 @@ def test_stored_edge_list_comes_back_exactly(tmp_path: Path) -> None:
 def test_stored_weights_are_rounded_to_the_grid_and_to_nothing_else(tmp_path: Path) -> None:
     edges = networks.random_edges(1000, 8)
     rng = np.random.default_rng(9)
-    weight = edges.weight_pA * rng.uniform(0.5, 1.5, len(edges))
-    listed = Edges(
-        source=edges.source, target=edges.target, weight_pA=weight, delay_ms=edges.delay_ms
-    )
+    weight = edges.weight * rng.uniform(0.5, 1.5, len(edges))
+    listed = Edges(source=edges.source, target=edges.target, weight=weight, delay_ms=edges.delay_ms)
     network = networks.edge_network(tmp_path, "stored", listed)
     image = networks.image(network, tmp_path / "image")
-    grid = image.manifest["weight_grid_pA"]
+    grid = image.manifest["weight_grid"]
     rounded = Edges(
         source=edges.source,
         target=edges.target,
-        weight_pA=np.rint(weight / grid) * grid,
+        weight=np.rint(weight / grid) * grid,
         delay_ms=edges.delay_ms,
     )
     assert sorted(as_tuples(export_edges(image))) == sorted(as_tuples(rounded))
     fit = image.manifest["edge_fit"]
-    assert 0 < fit["largest_weight_error_pA"] <= grid / 2
+    assert 0 < fit["largest_weight_error"] <= grid / 2
     assert max(fit["mean_error"], fit["variance_error"]) < 1e-4

@@ -29,7 +29,7 @@ def node_fit(**changes: Any) -> NodeFit:
         "n_sources": 2,
         "n_neurons": 3,
         "first_neuron": 2,
-        "grid_pA": 0.5,
+        "grid": 0.5,
         # Pairs 0->0 twice, 0->1, 1->2.
         "listed": LocalEdges(
             ints(0, 0, 0, 1), ints(0, 0, 1, 2), np.array([1.0, 3.0, 1.0, 3.0]), ints(1, 1, 1, 2)
@@ -58,8 +58,8 @@ def test_numbers_of_one_sub_network() -> None:
     assert (pair.pop("source"), pair.pop("target")) == ("I", "E")
     assert pair["edges"] == 4
     assert pair["weight"] == {
-        "listed_mean_pA": 2.0,
-        "listed_sd_pA": 1.0,
+        "listed_mean": 2.0,
+        "listed_sd": 1.0,
         "mean_error": 0.0,
         "variance_error": 0.0,
         "worst_node_mean_error": 0.0,
@@ -183,18 +183,23 @@ def test_constant_weights_have_no_variance_to_lose() -> None:
 
 @pytest.mark.parametrize("place", ["pair", "overall"])
 @pytest.mark.parametrize("error", ["mean_error", "variance_error"])
-def test_moments_that_are_not_kept_are_refused(place: str, error: str) -> None:
+@pytest.mark.parametrize(
+    ("unit", "key", "grid"), [("pA", "weight_pA", "0.5 pA"), ("1", "weight", "0.5")]
+)
+def test_moments_that_are_not_kept_are_refused(
+    place: str, error: str, unit: str, key: str, grid: str
+) -> None:
     report = report_of(("I", "E", 0, node_fit()))
-    check_moments(report, "list.csv", 0.5)
+    check_moments(report, "list.csv", 0.5, unit)
     wrong = copy.deepcopy(report)
     entry = wrong["pairs"][0] if place == "pair" else wrong["overall"]
     entry["weight"][error] = 0.9e-3
-    check_moments(wrong, "list.csv", 0.5)
+    check_moments(wrong, "list.csv", 0.5, unit)
     entry["weight"][error] = 1.1e-3
     name = "I->E" if place == "pair" else "all edges"
-    rule = rf"^list.csv: {name}: weight_pA = 2 \+- 1: .*grid of 0.5 pA .*0.0011.*\"stored\"$"
+    rule = rf"^list.csv: {name}: {key} = 2 \+- 1: .*grid of {grid} change .*0.0011.*\"stored\"$"
     with pytest.raises(InvalidInputError, match=rule) as caught:
-        check_moments(wrong, "list.csv", 0.5)
+        check_moments(wrong, "list.csv", 0.5, unit)
     assert "\n" not in str(caught.value)
 
 
@@ -205,7 +210,7 @@ def listed_edges() -> Edges:
     return Edges(
         source=edges.source,
         target=target.astype(np.uint32),
-        weight_pA=edges.weight_pA,
+        weight=edges.weight,
         delay_ms=edges.delay_ms,
     )
 
@@ -239,8 +244,8 @@ def test_a_fit_keeps_statistics_and_loses_identity(tmp_path: Path) -> None:
         assert np.array_equal(*counts)
     # What is drawn has those moments within the error of 4,000 samples.
     for kind in (-1.0, 1.0):
-        listed = before.weight_pA[before.weight_pA * kind > 0]
-        drawn = after.weight_pA[after.weight_pA * kind > 0]
+        listed = before.weight[before.weight * kind > 0]
+        drawn = after.weight[after.weight * kind > 0]
         error = 4 * listed.std() / np.sqrt(len(listed))
         assert abs(listed.mean() - drawn.mean()) < error
     # The report against a count over the exported edges.
@@ -260,9 +265,9 @@ def test_a_fit_keeps_statistics_and_loses_identity(tmp_path: Path) -> None:
     # What is lost: most edges are others than before, and delays no longer go with weights.
     assert overall["recovered_share"] < overall["recovered_pair_share"] < 0.6
     for kind, edges in (("listed", before), ("drawn", after)):
-        of = np.corrcoef(edges.weight_pA, edges.delay_ms)[0, 1]
+        of = np.corrcoef(edges.weight, edges.delay_ms)[0, 1]
         assert overall["weight_delay_correlation"][kind] == pytest.approx(of, abs=1e-9)
-        signs = [np.bincount(edges.source[s * edges.weight_pA > 0], minlength=83) for s in (1, -1)]
+        signs = [np.bincount(edges.source[s * edges.weight > 0], minlength=83) for s in (1, -1)]
         both = np.count_nonzero(signs[0] * signs[1])
         assert overall["sources_of_both_signs"][kind] == both
         assert overall["autapse_share"][kind] == np.mean(edges.source == edges.target)
@@ -270,10 +275,10 @@ def test_a_fit_keeps_statistics_and_loses_identity(tmp_path: Path) -> None:
 
 def shared_edges(image: Image, before: Edges, after: Edges) -> float:
     """Return the share of edges in both lists, weights on the grid."""
-    grid_pA = image.manifest["weight_grid_pA"]
+    grid = image.manifest["weight_grid"]
 
     def rows(edges: Edges) -> Counter[tuple[int, int, int, int]]:
-        units = np.rint(edges.weight_pA / grid_pA).astype(int).tolist()
+        units = np.rint(edges.weight / grid).astype(int).tolist()
         delay = np.rint(edges.delay_ms / image.dt_ms).astype(int).tolist()
         return Counter(zip(edges.source.tolist(), edges.target.tolist(), units, delay, strict=True))
 
@@ -292,7 +297,7 @@ def test_a_fit_keeps_signs_and_makes_no_autapses_or_multapses(tmp_path: Path, sp
     before = Edges(
         source=source,
         target=target,
-        weight_pA=np.where(even, 20.0, -40.0),
+        weight=np.where(even, 20.0, -40.0),
         delay_ms=np.where(even, 1.5, 0.8),
     )
     network = networks.edge_network(tmp_path, "fitted", before)
@@ -301,17 +306,17 @@ def test_a_fit_keeps_signs_and_makes_no_autapses_or_multapses(tmp_path: Path, sp
     after = export_edges(image)
     for sign in (1, -1):
         counts = [
-            np.bincount(edges.source[edges.weight_pA * sign > 0], minlength=83)
+            np.bincount(edges.source[edges.weight * sign > 0], minlength=83)
             for edges in (before, after)
         ]
         assert np.array_equal(*counts)
     for weight, delay in ((20.0, 1.5), (-40.0, 0.8)):
-        assert np.unique(after.delay_ms[after.weight_pA == weight]).tolist() == [delay]
+        assert np.unique(after.delay_ms[after.weight == weight]).tolist() == [delay]
     overall = image.manifest["edge_fit"]["overall"]
     assert overall["autapse_share"] == {"listed": 0.0, "drawn": 0.0}
     assert not np.any(after.source == after.target)
     # Distinct targets within a sign; the two signs of a source may meet in one target.
-    signed = pairs_of(after) * 2 + (after.weight_pA > 0)
+    signed = pairs_of(after) * 2 + (after.weight > 0)
     assert len(np.unique(signed)) == len(signed)
     assert overall["weight_delay_correlation"]["drawn"] == pytest.approx(1.0)
     shares = overall["recovered_share"], overall["recovered_pair_share"]
@@ -351,12 +356,12 @@ def test_a_grid_too_coarse_for_the_fit_is_refused(tmp_path: Path) -> None:
     small = Edges(
         source=edges.source,
         target=edges.target,
-        weight_pA=np.full(300, 10.3),
+        weight=np.full(300, 10.3),
         delay_ms=edges.delay_ms,
     )
     network = networks.edge_network(tmp_path, "fitted", small)
     networks.image(network, tmp_path / "fine")
     with pytest.raises(InvalidInputError, match=r"edges E->node 0.weight_pA .*grid of 2 pA") as e:
-        networks.image(network, tmp_path / "coarse", weight_grid_pA=2.0)
+        networks.image(network, tmp_path / "coarse", weight_grid=2.0)
     assert "\n" not in str(e.value)
     assert not (tmp_path / "coarse").exists()

@@ -44,7 +44,7 @@ def test_the_chosen_grid_keeps_sums_below_2_to_the_24(exponent: int) -> None:
 
 
 def test_external_spikes_count_in_the_chosen_grid() -> None:
-    network = networks.driven(3, poisson=PoissonInput(rate_hz=1.0, weight_pA=16.0))
+    network = networks.driven(3, poisson=PoissonInput(rate_hz=1.0, weight=16.0))
     most = LIMIT - 1 - 31 * 16
     assert choose_exponent(network, 1.0, {"E": most}) == 0
     assert choose_exponent(network, 1.0, {"E": most + 1}) == 1
@@ -65,12 +65,12 @@ def edge_image(folder: Path, weight_units: float) -> Image:
     edges = Edges(
         source=np.array([0, 70], dtype=np.uint32),
         target=np.array([1, 2], dtype=np.uint32),
-        weight_pA=np.array([weight_units, -7.0]) / 4.0,
+        weight=np.array([weight_units, -7.0]) / 4.0,
         delay_ms=np.array([0.1, 0.1]),
     )
     folder.mkdir()
     network = networks.edge_network(folder, "stored", edges)
-    return networks.image(network, folder / "image", weight_grid_pA=0.25)
+    return networks.image(network, folder / "image", weight_grid=0.25)
 
 
 def test_edge_weights_changed_by_more_than_one_thousandth_are_noted(tmp_path: Path) -> None:

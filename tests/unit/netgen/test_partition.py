@@ -41,7 +41,7 @@ def _network(sizes: list[int], indegrees: list[int] | None = None) -> Network:
                 source="P0",
                 target=f"P{i}",
                 rule=FixedIndegree(indegree=k),
-                weight_pA=Constant(value=1.0),
+                weight=Constant(value=1.0),
                 delay_ms=Constant(value=1.0),
             )
             for i, k in enumerate(indegrees or [])
@@ -221,7 +221,7 @@ def test_expected_indegree_within_a_population(
         source="P0",
         target="P0",
         rule=rule,
-        weight_pA=one,
+        weight=one,
         delay_ms=one,
         allow_autapses=autapses,
     )
@@ -231,7 +231,7 @@ def test_expected_indegree_within_a_population(
 def test_outdegree_between_different_sizes() -> None:
     one = Constant(value=1.0)
     rule = FixedOutdegree(outdegree=3)
-    projection = Projection(source="P0", target="P1", rule=rule, weight_pA=one, delay_ms=one)
+    projection = Projection(source="P0", target="P1", rule=rule, weight=one, delay_ms=one)
     assert expected_indegree(_network([10, 40]), projection) == 0.75
 
 

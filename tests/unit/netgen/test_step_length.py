@@ -23,7 +23,7 @@ COUNT = 20_000
 # Symmetric about a multiple of every step, so that rounding leaves the mean where it is.
 DELAY = Normal(mu=1.0, sigma=0.25, minimum=0.2, maximum=1.8)
 NEURON = LifNeuron(t_ref_ms=2.0, tau_syn_in_ms=0.8)
-POISSON = PoissonInput(rate_hz=8000.0, weight_pA=150.0, changes=((1.0, 3000.0),))
+POISSON = PoissonInput(rate_hz=8000.0, weight=150.0, changes=((1.0, 3000.0),))
 DC = DcInput(current_pA=200.0, changes=((2.0, -100.0),))
 
 
@@ -131,7 +131,7 @@ def test_edge_lists_keep_their_delays(tmp_path: Path, representation: str, dt_ms
     edges = Edges(
         source=np.array([0, 1, 2], dtype=np.uint32),
         target=np.array([40, 41, 3], dtype=np.uint32),
-        weight_pA=np.array([50.0, 50.0, 50.0]),
+        weight=np.array([50.0, 50.0, 50.0]),
         delay_ms=np.array([0.6, 0.6, 1.4]),
     )
     plain = networks.edge_network(tmp_path, representation, edges)

@@ -103,7 +103,7 @@ def test_weights_and_delays_follow_their_distributions(case: tuple[Projection, I
     projection, image = case
     found = stored(image)
     assert len(found.weight) >= 4000
-    weights = weight_pmf(projection.weight_pA, image.manifest["weight_grid_pA"])
+    weights = weight_pmf(projection.weight, image.manifest["weight_grid"])
     delays = delay_pmf(projection.delay_ms, image.dt_ms)
     assert fit_p_value(found.weight, weights) > LEVEL
     assert fit_p_value(found.delay, delays) > LEVEL

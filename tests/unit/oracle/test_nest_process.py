@@ -75,7 +75,7 @@ def test_expected_synapses_of_every_rule() -> None:
             source="A",
             target="B",
             rule=rule,
-            weight_pA=Constant(value=1.0),
+            weight=Constant(value=1.0),
             delay_ms=Constant(value=1.0),
         )
         assert nest.expected_synapses(network, projection) == expected

@@ -139,7 +139,7 @@ def test_sizes_of_the_paper_stand_beside_its_network_only(full_scale):
     image = {"bytes": 100_000_000, "explicit_bytes": 2_000_000_000}
     if full_scale is not None:
         image["full_scale_pd14"] = full_scale
-    [rows] = tables(image_sizes(image))
+    [rows] = tables(image_sizes(image, "pA"))
     own = [
         ["", "size", "ratio"],
         ["this image", "100 MB", "1"],

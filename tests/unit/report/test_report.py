@@ -56,6 +56,7 @@ RESULT = {
     "command": "csnn run 'a b' --seed 7",
     "rtf": 2.5,
     "notes": ["<script>alert(1)</script>"],
+    "weight_unit": "pA",
     "fidelity": [
         projection("E->E", 87.8085),
         projection("I->E", -351.234),

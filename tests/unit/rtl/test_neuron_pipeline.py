@@ -68,7 +68,7 @@ def test_lif(operators: Operators) -> None:
         assert bench.differing(bench.leaves(2000, rng), 2000) == []
     # A neuron as it is in a network: near threshold, some of them refractory.
     n = 50_000
-    constants = LIF.constants(LifNeuron(), dt_ms=0.1, weight_grid_pA=0.0625, dc_pA=50.0)
+    constants = LIF.constants(LifNeuron(), dt_ms=0.1, weight_grid=0.0625, dc_pA=50.0)
     given = {
         Op.INPUT: {name: rng.integers(0, 30_000, n).astype(np.int32) for name in LIF.graph.inputs},
         Op.STATE: {

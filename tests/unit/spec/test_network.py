@@ -44,7 +44,7 @@ def projection(rule: Rule = ALL, **changes: Any) -> Projection:
     fields = {
         "source": "A",
         "target": "B",
-        "weight_pA": Constant(value=10.0),
+        "weight": Constant(value=10.0),
         "delay_ms": Constant(value=1.5),
         **changes,
     }
@@ -73,10 +73,10 @@ INVALID: list[tuple[Callable[[], Any], str]] = [
     (lambda: LifNeuron(E_L_mV=INF), "neuron.E_L_mV = inf: must be a finite number"),
     (lambda: LifNeuron(V_th_mV=True), "neuron.V_th_mV = True"),
     (lambda: LifNeuron(V_reset_mV=-50.0), "neuron.V_reset_mV = -50.0: must be < V_th_mV"),
-    (lambda: PoissonInput(rate_hz=-1.0, weight_pA=1.0), "poisson.rate_hz = -1.0"),
-    (lambda: PoissonInput(rate_hz=1.0, weight_pA=0.0), "poisson.weight_pA = 0.0"),
+    (lambda: PoissonInput(rate_hz=-1.0, weight=1.0), "poisson.rate_hz = -1.0"),
+    (lambda: PoissonInput(rate_hz=1.0, weight=0.0), "poisson.weight = 0.0"),
     (
-        lambda: PoissonInput(rate_hz=1.0, weight_pA=1.0, changes=((5.0, -1.0),)),
+        lambda: PoissonInput(rate_hz=1.0, weight=1.0, changes=((5.0, -1.0),)),
         "poisson.changes = -1.0",
     ),
     (lambda: DcInput(changes=((5.0, 1.0), (5.0, 2.0))), "dc.changes = 5.0: times must be > 0 and"),
@@ -115,7 +115,7 @@ INVALID: list[tuple[Callable[[], Any], str]] = [
     (lambda: FixedIndegree(indegree=2**24 + 1), "fixed_indegree.indegree"),
     (lambda: FixedOutdegree(outdegree=1.5), "fixed_outdegree.outdegree"),  # type: ignore[arg-type]
     (lambda: projection(delay_ms=Constant(value=0.0)), "projection A->B.delay_ms = 0.0"),
-    (lambda: projection(weight_pA=10.0), "projection A->B.weight_pA = 10.0: must be a Constant"),
+    (lambda: projection(weight=10.0), "projection A->B.weight = 10.0: must be a Constant"),
     (lambda: projection("all_to_all"), "projection A->B.rule"),  # type: ignore[arg-type]
     (lambda: projection(allow_autapses=1), "allow_autapses = 1: must be true or false"),
     (lambda: EdgeList(path=""), "edges.path = ''"),
@@ -172,8 +172,8 @@ INVALID: list[tuple[Callable[[], Any], str]] = [
     (lambda: Machine(delay_slots=48), "must be a power of two from 2 to 64"),
     (lambda: Machine(ext_lanes=True), "machine.ext_lanes = True"),
     (lambda: Machine(row_layout="thick"), "must be one of auto, dense, sparse"),
-    (lambda: Machine(weight_grid_pA=0.1), "machine.weight_grid_pA = 0.1: must be a power of two"),
-    (lambda: Machine(weight_grid_pA=INF), "machine.weight_grid_pA = inf"),
+    (lambda: Machine(weight_grid=0.1), "machine.weight_grid = 0.1: must be a power of two"),
+    (lambda: Machine(weight_grid=INF), "machine.weight_grid = inf"),
     (lambda: Run(time_ms=0.0), "run.time_ms = 0.0"),
     (lambda: Run(warmup_ms=-1.0), "run.warmup_ms = -1.0"),
     (lambda: Run(seed=-1), "run.seed = -1"),
@@ -287,14 +287,14 @@ def test_pd14_at_a_tenth_matches_an_independent_computation() -> None:
             scaled = by_pair[target, source]
             assert isinstance(scaled.rule, FixedTotalNumber)
             assert scaled.rule.count == round(count * 0.1 * 0.1)
-            assert isinstance(scaled.weight_pA, Normal)
-            assert scaled.weight_pA.mu == pytest.approx(mean / math.sqrt(0.1), rel=1e-9)
-            assert scaled.weight_pA.sigma == pytest.approx(abs(scaled.weight_pA.mu) / 10)
-            assert 0.0 in (scaled.weight_pA.minimum, scaled.weight_pA.maximum)
+            assert isinstance(scaled.weight, Normal)
+            assert scaled.weight.mu == pytest.approx(mean / math.sqrt(0.1), rel=1e-9)
+            assert scaled.weight.sigma == pytest.approx(abs(scaled.weight.mu) / 10)
+            assert 0.0 in (scaled.weight.minimum, scaled.weight.maximum)
         population = net.populations[i]
         assert population.poisson is not None
         assert population.poisson.rate_hz == pytest.approx(0.1 * K_EXT[i] * 8.0)
-        assert population.poisson.weight_pA == pytest.approx(weight / math.sqrt(0.1))
+        assert population.poisson.weight == pytest.approx(weight / math.sqrt(0.1))
         dc = 1e-3 * 0.5 * (1 - math.sqrt(0.1)) * current
         assert population.dc.current_pA == pytest.approx(dc, rel=1e-9)
     assert "rates but not correlations" in net.notes[0]
@@ -313,14 +313,14 @@ def test_scaling_keeps_mean_and_variance_of_the_input() -> None:
         assert target.poisson is not None
         poisson = target.poisson
         rates = dict(zip(POPULATIONS, RATES, strict=True))
-        mean = poisson.rate_hz * poisson.weight_pA
-        power = poisson.rate_hz * poisson.weight_pA**2
+        mean = poisson.rate_hz * poisson.weight
+        power = poisson.rate_hz * poisson.weight**2
         for p in net.projections:
             if p.target == name and isinstance(p.rule, FixedTotalNumber):
-                assert isinstance(p.weight_pA, Normal)
+                assert isinstance(p.weight, Normal)
                 indegree = p.rule.count / target.size
-                mean += indegree * rates[p.source] * p.weight_pA.mu
-                power += indegree * rates[p.source] * p.weight_pA.mu**2
+                mean += indegree * rates[p.source] * p.weight.mu
+                power += indegree * rates[p.source] * p.weight.mu**2
         return 0.5e-3 * mean + target.dc.current_pA, power
 
     full, scaled = pd14(), pd14(n_scale=0.3, k_scale=0.2)
@@ -341,7 +341,7 @@ def test_brunel_network_reaches_threshold_at_eta_one() -> None:
     population = net.populations[0]
     assert population.poisson is not None
     neuron, poisson = population.neuron, population.poisson
-    current_pA = 1e-3 * poisson.rate_hz * poisson.weight_pA * neuron.tau_syn_ex_ms
+    current_pA = 1e-3 * poisson.rate_hz * poisson.weight * neuron.tau_syn_ex_ms
     assert neuron.E_L_mV + current_pA * neuron.tau_m_ms / neuron.C_m_pF == pytest.approx(20.0)
-    weights = [p.weight_pA.mean() for p in net.projections]
+    weights = [p.weight.mean() for p in net.projections]
     assert weights[1] == pytest.approx(-4.5 * weights[0])

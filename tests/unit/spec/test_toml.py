@@ -38,9 +38,7 @@ POPULATIONS = (
         neuron=LifNeuron(tau_m_ms=20.0, t_ref_ms=1.2),
         V_init_mV=Uniform(low=-70.0, high=-55.5),
         I_ex_init_pA=Lognormal(mu_log=1.5, sigma_log=0.25),
-        poisson=PoissonInput(
-            rate_hz=8000.0, weight_pA=1 / 3, changes=((100.0, 9000.0), (2e5, 0.0))
-        ),
+        poisson=PoissonInput(rate_hz=8000.0, weight=1 / 3, changes=((100.0, 9000.0), (2e5, 0.0))),
         expected_rate_hz=3.5,
     ),
     Population(name="I", size=40, dc=DcInput(current_pA=-1e-7, changes=((0.1, 1e20),))),
@@ -54,7 +52,7 @@ POPULATIONS = (
 
 
 def _projection(source: str, target: str, rule: Any, **changes: Any) -> Projection:
-    fields = {"weight_pA": Constant(value=87.8), "delay_ms": Constant(value=1.5), **changes}
+    fields = {"weight": Constant(value=87.8), "delay_ms": Constant(value=1.5), **changes}
     return Projection(source=source, target=target, rule=rule, **fields)
 
 
@@ -65,14 +63,14 @@ HAND_MADE = Description(
         projections=(
             _projection("E", "E", FixedTotalNumber(count=12), allow_autapses=False),
             _projection("E", "I", FixedIndegree(indegree=3), allow_multapses=False),
-            _projection("I", "E", FixedOutdegree(outdegree=2), weight_pA=Constant(value=-0.1)),
+            _projection("I", "E", FixedOutdegree(outdegree=2), weight=Constant(value=-0.1)),
             _projection("I", "I2", PairwiseBernoulli(p=0.1)),
             _projection("E", "I2", AllToAll(), delay_ms=Lognormal(mu_log=0.1, sigma_log=0.5)),
             _projection(
                 "E",
                 "I",
                 OneToOne(),
-                weight_pA=Normal(mu=1.0, sigma=0.1, minimum=0.0, maximum=2.0),
+                weight=Normal(mu=1.0, sigma=0.1, minimum=0.0, maximum=2.0),
                 delay_ms=Uniform(low=0.1, high=3.0),
             ),
         ),
@@ -91,7 +89,7 @@ HAND_MADE = Description(
         delay_slots=32,
         ext_lanes=4,
         row_layout="sparse",
-        weight_grid_pA=0.0625,
+        weight_grid=0.0625,
         random_delay_buffer=True,
     ),
     run=Run(time_ms=12.5, warmup_ms=0.0, seed=2**63 - 1, threads=3, record=(0, 5, 80)),

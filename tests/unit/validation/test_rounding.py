@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import require_nest
 
 from csnn.neurons import compiled
 from csnn.neurons.evaluate import evaluate
@@ -78,7 +78,7 @@ def every_operation() -> NeuronModel:
             },
             outputs={"spike": spike},
         ),
-        rule=lambda neuron, *, dt_ms, weight_grid_pA, dc_pA: {"a": 3.1, "b": 0.1, "shift": 7},
+        rule=lambda neuron, *, dt_ms, weight_grid, dc_pA: {"a": 3.1, "b": 0.1, "shift": 7},
     )
 
 
@@ -88,7 +88,7 @@ def test_one_step_from_random_states_stays_within_the_bound(
     model: NeuronModel, scale: float
 ) -> None:
     n, rng = 4000, np.random.default_rng(2)
-    settings = {"dt_ms": DT_MS, "weight_grid_pA": GRID_PA, "dc_pA": -321.1}
+    settings = {"dt_ms": DT_MS, "weight_grid": GRID_PA, "dc_pA": -321.1}
     words = model.constants(LifNeuron(), **settings)
     state: dict[str, Any] = {
         name: (scale * rng.standard_normal(n)).astype(np.float32) for name in model.float_states
@@ -139,7 +139,7 @@ def test_undecided_means_closer_than_the_error() -> None:
     # Refractory neurons keep V, so the comparison sees these very words.
     running = RunningBound(
         LIF,
-        constants=lif_constants(LifNeuron(), dt_ms=DT_MS, weight_grid_pA=1.0),
+        constants=lif_constants(LifNeuron(), dt_ms=DT_MS, weight_grid=1.0),
         state={"V": V, "I_ex": 0 * V, "I_in": 0 * V, "refractory": np.full(4, 5, dtype=np.int32)},
     )
     none = np.zeros(4, dtype=np.int32)
@@ -218,7 +218,7 @@ def running_bound(given: Drive) -> np.ndarray:
     zero = np.zeros_like(given.V)
     running = RunningBound(
         LIF,
-        constants=lif_constants(LifNeuron(), dt_ms=DT_MS, weight_grid_pA=GRID_PA),
+        constants=lif_constants(LifNeuron(), dt_ms=DT_MS, weight_grid=GRID_PA),
         state={
             "V": given.V,
             "I_ex": zero,
@@ -244,7 +244,7 @@ def differences(
     return np.where(agree, distance, 0.0), agree
 
 
-CONSTANTS = LIF.constants(LifNeuron(), dt_ms=DT_MS, weight_grid_pA=GRID_PA)
+CONSTANTS = LIF.constants(LifNeuron(), dt_ms=DT_MS, weight_grid=GRID_PA)
 
 
 @cache
@@ -266,7 +266,7 @@ def test_binary32_stays_within_a_microvolt_over_10_s() -> None:
     assert agree[:50_000].all(axis=0).mean() > 0.8
     assert 0.0 < distance.max() < LIMIT_MV
     worst = lif_worst_case(
-        lif_constants(LifNeuron(), dt_ms=DT_MS, weight_grid_pA=GRID_PA),
+        lif_constants(LifNeuron(), dt_ms=DT_MS, weight_grid=GRID_PA),
         V_mV=max(np.abs(reference.V_mV + 65.0).max(), 18.0),
         I_ex=reference.I_ex_pA.max() / GRID_PA,
         I_in=-reference.I_in_pA.min() / GRID_PA,
@@ -324,7 +324,7 @@ def test_slightly_wrong_constants_break_the_bound(name: str, factor: float) -> N
 
 def test_worst_case_covers_the_running_bound_with_direct_current() -> None:
     neuron = LifNeuron(V_reset_mV=-60.1, tau_syn_in_ms=1.7)
-    settings = {"dt_ms": DT_MS, "weight_grid_pA": GRID_PA, "dc_pA": 200.3}
+    settings = {"dt_ms": DT_MS, "weight_grid": GRID_PA, "dc_pA": 200.3}
     constants = lif_constants(neuron, **settings)
     n, rng = 50, np.random.default_rng(3)
     zero = np.zeros(n, dtype=np.float32)
@@ -353,7 +353,7 @@ def test_worst_case_covers_the_running_bound_with_direct_current() -> None:
 
 def test_reset_takes_the_error_of_the_reset_potential() -> None:
     neuron = LifNeuron(V_reset_mV=-60.1)
-    constants = lif_constants(neuron, dt_ms=DT_MS, weight_grid_pA=1.0)
+    constants = lif_constants(neuron, dt_ms=DT_MS, weight_grid=1.0)
     start = np.full(1, 15.5, dtype=np.float32)
     running = RunningBound(
         LIF,
@@ -369,11 +369,7 @@ def test_reset_takes_the_error_of_the_reset_potential() -> None:
 
 
 def test_nest_agrees_with_binary32_over_10_s() -> None:
-    if not nest.is_installed():
-        reason = 'NEST is not installed: pip install "csnn[nest]"'
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    require_nest()
     column = 3 * SEEDS
     whole = drive(100_000)
     one = slice(column, column + 1)

@@ -71,7 +71,7 @@ def legal() -> list[Combination]:
 
 
 def constants(model: NeuronModel, neuron: Neuron, dc_pA: float) -> dict[str, Any]:
-    return model.constants(neuron, dt_ms=DT_MS, weight_grid_pA=2.0**-4, dc_pA=dc_pA)
+    return model.constants(neuron, dt_ms=DT_MS, weight_grid=2.0**-4, dc_pA=dc_pA)
 
 
 def test_the_document_shows_the_file() -> None:

@@ -47,7 +47,7 @@ def neuron_of(combination: Combination, **values: Any) -> Neuron:
 
 def constants_of(combination: Combination, dc_pA: float) -> dict[str, np.float32 | np.int32]:
     model = model_of(neuron_of(combination))
-    return model.constants(neuron_of(combination), dt_ms=0.1, weight_grid_pA=GRID, dc_pA=dc_pA)
+    return model.constants(neuron_of(combination), dt_ms=0.1, weight_grid=GRID, dc_pA=dc_pA)
 
 
 def test_every_choice_combines_with_every_other() -> None:
@@ -186,7 +186,7 @@ def test_constants_are_those_of_the_parameters() -> None:
         # Another refractory time is another counter and nothing else.
         other = constants_of(combination, 10.0)
         held = model.constants(
-            replace(neuron, t_ref_ms=0.7), dt_ms=0.1, weight_grid_pA=GRID, dc_pA=10.0
+            replace(neuron, t_ref_ms=0.7), dt_ms=0.1, weight_grid=GRID, dc_pA=10.0
         )
         assert {n for n in other if other[n] != held[n]} == {"ref_steps"}
         assert held["ref_steps"] == 7
@@ -236,7 +236,7 @@ def differing_words(combination: Combination, n: int = 20_000) -> int:
     }
     results = []
     for model in (LIF, MODELS[combination.name]):
-        constants = model.constants(neuron, dt_ms=0.1, weight_grid_pA=GRID, dc_pA=3.7)
+        constants = model.constants(neuron, dt_ms=0.1, weight_grid=GRID, dc_pA=3.7)
         after, outputs = evaluate(model.graph, state=leaves, inputs=inputs, constants=constants)
         floats = [binary32.bits_of(after[name]) for name in LIF.float_states]
         results.append(np.stack([*floats, after["refractory"].view(np.uint32), outputs["spike"]]))

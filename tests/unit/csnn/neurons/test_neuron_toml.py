@@ -15,6 +15,7 @@ from csnn.spec.description import Description
 from csnn.spec.distributions import Constant, Normal
 from csnn.spec.network import (
     AllToAll,
+    EdgeList,
     FixedIndegree,
     LifNeuron,
     Network,
@@ -49,9 +50,7 @@ def changed(combination: Combination, factor: float = 1.25) -> Neuron:
 
 def network(neuron: Neuron, other: Neuron, weight: float = 2.0) -> Network:
     populations = (
-        Population(
-            name="A", size=8, neuron=neuron, poisson=PoissonInput(rate_hz=9.0, weight_pA=3.0)
-        ),
+        Population(name="A", size=8, neuron=neuron, poisson=PoissonInput(rate_hz=9.0, weight=3.0)),
         Population(name="B", size=6, neuron=other, V_init_mV=Normal(mu=-70.0, sigma=1.0)),
         Population(name="C", size=5, neuron=neuron),
     )
@@ -60,14 +59,14 @@ def network(neuron: Neuron, other: Neuron, weight: float = 2.0) -> Network:
             source="A",
             target="B",
             rule=FixedIndegree(indegree=3),
-            weight_pA=Normal(mu=weight, sigma=0.1),
+            weight=Normal(mu=weight, sigma=0.1),
             delay_ms=Constant(value=1.0),
         ),
         Projection(
             source="B",
             target="A",
             rule=AllToAll(),
-            weight_pA=Constant(value=-weight),
+            weight=Constant(value=-weight),
             delay_ms=Constant(value=1.5),
         ),
     )
@@ -220,6 +219,72 @@ THESE = "weights of synapses onto these neurons"
     ],
 )
 def test_bad_neurons_and_weights_are_named(document: str, message: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        loads(document, "net.toml")
+    assert str(caught.value).startswith(f"net.toml: {message}")
+
+
+GRID = "weights of this network"
+
+
+@pytest.mark.parametrize(
+    ("neuron", "weight", "key"),
+    [
+        ("", "weight_pA", "weight_grid_pA"),
+        (COBA, "weight_nS", "weight_grid_nS"),
+        (DELTA, "weight_mV", "weight_grid_mV"),
+        (DELTA + '\ncoupling = "coba"', "weight", "weight_grid"),
+    ],
+)
+def test_key_of_the_grid_has_the_unit_of_weights(neuron: str, weight: str, key: str) -> None:
+    document = text(neuron, weight=f"{weight} = 1.0") + "\n[machine]\n"
+    automatic = loads(document)
+    assert automatic.machine.weight_grid is None
+    assert re.search(f"\n# {key} += \\.\\.\\. +# a power of two; ", dumps(automatic))
+    given = loads(f"{document}{key} = 0.25\n")
+    assert given.machine.weight_grid == 0.25
+    assert re.search(f"\n{key} += 0.25 +# a power of two; ", dumps(given))
+    assert loads(dumps(given)) == given
+    listed = replace(
+        given, network=replace(given.network, edges=EdgeList(path="/list.csv"), projections=())
+    )
+    assert f"# columns source, target, {weight}, delay_ms\n" in dumps(listed)
+    for value, message in (
+        ("0.3", f"machine.{key} = 0.3: must be a power of two"),
+        ("-1", f"machine.{key} = -1.0: must be a finite number > 0"),
+    ):
+        with pytest.raises(InvalidInputError) as caught:
+            loads(f"{document}{key} = {value}\n", "net.toml")
+        assert str(caught.value).startswith(f"net.toml: {message}")
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (
+            text(COBA, weight="weight_nS = 1.0") + "[machine]\nweight_grid_pA = 1.0",
+            f"machine.weight_grid_pA = 1.0: {GRID} are in nS; write weight_grid_nS",
+        ),
+        (
+            text() + "[machine]\nweight_grid = 1.0",
+            f"machine.weight_grid = 1.0: {GRID} are in pA; write weight_grid_pA",
+        ),
+        (
+            text(DELTA + '\ncoupling = "coba"', weight="weight = 1.0")
+            + "[machine]\nweight_grid_mV = 1.0",
+            f"machine.weight_grid_mV = 1.0: {GRID} have no unit; write weight_grid",
+        ),
+        (
+            text(COBA, weight="weight_nS = 1.0") + "[machine]\nweight_gird_nS = 1.0",
+            "machine.weight_gird_nS = 1.0: is not a key here; did you mean weight_grid_nS?",
+        ),
+        (
+            'builtin = "pd14"\n[machine]\nweight_grid_nS = 1.0',
+            f"machine.weight_grid_nS = 1.0: {GRID} are in pA; write weight_grid_pA",
+        ),
+    ],
+)
+def test_grid_of_another_unit_is_refused(document: str, message: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         loads(document, "net.toml")
     assert str(caught.value).startswith(f"net.toml: {message}")

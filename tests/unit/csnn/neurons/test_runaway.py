@@ -21,7 +21,7 @@ def course(neuron: str, solver: str, t_ref_ms: float) -> dict[str, Any]:
     """Return states (steps x 1), spikes and refractory counts of 60 steps of strong input."""
     parameters = DESCRIPTIONS[neuron].parameters(solver=solver, t_ref_ms=t_ref_ms)
     model = composed("probe", Combination.of(parameters).step)
-    constants = model.constants(parameters, dt_ms=0.1, weight_grid_pA=1.0, dc_pA=CURRENTS[neuron])
+    constants = model.constants(parameters, dt_ms=0.1, weight_grid=1.0, dc_pA=CURRENTS[neuron])
     state: dict[str, Any] = dict.fromkeys(model.float_states, np.float32(0.0))
     state |= {"V": np.float32(constants["theta"] - 40.0), "refractory": np.int32(0)}
     inputs = {"ss_ex": np.int32(5), "ss_in": np.int32(0)}
