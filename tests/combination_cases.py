@@ -7,6 +7,7 @@ parts that is legal appears in one.
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -178,7 +179,8 @@ def legal(substeps: tuple[int, ...] = (1,)) -> list[Combination]:
 def covering(substeps: tuple[int, ...] = (1, 2)) -> list[Combination]:
     """Return legal combinations in which every legal pair of two choices appears.
 
-    Greedy: the combination with most pairs that are still missing comes next; the same every time.
+    Greedy: the combination with most pairs that are still missing comes next, the same every time;
+    more parts must bring more pairs, since a step of several parts is larger hardware.
     """
     names = [field.name for field in fields(Combination)]
     candidates = legal(substeps)
@@ -191,7 +193,7 @@ def covering(substeps: tuple[int, ...] = (1, 2)) -> list[Combination]:
     missing = set().union(*of.values())
     found = []
     while missing:
-        best = max(candidates, key=lambda c: len(of[c] & missing))
+        best = max(candidates, key=lambda c: len(of[c] & missing) / math.sqrt(c.substeps))
         found.append(best)
         missing -= of[best]
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from csnn.neurons.composition import Step
-from csnn.neurons.graph import Graph, Trace
+from csnn.neurons.graph import Graph, Kind, Trace, decrement, is_zero, select
 from csnn.neurons.lif import LIF
 from csnn.neurons.models.adex import Adex
 from csnn.neurons.models.izhikevich import Izhikevich
@@ -79,6 +79,46 @@ def test_parts_of_a_small_pipeline() -> None:
     assert planned.latency == 6
     assert parts.waiting == Cost(luts=32, registers=32)
     assert parts.total == Cost(138 + 64 + control, 146 + 32 + control, 2)
+
+
+def own() -> Graph:
+    """Return a graph of the operations that share nothing, each of them once but the selection."""
+    trace = Trace()
+    n, more = trace.state("n", Kind.I32), trace.input("more", Kind.I32)
+    x, y = trace.state("x"), trace.state("y")
+    rests = is_zero(n)
+    total = select(rests, n + more, decrement(n))
+    return trace.build(next_state={"n": total, "x": select(~rests, x, y), "y": y}, outputs={})
+
+
+def test_operations_that_share_nothing() -> None:
+    """An adder and a selection of 32 bits take a table a bit, the decrement eight more to stop."""
+    parts = cost(schedule(own()))
+    assert parts.own == Cost(32 + 7 + 40 + 32 + 32, 32 + 1 + 32 + 32 + 32)
+    assert parts.operators == Cost()
+    # x and y wait for the test of n, y once more for the end.
+    assert parts.waiting == Cost(registers=3 * 32)
+
+
+def test_operations_that_share_nothing_are_as_yosys_builds_them() -> None:
+    pytest.importorskip("pyosys", reason="Yosys is not installed: pip install 'csnn[synth]'")
+    planned = schedule(own())
+    found = synthesise(ScheduledPipeline(planned), "xc7")
+    estimate = cost(planned).total
+    assert estimate.registers == found.registers
+    assert estimate.luts == pytest.approx(found.luts, rel=0.1)
+
+
+def test_sizes_of_the_vendor_are_the_published_ones() -> None:
+    """As the reports that `VENDOR.source` names give them: tables, registers, multipliers."""
+    assert VENDOR.sizes["fadd"] == Cost(390, 205, 2)
+    assert VENDOR.sizes["fmul"] == Cost(321, 143, 3)
+    assert VENDOR.sizes["fexp"] == Cost(905, 324, 7)
+    assert VENDOR.sizes["itof"] == Cost(554, 340)
+    assert VENDOR.sizes["fge"] == VENDOR.sizes["flt"] == OURS.sizes["fge"]
+    # Vivado HLS counts the cycle in which a core of n stages begins: its latency is n - 1.
+    latencies = VENDOR.operators
+    assert (latencies.fadd, latencies.fmul, latencies.fexp, latencies.itof) == (4, 3, 7, 5)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

@@ -270,6 +270,19 @@ def test_planted_faults_of_registers_are_found(kind: type[Schedule]) -> None:
     lines = violations(kind(**fields))
     assert len(lines) > 20
     assert all("takes copy" in line for line in lines)
+    if kind is Forgetful:
+        # Every word that has been handed on, those of one cycle too late among them.
+        graph, ready = PLANNED.graph, PLANNED.ready
+        nodes, results = graph.nodes, (*graph.next_state, *graph.outputs)
+        reads = [(i, PLANNED.starts[n]) for n, node in enumerate(nodes) for i in node.operands]
+        reads += [(i, PLANNED.latency) for _, i in results]
+        late = [
+            cycle - ready(i) - (PLANNED.ii if PLANNED.is_held(i) else 1)
+            for i, cycle in reads
+            if nodes[i].op is not Op.CONSTANT
+        ]
+        assert late.count(0) > 0
+        assert len(lines) == sum(cycles >= 0 for cycles in late)
     with pytest.raises((AssertionError, IndexError)):
         held_words(kind(**fields))
 

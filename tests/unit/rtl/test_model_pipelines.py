@@ -15,26 +15,14 @@ from graph_bench import port
 
 from csnn.neurons.evaluate import evaluate
 from csnn.neurons.graph import Graph, Node, Op
-from csnn.neurons.registry import Combination, parse
+from csnn.neurons.registry import Combination
 from rtl.neuron_pipeline import NeuronPipeline, NeuronPipelineConfig
 from rtl.shared_units import SharedUnits
 from rtl.verilate import Verilated
 
 RANDOM_NEURONS = 20_000
-# Small ones of each neuron and of every kernel, coupling and family of solvers.
-FEW = tuple(
-    parse(name)
-    for name in (
-        "lif_delta_cuba_exact",
-        "lif_exp_coba_euler",
-        "mat2_alpha_cuba_rk2",
-        "amat2_delta_coba_ps2",
-        "izhikevich_beta_cuba_ps1",
-        "adex_delta_cuba_rk4",
-    )
-)
-COVERING = [c for c in covering() if c not in FEW]
-OTHERS = [c for c in legal() if c not in COVERING and c not in FEW]
+COVERING = covering()
+OTHERS = [c for c in legal() if c not in COVERING]
 
 
 class Bench:
@@ -98,12 +86,6 @@ def check(combination: Combination) -> None:
     assert bench.on_a_run() == {}
 
 
-@pytest.mark.parametrize("combination", FEW, ids=lambda c: c.name)
-def test_few_models(combination: Combination) -> None:
-    check(combination)
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("combination", COVERING, ids=lambda c: c.name)
 def test_covering_models(combination: Combination) -> None:
     check(combination)
