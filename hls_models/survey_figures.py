@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,14 +11,13 @@ from matplotlib.figure import Figure
 from csnn.report.figures import GREY, INK
 from csnn.spec.neuron import SOLVERS
 from hls_models.dse import Limits
-from hls_models.survey import Entry, Projection
+from hls_models.survey import CLAIMED_LOSS, Entry, Speeds
 
 _COLOURS = ("#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # Fronts of more models cannot be told apart.
 _MANY = 12
 _MARKERS = {"cuba": "o", "coba": "^"}
-# What the paper says that no model costs more than.
-CLAIMED_LOSS = 0.07
+_LINES = {"paper": "--", "model": "-"}
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -102,19 +101,21 @@ def draw_fronts(entries: Sequence[Entry], neurons: int, limits: Limits) -> Figur
     return figure
 
 
-def draw_losses(projections: Mapping[tuple[str, str], Projection], says: str) -> Figure:
-    """Draw how much of the speed all models lose, the least first; `says` is what it rests on."""
+def draw_losses(speeds: Sequence[Speeds]) -> Figure:
+    """Draw how much of the speed all models lose, the least first."""
     figure, axes = _figure(8.4, 4.2)
-    libraries = list(dict.fromkeys(library for _, library in projections))
+    libraries = list(dict.fromkeys(library for account in speeds for _, library in account.of))
     for colour, name in zip(_COLOURS, libraries, strict=False):
-        losses = sorted(100 * p.loss for (_, library), p in projections.items() if library == name)
-        axes.plot(
-            range(1, len(losses) + 1), losses, color=colour, lw=1.5, label=f"{name} operators"
-        )
+        for account in speeds:
+            losses = sorted(100 * found.loss for found in account.by(name).values())
+            axes.plot(
+                range(1, len(losses) + 1), losses, color=colour, lw=1.5,
+                ls=_LINES[account.account], label=f"operators {name}, by the {account.account}",
+            )  # fmt: skip
     axes.axhline(100 * CLAIMED_LOSS, color=INK, lw=1, ls=":")
     axes.text(1, 100 * CLAIMED_LOSS, "7 %, Heittmann et al. (2022)", va="bottom", fontsize=8)
     axes.set_xlabel("models, the fastest first")
     axes.set_ylabel("speed lost against LIF (%)")
-    axes.set_title(f"Projected speed of the machine: {says}", fontsize=10, loc="left")
+    axes.set_title("Projected speed of the machine", fontsize=10, loc="left")
     axes.legend(fontsize=8, frameon=False)
     return figure
