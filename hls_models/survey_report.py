@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,12 +157,12 @@ def _compact(
         own = [entry for entry in entries if entry.library == library]
         for size in sizes:
             title = f"T_{size} in cycles (II x B), operators {library}"
-            found.append((title, *by_solver(own, lambda e, n=size: cycles_cell(e, n))))
+            found.append((title, *by_solver(own, partial(cycles_cell, size))))
         if not speeds:
             continue
         accounts = " / ".join(f"by the {account.account}" for account in speeds)
         title = f"Speed lost in %, {accounts}, {projected_for} neurons, operators {library}"
-        found.append((title, *by_solver(own, lambda e: losses_cell(e, speeds))))
+        found.append((title, *by_solver(own, partial(losses_cell, speeds))))
         for account in speeds:
             losses = {model: p.loss for model, p in account.by(library).items()}
             title = (

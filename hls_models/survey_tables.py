@@ -50,7 +50,7 @@ def best_csv(entries: Iterable[Entry], speeds: Iterable[Speeds], projected_for: 
     def rows() -> Iterable[list[object]]:
         for entry in entries:
             for neurons, design in entry.best:
-                row = [*_model_row(entry, neurons), *design_row(design, neurons)]
+                row: list[object] = [*_model_row(entry, neurons), *design_row(design, neurons)]
                 for account in ACCOUNTS:
                     found = known.get(account, {}).get((entry.combination.name, entry.library))
                     row += _speed_row(found if neurons == projected_for else None)
@@ -139,7 +139,7 @@ def _synapses(c: Combination) -> str:
     return f"{c.neuron} {c.kernel} {c.coupling}{parts}"
 
 
-def cycles_cell(entry: Entry, neurons: int) -> str:
+def cycles_cell(neurons: int, entry: Entry) -> str:
     """Return T_N of the fastest design with its II and B."""
     if not entry.best:
         return "none fits"
@@ -147,7 +147,7 @@ def cycles_cell(entry: Entry, neurons: int) -> str:
     return f"{design.cycles(neurons):,} ({design.ii} x {design.blocks})"
 
 
-def losses_cell(entry: Entry, speeds: Iterable[Speeds]) -> str:
+def losses_cell(speeds: Iterable[Speeds], entry: Entry) -> str:
     """Return the part of the speed that is lost in percent, by each account."""
     key = entry.combination.name, entry.library
     losses = [account.of[key].loss for account in speeds if key in account.of]

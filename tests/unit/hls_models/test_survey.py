@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,7 @@ def speeds(account: str, **losses: float) -> Speeds:
 
 
 def test_cycles_by_solver() -> None:
-    head, rows = by_solver([*BY_HAND, WITHOUT], lambda entry: cycles_cell(entry, 32))
+    head, rows = by_solver([*BY_HAND, WITHOUT], partial(cycles_cell, 32))
     assert head == ("model", "exact", "rk4", "ps5", "ps6")
     assert rows == [
         ["lif exp cuba", "24 (1 x 8)", "", "", ""],
@@ -120,7 +121,7 @@ def test_cycles_by_solver() -> None:
         ["adex beta coba", "-", "", "none fits", "1,028 (4 x 1)"],
         ["adex beta coba x2", "-", "1,028 (4 x 1)", "", ""],
     ]
-    _, rows = by_solver(BY_HAND, lambda entry: cycles_cell(entry, 256))
+    _, rows = by_solver(BY_HAND, partial(cycles_cell, 256))
     assert [rows[0][1], rows[1][2], rows[2][3]] == ["52 (1 x 8)", "272 (2 x 3)", "1,924 (4 x 1)"]
 
 
@@ -145,7 +146,7 @@ def test_losses_by_solver_and_what_is_more_than_claimed() -> None:
         "model", lif_exp_cuba_exact=-0.002, lif_exp_coba_rk4=0.0699, adex_beta_coba_ps6=0.4
     )
     shown = [*BY_HAND[:3], WITHOUT]
-    head, rows = by_solver(shown, lambda entry: losses_cell(entry, [paper, model]))
+    head, rows = by_solver(shown, partial(losses_cell, [paper, model]))
     assert head == ("model", "exact", "rk4", "ps5", "ps6")
     assert rows == [
         ["lif exp cuba", "0.0 / -0.2", "", "", ""],
