@@ -36,9 +36,10 @@ def add_dse(commands: Any) -> None:
                      help="look-up tables of all blocks (default 37073, the paper's)")  # fmt: skip
     dse.add_argument("--dsps", type=int, default=524, metavar="N",
                      help="multipliers of all blocks (default 524, the paper's)")  # fmt: skip
-    speed = dse.add_argument_group("speed of the machine (by the paper's mean step, and:)")
-    speed.add_argument("--image", metavar="IMAGE", help="image directory: by the performance "
-                       "model too")  # fmt: skip
+    speed = dse.add_argument_group(
+        "speed of the machine by the performance model, beside that by the paper's mean step"
+    )
+    speed.add_argument("--image", metavar="IMAGE", help="image directory")
     speed.add_argument("--run", metavar="DIR", help="of a run of the image, whose spikes it has")
     speed.add_argument("--mesh", metavar="X,Y,Z", help="places of the mesh")
     dse.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N",
