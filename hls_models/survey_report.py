@@ -37,6 +37,13 @@ from hls_models.survey_tables import (
 SCHEMA, VERSION = "csnn-dse", 1
 # The tables of solvers are wider than a report.
 _WIDE = "main{max-width:82rem}figure,p{max-width:60rem}"
+# By the first word of a figure's name.
+_CAPTIONS = {
+    "cycles": "A mark for each model: the cycles in which its fastest design advances all neurons "
+    "of a node by a step. Models of the same cycles hide each other.",
+    "fronts": "Cycles against look-up tables: to the left designs that share more operators.",
+    "speed": "Models ordered by what they lose, for each account of a step and make of operators.",
+}
 _Table = tuple[str, tuple[str, ...], list[list[str]]]
 
 
@@ -60,7 +67,7 @@ def answer(library: str, found: Mapping[str, Any]) -> str:
     more, models = found["lose_more_than_claimed"], found["models"]
     holds = "holds" if more == 0 else "does not hold"
     return (
-        f"operators {library}: the claim that no model costs more than about 7 % of speed {holds}: "
+        f"Operators {library}: the claim that no model costs more than about 7 % of speed {holds}: "
         f"{more} of {models} models lose more; the most, {100 * found['largest_loss']:.1f} %, "
         f"{found['largest_loss_model']}."
     )
@@ -224,7 +231,7 @@ def _page(
         png = io.BytesIO()
         figure.savefig(png, format="png")
         encoded = base64.b64encode(png.getvalue()).decode("ascii")
-        content += figure_block(encoded, name.replace("_", " "))
+        content += figure_block(encoded, _CAPTIONS[name.split("_")[0]])
     for title, head, rows in compact:
         content += section(title, table(head, rows))
     every = "".join(disclosure(title, table(head, rows)) for title, head, rows in long)

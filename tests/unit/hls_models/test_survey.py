@@ -166,7 +166,7 @@ def test_losses_by_solver_and_what_is_more_than_claimed() -> None:
     assert paper.by("vendor") == {}
     said = answers([paper, model])
     assert [line.split(":")[0] for line in said] == [
-        "Speed by the paper", "operators ours", "Speed by the model", "operators ours",
+        "Speed by the paper", "Operators ours", "Speed by the model", "Operators ours",
     ]  # fmt: skip
     assert "2 of 3 models lose more" in said[1]
     assert "1 of 3 models lose more" in said[3]
