@@ -37,6 +37,10 @@ from hls_models.survey_tables import (
 SCHEMA, VERSION = "csnn-dse", 1
 # The tables of solvers are wider than a report.
 _WIDE = "main{max-width:82rem}figure,p{max-width:60rem}"
+_UNITS = (
+    "T_N in cycles. FADD, FMUL and FEXP are the operators of one block; LUT, FF, DSP and BRAM are "
+    "the resources of all B blocks."
+)
 # By the first word of a figure's name.
 _CAPTIONS = {
     "cycles": "A mark for each model: the cycles in which its fastest design advances all neurons "
@@ -47,14 +51,26 @@ _CAPTIONS = {
 _Table = tuple[str, tuple[str, ...], list[list[str]]]
 
 
-def verdict(projections: Mapping[tuple[str, str], Projection]) -> dict[str, dict[str, Any]]:
-    """Return by library how many models lose more than the paper's 7 %, and which loses most."""
+def verdict(
+    projections: Mapping[tuple[str, str], Projection], entries: Sequence[Entry]
+) -> dict[str, dict[str, Any]]:
+    """Return by library how many models lose more than the paper's 7 %, and which loses most.
+
+    Parameters
+    ----------
+    projections : mapping
+        By names of model and library.
+    entries : sequence of Entry
+        All that were explored: those without a projection do not fit.
+    """
     found = {}
     for library in dict.fromkeys(library for _, library in projections):
         losses = {model: p.loss for (model, own), p in projections.items() if own == library}
         worst = max(losses, key=lambda model: losses[model])
+        explored = [entry for entry in entries if entry.library == library]
         found[library] = {
             "models": len(losses),
+            "do_not_fit": len(explored) - len(losses),
             "lose_more_than_claimed": sum(loss > CLAIMED_LOSS for loss in losses.values()),
             "largest_loss": losses[worst],
             "largest_loss_model": worst,
@@ -64,12 +80,17 @@ def verdict(projections: Mapping[tuple[str, str], Projection]) -> dict[str, dict
 
 def answer(library: str, found: Mapping[str, Any]) -> str:
     """Return in a sentence what the verdict says of a library."""
-    more, models = found["lose_more_than_claimed"], found["models"]
-    holds = "holds" if more == 0 else "does not hold"
+    more, models, unfit = (
+        found[name] for name in ("lose_more_than_claimed", "models", "do_not_fit")
+    )
+    claim = f"Operators {library}: the claim that no model costs more than about 7 % of speed"
+    missing = f"; of {unfit} more no design fits" if unfit else ""
+    if models == 1:
+        return f"{claim} is not judged: {REFERENCE.name} is compared with nothing{missing}."
+    holds = "does not hold" if more else "is not decided" if unfit else "holds for those explored"
     return (
-        f"Operators {library}: the claim that no model costs more than about 7 % of speed {holds}: "
-        f"{more} of {models} models lose more; the most, {100 * found['largest_loss']:.1f} %, "
-        f"{found['largest_loss_model']}."
+        f"{claim} {holds}: {more} of {models} models lose more; the most, "
+        f"{100 * found['largest_loss']:.1f} %, {found['largest_loss_model']}{missing}."
     )
 
 
@@ -135,7 +156,7 @@ def write_survey(
             "sizes": list(sizes),
             "operators": {name: LIBRARIES[name].source for name in libraries},
             "rests_on": {account.account: account.rests_on for account in speeds},
-            "claim": {account.account: verdict(account.of) for account in speeds},
+            "claim": {account.account: verdict(account.of, entries) for account in speeds},
             "tools": tool_versions(),
             "files": {name: sha256(folder / name) for name in files},
         }
@@ -143,14 +164,14 @@ def write_survey(
     return manifest
 
 
-def answers(speeds: Sequence[Speeds]) -> list[str]:
+def answers(speeds: Sequence[Speeds], entries: Sequence[Entry]) -> list[str]:
     """Return what the verdicts say, and what each rests on."""
     return [
         line
         for account in speeds
         for line in (
             f"Speed by the {account.account}: {account.rests_on}",
-            *(answer(name, found) for name, found in verdict(account.of).items()),
+            *(answer(name, found) for name, found in verdict(account.of, entries).items()),
         )
     ]
 
@@ -201,7 +222,8 @@ def _long(
 
 
 def _markdown(tables: Sequence[_Table]) -> str:
-    return "\n".join(f"## {title}\n\n{markdown(head, rows)}" for title, head, rows in tables)
+    note = f"{_UNITS}\n\n"
+    return note + "\n".join(f"## {title}\n\n{markdown(head, rows)}" for title, head, rows in tables)
 
 
 def _page(
@@ -218,8 +240,9 @@ def _page(
         f"{models} models; II and B under {limits.luts:,} look-up tables and {limits.dsps} "
         "multipliers. IL, II and operators are those of schedules, which the emitted pipelines "
         "have exactly; look-up tables and registers are estimates. Nothing was placed and routed.",
+        _UNITS,
         f"Speed is compared with {REFERENCE.name} by operators of the same make.",
-        *answers(speeds),
+        *answers(speeds, entries),
     ]
     blocks = "".join(f"<p>{escape(fact)}</p>" for fact in facts)
     blocks += "".join(

@@ -54,6 +54,7 @@ def _dse(options: argparse.Namespace) -> int:
     from csnn.progress import progress
     from hls_models import survey_report
     from hls_models.dse import INTERVALS, SIZES, Limits
+    from hls_models.schedule import MAX_II
     from hls_models.survey import REFERENCE, legal_models, survey
 
     for name in options.models:
@@ -66,7 +67,7 @@ def _dse(options: argparse.Namespace) -> int:
     given = parse_integers("--intervals", options.intervals)
     intervals: Sequence[int] = INTERVALS if given is None else sorted(set(given))
     for interval in intervals:
-        checks.integer("dse", "intervals", interval, 1, 4096)
+        checks.integer("dse", "intervals", interval, 1, MAX_II)
     out = Path(options.out)
     require_apart(out, survey_report.SCHEMA, image=options.image, run=options.run)
     modelled = _modelled(options)
@@ -89,7 +90,7 @@ def _dse(options: argparse.Namespace) -> int:
     lines: list[str] = []
     none = [entry for entry in entries if not entry.best]
     lines += [f"{e.combination.name} by operators {e.library}: {e.refusal}" for e in none]
-    lines += survey_report.answers(speeds)
+    lines += survey_report.answers(speeds, entries)
     page = f"{out / 'dse.html'}: {len(models)} models"
     answer(options, {"out": str(out), **manifest}, [page, *wrap(lines)])
     return OK
@@ -104,9 +105,16 @@ def _modelled(
             if (value := getattr(options, name)) is not None:
                 raise reject(f"--{name}", value, "needs --image")
         return None
+    from csnn.image.store import open_image
+    from csnn.neurons.lif import LIF
     from csnn.perf.arguments import add_perf_options
     from csnn.perf.command import step_by_ode
+    from hls_models.survey import REFERENCE
 
+    model = open_image(options.image).manifest["model"]
+    if model not in (LIF.name, REFERENCE.name):
+        rule = f"an image of {model}: what models add is added to {LIF.name} or {REFERENCE.name}"
+        raise reject("--image", options.image, rule)
     parser = argparse.ArgumentParser()
     add_perf_options(parser)
     arguments = [options.image]

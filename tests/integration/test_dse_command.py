@@ -55,6 +55,15 @@ def test_speed_by_the_performance_model(tmp_path: Path) -> None:
     assert float(base["paper_step_us"]) == pytest.approx(3695 / 150, abs=1e-4)
 
 
+def test_images_of_other_models_are_refused(tmp_path: Path) -> None:
+    """Their steps have more than LIF in them already."""
+    network = tmp_path / "small.toml"
+    network.write_text(SMALL.replace("[machine]", '[neuron]\nsolver = "rk4"\n\n[machine]'))
+    assert csnn("generate", network, "--out", tmp_path / "image").code == 0
+    arguments = ("dse", "lif", *FEW, "--image", tmp_path / "image", "--out", tmp_path / "out")
+    refused(csnn(*arguments), "--image", "lif_exp_cuba_rk4")
+
+
 def test_models_that_do_not_fit_are_told(tmp_path: Path) -> None:
     out = tmp_path / "dse"
     outcome = csnn("dse", "lif", "--luts", 700, *FEW, "--out", out)
@@ -69,6 +78,7 @@ def test_models_that_do_not_fit_are_told(tmp_path: Path) -> None:
         (("adex_exp_coba_rk5",), ("MODEL", "did you mean")),
         (("izhikevich_exp_cuba_exact",), ("MODEL", "linear")),
         (("lif", "--intervals", "0,1"), ("dse.intervals", "from 1 to")),
+        (("lif", "--intervals", "1-257"), ("dse.intervals", "from 1 to 256")),
         (("lif", "--intervals", "x"), ("--intervals", "list of numbers")),
         (("lif", "--luts", 0), ("dse.luts", "from 1 to")),
         (("lif", "--dsps", -1), ("dse.dsps", "from 1 to")),

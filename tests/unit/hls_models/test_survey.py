@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -164,7 +165,7 @@ def test_losses_by_solver_and_what_is_more_than_claimed() -> None:
     losses = {name: found.loss for name, found in model.by("ours").items()}
     assert claim_table(shown, losses)[1][-1] == ["all", "0 of 1", "0 of 1", "1 of 1", "1 of 3"]
     assert paper.by("vendor") == {}
-    said = answers([paper, model])
+    said = answers([paper, model], shown)
     assert [line.split(":")[0] for line in said] == [
         "Speed by the paper", "Operators ours", "Speed by the model", "Operators ours",
     ]  # fmt: skip
@@ -205,15 +206,31 @@ def test_step_is_linear_between_lengths() -> None:
 
 def test_verdict_counts_what_loses_more_than_seven_percent(entries: list[Entry]) -> None:
     slow = projected(entries, lambda extra: 1.0 + max(extra, 0.0) / 100.0)
-    found = verdict(slow)["ours"]
+    found = verdict(slow, entries)["ours"]
     losses = [p.loss for p in slow.values()]
     assert found["models"] == 3
     assert found["lose_more_than_claimed"] == sum(loss > 0.07 for loss in losses) > 0
     assert found["largest_loss"] == max(losses)
     assert "does not hold" in answer("ours", found)
-    nothing = verdict(projected(entries, lambda extra: 1.0))["ours"]
+    nothing = verdict(projected(entries, lambda extra: 1.0), entries)["ours"]
     assert nothing["lose_more_than_claimed"] == 0
-    assert "speed holds: 0 of 3" in answer("ours", nothing)
+    assert "speed holds for those explored: 0 of 3" in answer("ours", nothing)
+
+
+def test_verdict_does_not_count_what_does_not_fit(entries: list[Entry]) -> None:
+    large = replace(entries[1], best=(), fronts=((32, ()), (256, ())), refusal="too large")
+    same = projected([entries[0]], lambda extra: 1.0)
+    alone = verdict(same, [entries[0], large])["ours"]
+    assert (alone["models"], alone["do_not_fit"]) == (1, 1)
+    assert "is not judged: lif_exp_cuba_exact is compared with nothing; of 1 more" in answer(
+        "ours", alone
+    )
+    some = [entries[0], large, entries[2]]
+    equal = verdict(projected(some, lambda extra: 1.0), some)["ours"]
+    assert "is not decided: 0 of 2 models lose more" in answer("ours", equal)
+    slow = verdict(projected(some, lambda extra: 1.0 + max(extra, 0.0)), some)["ours"]
+    assert "does not hold: 1 of 2 models lose more" in answer("ours", slow)
+    assert answer("ours", slow).endswith("; of 1 more no design fits.")
 
 
 def by_paper(entries: list[Entry]) -> Speeds:
