@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+
+import numpy as np
 
 from csnn.neurons.lif import LIF
 from csnn.neurons.registry import MODELS, Combination, combinations, parse
@@ -13,6 +15,10 @@ from hls_models.library import LIBRARIES, OURS
 
 # Cycles of a step, of which the ODE unit is a part, and clock: Heittmann et al. (2022), Figure 6D.
 PAPER_STEP_CYCLES, PAPER_CLOCK_MHZ = 3695.0, 150.0
+# How the time of a step is accounted for.
+ACCOUNTS = ("paper", "model")
+# What the paper says that no model costs more than.
+CLAIMED_LOSS = 0.07
 # What the speed of all is compared with; the paper's machine has it.
 REFERENCE = Combination(neuron="lif", kernel="exp", coupling="cuba", solver="exact")
 
@@ -126,12 +132,97 @@ class Projection:
     loss: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Speeds:
+    """What all models do to the speed of a machine, by one account of its step.
+
+    Attributes
+    ----------
+    account : {"paper", "model"}
+        The paper's mean step, or the performance model.
+    rests_on : str
+    of : mapping
+        Projections by names of model and library.
+    """
+
+    account: str
+    rests_on: str
+    of: Mapping[tuple[str, str], Projection]
+
+    def by(self, library: str) -> dict[str, Projection]:
+        """Return the projections with operators of one make, by name of the model."""
+        return {model: found for (model, own), found in self.of.items() if own == library}
+
+
 def paper_step_us(extra_cycles: float) -> float:
     """Return the paper's mean step if the ODE unit takes so many cycles more than with LIF.
 
     The unit is in the critical path, as the paper assumes for its own projection.
     """
     return (PAPER_STEP_CYCLES + extra_cycles) / PAPER_CLOCK_MHZ
+
+
+def extra_cycles(entries: Iterable[Entry], neurons: int = 256) -> dict[tuple[str, str], int]:
+    """Return the cycles by which T_N exceeds that of `REFERENCE` by operators of the same make.
+
+    By names of model and library, of the models of which a design fits.
+
+    Raises
+    ------
+    ValueError
+        If the reference is missing.
+    """
+    fitting = [entry for entry in entries if entry.best]
+    base = {e.library: e.cycles(neurons) for e in fitting if e.combination == REFERENCE}
+    for entry in fitting:
+        if entry.library not in base:
+            raise ValueError(f"{REFERENCE.name} by {entry.library} is missing")
+    return {(e.combination.name, e.library): e.cycles(neurons) - base[e.library] for e in fitting}
+
+
+def modelled_lengths(extras: Iterable[int], most: int = 5) -> list[int]:
+    """Return the lengths of the ODE unit that are modelled for those that models need.
+
+    All of them, if they are few; else the least, the largest, none, and as many between such that
+    equally many lengths lie from one to the next.
+
+    Parameters
+    ----------
+    extras : iterable of int
+        Cycles by which the unit is longer than with the reference.
+    most : int
+        How many are modelled, at least 3.
+    """
+    needed = sorted({0, *extras})
+    if len(needed) <= most:
+        return needed
+    apart = most if 0 in (needed[0], needed[-1]) else most - 1
+    places = np.linspace(0, len(needed) - 1, apart).round().astype(int)
+    return sorted({0, *(needed[place] for place in places)})
+
+
+def interpolated(lengths: Sequence[int], steps_us: Sequence[float]) -> Callable[[float], float]:
+    """Return the time of a step by length of the ODE unit, linear from each to the next.
+
+    Parameters
+    ----------
+    lengths : sequence of int
+        Ascending.
+    steps_us : sequence of float
+        Time of a step with each.
+
+    Raises
+    ------
+    ValueError
+        By the function that is returned, for a length outside.
+    """
+
+    def step_us(extra: float) -> float:
+        if not lengths[0] <= extra <= lengths[-1]:
+            raise ValueError(f"{extra:g} cycles lie outside of {lengths[0]} to {lengths[-1]}")
+        return float(np.interp(extra, lengths, steps_us))
+
+    return step_us
 
 
 def projected(
@@ -160,15 +251,11 @@ def projected(
     ValueError
         If the reference is missing.
     """
-    entries = [entry for entry in entries if entry.best]
-    base = {e.library: e.cycles(neurons) for e in entries if e.combination == REFERENCE}
+    unchanged = step_us(0.0)
     found = {}
-    for entry in entries:
-        if entry.library not in base:
-            raise ValueError(f"{REFERENCE.name} by {entry.library} is missing")
-        unchanged = step_us(0.0)
-        taken = step_us(float(entry.cycles(neurons) - base[entry.library]))
-        found[entry.combination.name, entry.library] = Projection(
+    for model, extra in extra_cycles(entries, neurons).items():
+        taken = step_us(float(extra))
+        found[model] = Projection(
             step_us=taken, speed_up=1e3 * dt_ms / taken, loss=1.0 - unchanged / taken
         )
     return found

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from csnn.report.figures import GREY, INK
 from csnn.spec.neuron import SOLVERS
 from hls_models.dse import Limits
-from hls_models.survey import Entry, Projection
+from hls_models.survey import CLAIMED_LOSS, Entry, Speeds
 
 _COLOURS = ("#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # Fronts of more models cannot be told apart.
 _MANY = 12
 _MARKERS = {"cuba": "o", "coba": "^"}
-# What the paper says that no model costs more than.
-CLAIMED_LOSS = 0.07
+_DASHES = {"cuba": "-", "coba": "--"}
+_LINES = {"paper": "--", "model": "-"}
+
+
+_GROUPED = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -35,11 +39,21 @@ def _logarithmic(axes: Axes) -> None:
     if 0 < low <= high < float("inf"):
         axes.set_yscale("log")
         axes.set_ylim(0.8 * low, 2.5 * high)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(_GROUPED)
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(axis="y", color="#e3e3de", lw=0.6)
+    axes.set_axisbelow(True)
 
 
 def _colours(entries: Sequence[Entry]) -> dict[str, str]:
     neurons = list(dict.fromkeys(entry.combination.neuron for entry in entries))
     return {name: _COLOURS[i % len(_COLOURS)] for i, name in enumerate(neurons)}
+
+
+def _title(axes: Axes, text: str, entries: Sequence[Entry]) -> None:
+    made = ", ".join(dict.fromkeys(entry.library for entry in entries))
+    axes.set_title(f"{text}, operators {made}", fontsize=10, loc="left")
 
 
 def draw_cycles(entries: Sequence[Entry], neurons: int) -> Figure:
@@ -62,8 +76,9 @@ def draw_cycles(entries: Sequence[Entry], neurons: int) -> Figure:
         axes.scatter([], [], s=18, color=GREY, marker=marker, label=coupling)
     _logarithmic(axes)
     axes.set_xticks(range(len(SOLVERS)), SOLVERS)
-    axes.set_ylabel(f"cycles for {neurons} neurons")
-    axes.set_title("Fastest design of every model within the limits", fontsize=10, loc="left")
+    axes.set_ylabel(f"T_{neurons} (cycles)")
+    axes.set_xlabel("solver")
+    _title(axes, "Fastest design of every model within the limits", entries)
     axes.legend(fontsize=8, frameon=False, ncols=len(colours) + len(_MARKERS), loc="upper left")
     return figure
 
@@ -77,7 +92,11 @@ def draw_fronts(entries: Sequence[Entry], neurons: int, limits: Limits) -> Figur
     fitting = [entry for entry in entries if entry.best]
     chosen = [e for e in fitting if (e.combination.kernel, e.combination.solver) == ("exp", "rk4")]
     shown = chosen if len(fitting) > _MANY else fitting
+    by_neuron = _colours(shown)
     for i, entry in enumerate(shown):
+        # Of many there is one of each neuron and coupling.
+        c = entry.combination
+        colour = by_neuron[c.neuron] if len(fitting) > _MANY else _COLOURS[i % len(_COLOURS)]
         front = sorted(dict(entry.fronts)[neurons], key=lambda design: design.total.luts)
         least: list[tuple[float, int]] = []
         for design in front:
@@ -85,36 +104,39 @@ def draw_fronts(entries: Sequence[Entry], neurons: int, limits: Limits) -> Figur
                 least.append((design.total.luts, design.cycles(neurons)))
         axes.plot(
             [luts for luts, _ in least], [cycles for _, cycles in least], drawstyle="steps-post",
-            marker=_MARKERS[entry.combination.coupling], ms=4, lw=1,
-            color=_COLOURS[i % len(_COLOURS)], label=entry.combination.name,
+            marker=_MARKERS[c.coupling], ms=3, lw=1, ls=_DASHES[c.coupling], color=colour,
+            label=c.name,
         )  # fmt: skip
     axes.axvline(limits.luts, color=INK, lw=1, ls=":")
     axes.text(
-        limits.luts, 0.0, " M_LUT", va="bottom", ha="left", fontsize=8,
+        limits.luts, 0.98, "M_LUT ", va="top", ha="right", fontsize=8,
         transform=axes.get_xaxis_transform(),
     )  # fmt: skip
     _logarithmic(axes)
     axes.set_xlabel("look-up tables of all blocks (estimate)")
-    axes.set_ylabel(f"cycles for {neurons} neurons")
-    axes.set_title("Designs of which none is better in both", fontsize=10, loc="left")
+    axes.xaxis.set_major_formatter(_GROUPED)
+    axes.set_ylabel(f"T_{neurons} (cycles)")
+    _title(axes, "Designs of which none is better in both", entries)
     if shown:
         axes.legend(fontsize=8, frameon=False, ncols=2)
     return figure
 
 
-def draw_losses(projections: Mapping[tuple[str, str], Projection], says: str) -> Figure:
-    """Draw how much of the speed all models lose, the least first; `says` is what it rests on."""
+def draw_losses(speeds: Sequence[Speeds]) -> Figure:
+    """Draw how much of the speed all models lose, the least first."""
     figure, axes = _figure(8.4, 4.2)
-    libraries = list(dict.fromkeys(library for _, library in projections))
+    libraries = list(dict.fromkeys(library for account in speeds for _, library in account.of))
     for colour, name in zip(_COLOURS, libraries, strict=False):
-        losses = sorted(100 * p.loss for (_, library), p in projections.items() if library == name)
-        axes.plot(
-            range(1, len(losses) + 1), losses, color=colour, lw=1.5, label=f"{name} operators"
-        )
+        for account in speeds:
+            losses = sorted(100 * found.loss for found in account.by(name).values())
+            axes.plot(
+                range(1, len(losses) + 1), losses, color=colour, lw=1.5,
+                ls=_LINES[account.account], label=f"operators {name}, by the {account.account}",
+            )  # fmt: skip
     axes.axhline(100 * CLAIMED_LOSS, color=INK, lw=1, ls=":")
     axes.text(1, 100 * CLAIMED_LOSS, "7 %, Heittmann et al. (2022)", va="bottom", fontsize=8)
-    axes.set_xlabel("models, the fastest first")
+    axes.set_xlabel("models, the fastest of each line first")
     axes.set_ylabel("speed lost against LIF (%)")
-    axes.set_title(f"Projected speed of the machine: {says}", fontsize=10, loc="left")
+    axes.set_title("Speed that is lost, projected", fontsize=10, loc="left")
     axes.legend(fontsize=8, frameon=False)
     return figure

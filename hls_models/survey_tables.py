@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
+from csnn.neurons.registry import Combination
+from csnn.spec.neuron import SOLVERS
 from hls_models.dse import Design
-from hls_models.survey import Entry, Projection
+from hls_models.survey import ACCOUNTS, CLAIMED_LOSS, Entry, Projection, Speeds
 
 _DESIGN = ("II", "IL", "B", "T", "FADD", "FMUL", "FEXP", "LUT", "FF", "DSP", "BRAM36")
 _MODEL = ("model", "neuron", "kernel", "coupling", "solver", "operators", "neurons")
-BEST_HEAD = (*_MODEL, *_DESIGN, "step_us", "speed_up", "loss_percent")
+_SPEED = ("step_us", "speed_up", "loss_percent")
+BEST_HEAD = (*_MODEL, *_DESIGN, *(f"{a}_{name}" for a in ACCOUNTS for name in _SPEED))
 FRONT_HEAD = (*_MODEL, *_DESIGN)
 SHOWN_HEAD = ("model", "II", "IL", "B", "T", "FADD", "FMUL", "FEXP", "LUT", "FF", "DSP", "BRAM")
 PROJECTED_HEAD = ("step (us)", "speed-up", "loss")
@@ -39,25 +43,26 @@ def _model_row(entry: Entry, neurons: int) -> list[str | int]:
     return [c.name, c.neuron, c.kernel, c.coupling, c.solver, entry.library, neurons]
 
 
-def best_csv(
-    entries: Iterable[Entry], projections: Mapping[tuple[str, str], Projection], projected_for: int
-) -> str:
+def best_csv(entries: Iterable[Entry], speeds: Iterable[Speeds], projected_for: int) -> str:
     """Return the fastest design of each model; the speed is that of nodes of `projected_for`."""
+    known = {account.account: account.of for account in speeds}
 
     def rows() -> Iterable[list[object]]:
         for entry in entries:
             for neurons, design in entry.best:
-                found = projections.get((entry.combination.name, entry.library))
-                speed: list[object] = ["", "", ""]
-                if found is not None and neurons == projected_for:
-                    speed = [
-                        f"{found.step_us:.4f}",
-                        f"{found.speed_up:.4f}",
-                        f"{100 * found.loss:.3f}",
-                    ]
-                yield [*_model_row(entry, neurons), *design_row(design, neurons), *speed]
+                row: list[object] = [*_model_row(entry, neurons), *design_row(design, neurons)]
+                for account in ACCOUNTS:
+                    found = known.get(account, {}).get((entry.combination.name, entry.library))
+                    row += _speed_row(found if neurons == projected_for else None)
+                yield row
 
     return _csv(BEST_HEAD, rows())
+
+
+def _speed_row(found: Projection | None) -> list[str]:
+    if found is None:
+        return [""] * len(_SPEED)
+    return [f"{found.step_us:.4f}", f"{found.speed_up:.4f}", f"{100 * found.loss:.3f}"]
 
 
 def fronts_csv(entries: Iterable[Entry]) -> str:
@@ -98,6 +103,83 @@ def shown_rows(
             row += [f"{speed.step_us:.2f}", f"{speed.speed_up:.3f}", f"{100 * speed.loss:.1f} %"]
         found.append(row)
     return found
+
+
+def by_solver(
+    entries: Sequence[Entry], cell: Callable[[Entry], str]
+) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return head and rows of a table: a row for neuron and synapses, a column for each solver.
+
+    A dash stands where mathematics allows no model, nothing where one was not explored.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        By operators of one make.
+    cell : callable
+        What is shown of a model.
+    """
+    found = {entry.combination: entry for entry in entries}
+    solvers = [name for name in SOLVERS if any(c.solver == name for c in found)]
+
+    def text(c: Combination) -> str:
+        if c in found:
+            return cell(found[c])
+        return "-" if c.refusal() else ""
+
+    rows = [
+        [_synapses(c), *(text(replace(c, solver=solver)) for solver in solvers)]
+        for c in dict.fromkeys(replace(c, solver="") for c in found)
+    ]
+    return ("model", *solvers), rows
+
+
+def _synapses(c: Combination) -> str:
+    parts = f" x{c.substeps}" if c.substeps > 1 else ""
+    return f"{c.neuron} {c.kernel} {c.coupling}{parts}"
+
+
+def cycles_cell(neurons: int, entry: Entry) -> str:
+    """Return T_N of the fastest design with its II and B."""
+    if not entry.best:
+        return "none fits"
+    design = dict(entry.best)[neurons]
+    return f"{design.cycles(neurons):,} ({design.ii} x {design.blocks})"
+
+
+def losses_cell(speeds: Iterable[Speeds], entry: Entry) -> str:
+    """Return the part of the speed that is lost in percent, by each account."""
+    key = entry.combination.name, entry.library
+    losses = [account.of[key].loss for account in speeds if key in account.of]
+    return " / ".join(f"{100 * loss:.1f}" for loss in losses) or "none fits"
+
+
+def claim_table(
+    entries: Sequence[Entry], losses: Mapping[str, float]
+) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return head and rows: how many models of a neuron and solver lose more than is claimed.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        By operators of one make.
+    losses : mapping of str to float
+        By name of the model; those without one are left out.
+    """
+    counted = [entry.combination for entry in entries if entry.combination.name in losses]
+    solvers = [name for name in SOLVERS if any(c.solver == name for c in counted)]
+
+    def count(models: Sequence[Combination]) -> str:
+        more = sum(losses[c.name] > CLAIMED_LOSS for c in models)
+        return f"{more} of {len(models)}" if models else "-"
+
+    def row(title: str, models: Sequence[Combination]) -> list[str]:
+        own = [[c for c in models if c.solver == solver] for solver in solvers]
+        return [title, *map(count, own), count(models)]
+
+    neurons = dict.fromkeys(c.neuron for c in counted)
+    rows = [row(name, [c for c in counted if c.neuron == name]) for name in neurons]
+    return ("neuron", *solvers, "all"), [*rows, row("all", counted)]
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

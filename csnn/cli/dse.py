@@ -6,17 +6,15 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from csnn.cli.console import OK, answer
+from csnn.cli.console import OK, answer, wrap
 from csnn.cli.options import add_command
 from csnn.errors import reject
 from csnn.spec import checks
 
-# Lengths of the ODE unit that are modelled; between them the time of a step is interpolated.
-_EXTRA_CYCLES = (-24, 0, 64, 128, 256, 512, 1024, 2048, 4096)
+if TYPE_CHECKING:
+    from hls_models.survey import Entry, Speeds
 
 
 def add_dse(commands: Any) -> None:
@@ -38,8 +36,10 @@ def add_dse(commands: Any) -> None:
                      help="look-up tables of all blocks (default 37073, the paper's)")  # fmt: skip
     dse.add_argument("--dsps", type=int, default=524, metavar="N",
                      help="multipliers of all blocks (default 524, the paper's)")  # fmt: skip
-    speed = dse.add_argument_group("speed of the machine (default: from the paper's mean step)")
-    speed.add_argument("--image", metavar="IMAGE", help="image directory: by the performance model")
+    speed = dse.add_argument_group(
+        "speed of the machine by the performance model, beside that by the paper's mean step"
+    )
+    speed.add_argument("--image", metavar="IMAGE", help="image directory")
     speed.add_argument("--run", metavar="DIR", help="of a run of the image, whose spikes it has")
     speed.add_argument("--mesh", metavar="X,Y,Z", help="places of the mesh")
     dse.add_argument("--processes", type=int, default=os.cpu_count() or 1, metavar="N",
@@ -54,7 +54,8 @@ def _dse(options: argparse.Namespace) -> int:
     from csnn.progress import progress
     from hls_models import survey_report
     from hls_models.dse import INTERVALS, SIZES, Limits
-    from hls_models.survey import REFERENCE, legal_models, projected, survey
+    from hls_models.schedule import MAX_II
+    from hls_models.survey import REFERENCE, legal_models, survey
 
     for name in options.models:
         named(name, "MODEL")
@@ -66,10 +67,10 @@ def _dse(options: argparse.Namespace) -> int:
     given = parse_integers("--intervals", options.intervals)
     intervals: Sequence[int] = INTERVALS if given is None else sorted(set(given))
     for interval in intervals:
-        checks.integer("dse", "intervals", interval, 1, 4096)
+        checks.integer("dse", "intervals", interval, 1, MAX_II)
     out = Path(options.out)
     require_apart(out, survey_report.SCHEMA, image=options.image, run=options.run)
-    step_us, rests_on = _speed(options)
+    modelled = _modelled(options)
     entries = []
     total = len(models) * len(options.operators)
     with progress(total, "explore", "models") as bar:
@@ -81,46 +82,72 @@ def _dse(options: argparse.Namespace) -> int:
             bar.update(1)
     fitting = {e.library for e in entries if e.combination == REFERENCE and e.best}
     judged = [entry for entry in entries if entry.library in fitting]
-    projections = projected(judged, step_us, neurons=max(SIZES)) if judged else {}
+    speeds = _speeds(judged, modelled, options.image, max(SIZES)) if judged else []
     manifest = survey_report.write_survey(
-        out, entries, projections, sizes=SIZES, projected_for=max(SIZES), limits=limits,
-        rests_on=rests_on, command=options.command_line,
+        out, entries, speeds, sizes=SIZES, projected_for=max(SIZES), limits=limits,
+        command=options.command_line,
     )  # fmt: skip
-    lines = [f"{out / 'dse.html'}: {len(models)} models"]
+    lines: list[str] = []
     none = [entry for entry in entries if not entry.best]
-    lines += [f"{e.combination.name} by {e.library} operators: {e.refusal}" for e in none]
-    lines += [survey_report.answer(name, found) for name, found in manifest["claim"].items()]
-    lines.append(f"speed: {rests_on}")
-    answer(options, {"out": str(out), **manifest}, lines)
+    lines += [f"{e.combination.name} by operators {e.library}: {e.refusal}" for e in none]
+    lines += survey_report.answers(speeds, entries)
+    page = f"{out / 'dse.html'}: {len(models)} models"
+    answer(options, {"out": str(out), **manifest}, [page, *wrap(lines)])
     return OK
 
 
-def _speed(options: argparse.Namespace) -> tuple[Callable[[float], float], str]:
-    """Return the time of a step by the cycles that the ODE unit takes more, and its ground."""
-    from hls_models.survey import PAPER_STEP_CYCLES, paper_step_us
-
+def _modelled(
+    options: argparse.Namespace,
+) -> Callable[[Sequence[int]], list[float]] | None:
+    """Return the performance model: mean steps by lengths of the ODE unit; None if not wanted."""
     if options.image is None:
         for name in ("run", "mesh"):
             if (value := getattr(options, name)) is not None:
                 raise reject(f"--{name}", value, "needs --image")
-        said = f"{PAPER_STEP_CYCLES:,.0f} cycles per step with LIF, Heittmann et al. (2022)"
-        return paper_step_us, said
+        return None
+    from csnn.image.store import open_image
+    from csnn.neurons.lif import LIF
     from csnn.perf.arguments import add_perf_options
     from csnn.perf.command import step_by_ode
+    from hls_models.survey import REFERENCE
 
+    model = open_image(options.image).manifest["model"]
+    if model not in (LIF.name, REFERENCE.name):
+        rule = f"an image of {model}: what models add is added to {LIF.name} or {REFERENCE.name}"
+        raise reject("--image", options.image, rule)
     parser = argparse.ArgumentParser()
     add_perf_options(parser)
     arguments = [options.image]
     for name in ("run", "mesh"):
         if (value := getattr(options, name)) is not None:
             arguments += [f"--{name}", value]
-    times = step_by_ode(parser.parse_args(arguments), _EXTRA_CYCLES)
+    return step_by_ode(parser.parse_args(arguments))
 
-    def step_us(extra: float) -> float:
-        if extra > _EXTRA_CYCLES[-1]:
-            # The unit is in the critical path.
-            slope = (times[-1] - times[-2]) / (_EXTRA_CYCLES[-1] - _EXTRA_CYCLES[-2])
-            return times[-1] + slope * (extra - _EXTRA_CYCLES[-1])
-        return float(np.interp(extra, _EXTRA_CYCLES, times))
 
-    return step_us, f"performance model of this machine with the spikes of {options.image}"
+def _speeds(
+    entries: Sequence[Entry],
+    modelled: Callable[[Sequence[int]], list[float]] | None,
+    image: str | None,
+    neurons: int,
+) -> list[Speeds]:
+    """Return what the models do to the speed, by each account that there is."""
+    from hls_models import survey
+
+    def account(name: str, step_us: Callable[[float], float], rests_on: str) -> Speeds:
+        found = survey.projected(entries, step_us, neurons=neurons)
+        return survey.Speeds(account=name, rests_on=rests_on, of=found)
+
+    cycles, mhz = survey.PAPER_STEP_CYCLES, survey.PAPER_CLOCK_MHZ
+    rests_on = f"{cycles:,.0f} cycles per step with LIF at {mhz:g} MHz, Heittmann et al. (2022)"
+    found = [account("paper", survey.paper_step_us, rests_on)]
+    if modelled is not None:
+        extras = survey.extra_cycles(entries, neurons)
+        lengths = survey.modelled_lengths(extras.values())
+        steps_us = modelled(lengths)
+        rests_on = (
+            f"performance model of this machine with the spikes of {image}, "
+            f"{steps_us[lengths.index(0)]:.3f} us per step with LIF; ODE unit longer by "
+            f"{', '.join(map(str, lengths))} cycles, linear from each to the next"
+        )
+        found.append(account("model", survey.interpolated(lengths, steps_us), rests_on))
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -71,27 +71,40 @@ def run_perf(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     return {**content, "out": options.out}, _lines(content, summary, image, out)
 
 
-def step_by_ode(options: argparse.Namespace, extra_cycles: Sequence[int]) -> list[float]:
-    """Return the mean time of a step in us for each length of the ODE unit.
+def step_by_ode(options: argparse.Namespace) -> Callable[[Sequence[int]], list[float]]:
+    """Read what a machine is modelled with; return the function that models it.
 
     Parameters
     ----------
     options : argparse.Namespace
         As of `run_perf`.
-    extra_cycles : sequence of int
-        By which the unit is longer than the node's.
+
+    Returns
+    -------
+    callable
+        From the cycles by which the ODE unit is longer than the node's to mean times of a step in
+        us. It fails no more over the options: that takes a moment, the model some minutes.
+
+    Raises
+    ------
+    InvalidInputError
+        If an option, the image or the run breaks a rule.
     """
     image = open_image(options.image)
     topology, _ = _topology(options, image)
     machine = _machine(options, image)
     workload = read_workload(options, image)
-    found = []
-    with progress(len(extra_cycles), "model the machine", "lengths") as bar:
-        for extra in extra_cycles:
-            timing = simulate(replace(machine, ode_extra_cycles=extra), topology, workload)
-            found.append(float(timing.cycles().mean()) / machine.clocks.app_mhz)
-            bar.update(1)
-    return found
+
+    def times(extra_cycles: Sequence[int]) -> list[float]:
+        found = []
+        with progress(len(extra_cycles), "model the machine", "lengths") as bar:
+            for extra in extra_cycles:
+                timing = simulate(replace(machine, ode_extra_cycles=extra), topology, workload)
+                found.append(float(timing.cycles().mean()) / machine.clocks.app_mhz)
+                bar.update(1)
+        return found
+
+    return times
 
 
 def _topology(options: argparse.Namespace, image: Image) -> tuple[Topology, Mesh | None]:

@@ -26,9 +26,10 @@ def test_few_models_by_the_papers_step(tmp_path: Path) -> None:
     rows = best(out)
     assert list(rows) == ["lif_exp_cuba_exact", "lif_exp_coba_euler"]
     extra = int(rows["lif_exp_coba_euler"]["T"]) - int(rows["lif_exp_cuba_exact"]["T"])
-    step_us = float(rows["lif_exp_coba_euler"]["step_us"])
+    step_us = float(rows["lif_exp_coba_euler"]["paper_step_us"])
     assert step_us == pytest.approx((3695 + extra) / 150, abs=1e-4)
-    assert answer["claim"]["ours"]["models"] == 2
+    assert answer["claim"]["paper"]["ours"]["models"] == 2
+    assert list(answer["rests_on"]) == ["paper"]
     assert answer["limits"] == {"luts": 37_073, "dsps": 524}
     assert set(answer["files"]) == {path.name for path in out.iterdir()} - {"manifest.json"}
 
@@ -44,17 +45,30 @@ def test_speed_by_the_performance_model(tmp_path: Path) -> None:
     assert "performance model of this machine" in outcome.out
     rows = best(tmp_path / "dse")
     base, other = rows["lif_exp_cuba_exact"], rows["lif_exp_coba_rk4"]
-    grown_us = float(other["step_us"]) - float(base["step_us"])
+    grown_us = float(other["model_step_us"]) - float(base["model_step_us"])
     cycles = int(other["T"]) - int(base["T"])
     # The unit is in the critical path of a machine with few spikes.
     assert grown_us == pytest.approx(cycles / 150, rel=0.05)
+    perf = csnn("perf", run / "image", "--run", run, "--json")
+    mean_us = json.loads(perf.out)["mean_us"]
+    assert float(base["model_step_us"]) == pytest.approx(mean_us, abs=1e-4)
+    assert float(base["paper_step_us"]) == pytest.approx(3695 / 150, abs=1e-4)
+
+
+def test_images_of_other_models_are_refused(tmp_path: Path) -> None:
+    """Their steps have more than LIF in them already."""
+    network = tmp_path / "small.toml"
+    network.write_text(SMALL.replace("[machine]", '[neuron]\nsolver = "rk4"\n\n[machine]'))
+    assert csnn("generate", network, "--out", tmp_path / "image").code == 0
+    arguments = ("dse", "lif", *FEW, "--image", tmp_path / "image", "--out", tmp_path / "out")
+    refused(csnn(*arguments), "--image", "lif_exp_cuba_rk4")
 
 
 def test_models_that_do_not_fit_are_told(tmp_path: Path) -> None:
     out = tmp_path / "dse"
     outcome = csnn("dse", "lif", "--luts", 700, *FEW, "--out", out)
     assert outcome.code == 0
-    assert "look-up tables of 700" in outcome.out
+    assert "look-up tables of 700" in " ".join(outcome.out.split())
     assert best(out) == {}
 
 
@@ -64,6 +78,7 @@ def test_models_that_do_not_fit_are_told(tmp_path: Path) -> None:
         (("adex_exp_coba_rk5",), ("MODEL", "did you mean")),
         (("izhikevich_exp_cuba_exact",), ("MODEL", "linear")),
         (("lif", "--intervals", "0,1"), ("dse.intervals", "from 1 to")),
+        (("lif", "--intervals", "1-257"), ("dse.intervals", "from 1 to 256")),
         (("lif", "--intervals", "x"), ("--intervals", "list of numbers")),
         (("lif", "--luts", 0), ("dse.luts", "from 1 to")),
         (("lif", "--dsps", -1), ("dse.dsps", "from 1 to")),
