@@ -147,15 +147,8 @@ Sources: {sources}
 
 def _states(neuron: NeuronDescription) -> str:
     """Tell which state variables a neuron has beside those of its synapses."""
-
-    def own(solver: str) -> list[str]:
-        step = Combination(neuron=neuron.name, kernel="delta", coupling="cuba", solver=solver).step
-        return list(step.rates)
-
-    plain, as_series = own("euler"), own("ps1")
-    more = [name for name in as_series if name not in plain]
-    text = f"State: {', '.join(plain)}"
-    text += f"; {', '.join(more)} for series. " if more else ". "
+    plain = Combination(neuron=neuron.name, kernel="delta", coupling="cuba", solver="euler").step
+    text = f"State: {', '.join(plain.states)}. "
     is_relative = neuron.rest_mV(neuron.parameters()) != 0.0
     text += f"V is {'relative to E_L' if is_relative else 'the potential itself'}"
     text += (
