@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,7 @@ from csnn.neurons.solvers import (
 from csnn.neurons.synapses import SIDES, Synapses
 from csnn.spec.neuron import Neuron, listed
 
+T = TypeVar("T")
 BIAS, DIRECT_CURRENT = "bias", "C_dc"
 REF_STEPS, REFRACTORY = "ref_steps", "refractory"
 # Endings and beginnings of the names that synapses and solvers give, and the names of a step.
@@ -174,9 +175,28 @@ class Step:
 
     @cached_property
     def rates(self) -> dict[str, Expression]:
-        """The right-hand sides of all state variables, in order."""
+        """The right-hand sides of all variables, in order."""
         drive = self.synapses.drive(Variable("V"))
         return {**self.neuron.rates(drive, is_series=self.is_series), **self.synapses.rates()}
+
+    @cached_property
+    def _functions(self) -> dict[str, Expression]:
+        """The variables that are functions of the others where a part of a step begins."""
+        return self.neuron.series_variables() if self.is_series else {}
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Names of the state variables, in order."""
+        return tuple(name for name in self.rates if name not in self._functions)
+
+    def _solve(self, solver: str, problem: Problem[T], states: Mapping[str, T]) -> dict[str, T]:
+        """Return the state variables after a part of a step."""
+        functions = {
+            name: evaluate(function, states, problem.arithmetic)
+            for name, function in self._functions.items()
+        }
+        found = solve(solver, problem, {**states, **functions})
+        return {name: found[name] for name in self.states}
 
     def refusal(self) -> str | None:
         """Return why there is no such step, None if there is."""
@@ -189,7 +209,7 @@ class Step:
             raise ValueError(reason)
         trace = Trace()
         arrived = {side: trace.input(f"ss_{side}", Kind.I32) for side in SIDES}
-        before = {name: trace.state(name) for name in self.rates}
+        before = {name: trace.state(name) for name in self.states}
         refractory = trace.state(REFRACTORY, Kind.I32)
         constants = _GraphConstants(trace)
         arithmetic = _GraphArithmetic(constants)
@@ -199,7 +219,7 @@ class Step:
         others = [rate for name, rate in self.rates.items() if name != "V"]
         is_used = any(part in (Variable("V"), Rate("V")) for rate in others for part in rate.walk())
         held = self.neuron.is_held and is_used
-        bounds = {n: c for n, c in self.neuron.bounds.items() if n in self.rates}
+        bounds = self.neuron.bounds
 
         def bounded(name: str, value: Value) -> Value:
             if name not in bounds:
@@ -221,12 +241,12 @@ class Step:
                 return select(is_free, value, start[name]) if name == "V" and held else value
 
             problem = Problem(rates=self.rates, arithmetic=arithmetic, stage=stage, hold=hold)
-            values = solve(self.solver, problem, start)
+            values = self._solve(self.solver, problem, start)
             if self.is_series and self.solver != "ps1" and bounds:
                 # Beyond its bound a series tells nothing of the other variables any more: they take
                 # a step of the first order.
                 is_within = values["V"] < constants[bounds["V"]]
-                plain = solve("ps1", problem, start)
+                plain = self._solve("ps1", problem, start)
                 exempt = ("V", *self.synapses.states)
                 values = {
                     name: value if name in exempt else select(is_within, value, plain[name])
@@ -312,7 +332,7 @@ class Step:
             stage=lambda _, value: value,
             hold=lambda _, value: value,
         )
-        return lambda values: solve(self.solver, problem, values)
+        return lambda values: self._solve(self.solver, problem, values)
 
     def _propagators(self, base: Mapping[str, float]) -> dict[str, float]:
         from scipy.linalg import expm

@@ -52,15 +52,24 @@ class NeuronDescription(ABC):
 
     @abstractmethod
     def rates(self, drive: Expression | None, *, is_series: bool) -> dict[str, Expression]:
-        """Return the right-hand sides of the state variables, V first.
+        """Return the right-hand sides of all variables, V first.
 
         Parameters
         ----------
         drive : Expression, optional
             What synapses add to V; None if V jumps only.
         is_series : bool
-            Whether they must be polynomials in state variables and rates.
+            Whether they must be polynomials in variables and rates; then those of
+            `series_variables` are among them.
         """
+
+    def series_variables(self) -> dict[str, Expression]:
+        """Return further variables of a series, as functions of the state variables.
+
+        They make the right-hand sides polynomials, and have such right-hand sides of their own in
+        `rates`. As each part of a step begins with their values anew, they are no state.
+        """
+        return {}
 
     def jumped(
         self, change: Value, values: Mapping[str, Value], constants: Constants

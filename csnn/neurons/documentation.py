@@ -147,15 +147,8 @@ Sources: {sources}
 
 def _states(neuron: NeuronDescription) -> str:
     """Tell which state variables a neuron has beside those of its synapses."""
-
-    def own(solver: str) -> list[str]:
-        step = Combination(neuron=neuron.name, kernel="delta", coupling="cuba", solver=solver).step
-        return list(step.rates)
-
-    plain, as_series = own("euler"), own("ps1")
-    more = [name for name in as_series if name not in plain]
-    text = f"State: {', '.join(plain)}"
-    text += f"; {', '.join(more)} for series. " if more else ". "
+    plain = Combination(neuron=neuron.name, kernel="delta", coupling="cuba", solver="euler").step
+    text = f"State: {', '.join(plain.states)}. "
     is_relative = neuron.rest_mV(neuron.parameters()) != 0.0
     text += f"V is {'relative to E_L' if is_relative else 'the potential itself'}"
     text += (
@@ -163,6 +156,10 @@ def _states(neuron: NeuronDescription) -> str:
         if neuron.is_held
         else ", and goes on while the neuron is refractory; it does not fire then."
     )
+    given = neuron.initial(neuron.parameters(), 1.0, 1.0)
+    zero = [name for name in plain.states if name != "V" and name not in given]
+    if zero:
+        text += f" A neuron begins with {' = '.join(zero)} = 0."
     if neuron.bounds:
         text += f" [Bounded](#a-step) within a step: {', '.join(neuron.bounds)}."
     return text

@@ -70,8 +70,8 @@ model = "izhikevich"
 kernel = "delta"                # weights are jumps of V
 solver = "euler"
 substeps = 2                    # of 0.05 ms each
-c_mV = -55.0
-d_mV = 4.0
+c_mV = -50.0
+d_mV = 2.0
 
 [[population]]
 name = "E"

@@ -97,6 +97,9 @@ class Equations:
                 state[0] = V + ex - inh
             else:
                 state[0] = V + ex * (neuron.E_ex_mV - V) + inh * (neuron.E_in_mV - V)
+            if "x" in self.index:
+                # x' contains beta V', and V' a pulse of the height of the jump.
+                state[self.index["x"]] += neuron.beta_per_ms * (state[0] - V)
         return state
 
     def synaptic(self, state: F64) -> tuple[Any, Any]:

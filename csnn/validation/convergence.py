@@ -137,7 +137,7 @@ class Stretch:
 def _start(stretch: Stretch, neuron: Neuron, step: Step, h_ms: float) -> dict[str, float]:
     """Return the state variables of a step at the beginning, V relative to its rest."""
     V = stretch.initial["V"] - rest_mV(neuron)
-    values = dict.fromkeys(step.rates, 0.0)
+    values = dict.fromkeys(step.states, 0.0)
     values |= step.neuron.initial(neuron, h_ms, V)
     values |= {**stretch.initial, "V": V}
     for side, weight in (("ex", stretch.ex), ("in", stretch.inh)):

@@ -4,8 +4,8 @@
     tau_w w' = a (V - E_L) - w
     V >= V_peak:  V <- V_reset, w <- w + b
 
-For series the exponential is a state variable of its own, E in mV per step, of which
-E' = E V' / Delta_T. A jump of V multiplies it, and each reset makes it exact again.
+For series the exponential is a variable of its own, E in mV per step, with E' = E V' / Delta_T.
+It is no state of the neuron: each part of a step begins with the E that belongs to V.
 
 The reset is at the end of a step, that of NEST's `aeif` within it: with t_ref = 0 each spike loses
 half a step on average ([accuracy.md](accuracy.md)).
@@ -17,17 +17,14 @@ Brette & Gerstner (2005) J. Neurophysiol. 94:3637; NEST `aeif_psc_exp`, `aeif_co
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import ClassVar
 
 from csnn.errors import reject
 from csnn.neurons.description import Constants, Firing, NeuronDescription
 from csnn.neurons.equations import Constant, Exponential, Expression, Rate, Sum, Variable
-from csnn.neurons.graph import Value, exponential
+from csnn.neurons.graph import Value
 from csnn.spec.neuron import Neuron
 
 # The upstroke must stay within binary32.
@@ -79,15 +76,14 @@ class Adex(NeuronDescription):
     """AdEx."""
 
     parameters = AdexNeuron
-    bounds: ClassVar[Mapping[str, str]] = {"V": "theta", "E": "E_peak"}
+    bounds: ClassVar[Mapping[str, str]] = {"V": "theta"}
 
     def rates(self, drive: Expression | None, *, is_series: bool) -> dict[str, Expression]:
         """Return the right-hand sides of V, w and, for series, E."""
         V, w, E = Variable("V"), Variable("w"), Variable("E")
-        growth = Constant("sharpness") * Exponential(Constant("slope") * (V - Constant("V_T")))
         terms = [
             Constant("leak") * V,
-            E if is_series else growth,
+            E if is_series else self._growth(),
             Constant("w_on_V") * w,
             Constant("bias"),
         ]
@@ -101,27 +97,26 @@ class Adex(NeuronDescription):
             found["E"] = Constant("slope") * (E * Rate("V"))
         return found
 
-    def jumped(
-        self, change: Value, values: Mapping[str, Value], constants: Constants
-    ) -> dict[str, Value]:
-        """Take the exponential's own state along."""
-        if "E" not in values:
-            return {}
-        return {"E": values["E"] * exponential(constants["slope"] * change)}
+    def series_variables(self) -> dict[str, Expression]:
+        """Return the exponential."""
+        return {"E": self._growth()}
+
+    def _growth(self) -> Expression:
+        onset = Constant("slope") * (Variable("V") - Constant("V_T"))
+        return Constant("sharpness") * Exponential(onset)
 
     def fire(
         self, before: Mapping[str, Value], after: Mapping[str, Value], constants: Constants
     ) -> Firing:
         """Compare V with the peak; what is no number fires, too."""
-        reset = {"V": constants["V_reset"], "w": after["w"] + constants["b"]}
-        if "E" in after:
-            reset["E"] = constants["E_reset"]
-        return Firing(spike=~(after["V"] < constants["theta"]), reset=reset)
+        return Firing(
+            spike=~(after["V"] < constants["theta"]),
+            reset={"V": constants["V_reset"], "w": after["w"] + constants["b"]},
+        )
 
     def constants(self, neuron: AdexNeuron, h_ms: float) -> dict[str, float]:
         """Return the constants of the equations."""
         per_pA = h_ms / neuron.C_m_pF
-        peak, reset = (x - neuron.E_L_mV for x in (neuron.V_peak_mV, neuron.V_reset_mV))
         return {
             "leak": -per_pA * neuron.g_L_nS,
             "sharpness": per_pA * neuron.g_L_nS * neuron.Delta_T_mV,
@@ -133,18 +128,7 @@ class Adex(NeuronDescription):
             "drive": per_pA,
             "input": per_pA,
             "bias": 0.0,
-            "theta": peak,
-            "V_reset": reset,
+            "theta": neuron.V_peak_mV - neuron.E_L_mV,
+            "V_reset": neuron.V_reset_mV - neuron.E_L_mV,
             "b": neuron.b_pA,
-            "E_peak": self._growth(neuron, h_ms, peak),
-            "E_reset": self._growth(neuron, h_ms, reset),
         }
-
-    def _growth(self, neuron: AdexNeuron, h_ms: float, V: Any) -> Any:
-        sharpness = h_ms / neuron.C_m_pF * neuron.g_L_nS * neuron.Delta_T_mV
-        exponent = (V + neuron.E_L_mV - neuron.V_T_mV) / neuron.Delta_T_mV
-        return sharpness * (math.exp(exponent) if isinstance(V, float) else np.exp(exponent))
-
-    def initial(self, neuron: AdexNeuron, h_ms: float, V: Any) -> dict[str, Any]:
-        """Return E where V is."""
-        return {"E": self._growth(neuron, h_ms, V)}

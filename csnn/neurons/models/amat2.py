@@ -5,9 +5,13 @@ As MAT2, with theta_V = beta times the integral of V'(t - s) s exp(-s / tau_V) o
     theta_V' = -theta_V / tau_V + x        x' = -x / tau_V + beta V'
     V >= omega + theta_1 + theta_2 + theta_V, not refractory:  as MAT2
 
+Some parameters in Table 1 of Yamauchi et al. are wrong, as NEST's documentation warns; Table 4 of
+Heiberg et al. has the right ones.
+
 References
 ----------
-Yamauchi, Kim & Shinomoto (2011) Front. Comput. Neurosci. 5:42; NEST `amat2_psc_exp`.
+Yamauchi, Kim & Shinomoto (2011) Front. Comput. Neurosci. 5:42; Heiberg, Kriener, Tetzlaff, Einevoll
+& Plesser (2018) J. Comput. Neurosci. 45:103; NEST `amat2_psc_exp`.
 """
 
 from __future__ import annotations

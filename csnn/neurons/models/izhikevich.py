@@ -4,6 +4,7 @@
     V >= V_th:  V <- c, u <- u + d
 
 V in mV, t in ms. As in NEST I is in pA, u and d are in mV, and 1 pA or 1 mV of them is 1 mV/ms.
+A neuron begins with u = b V.
 
 References
 ----------

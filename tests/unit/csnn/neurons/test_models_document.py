@@ -13,7 +13,14 @@ import pytest
 
 from csnn.neurons import documentation, model_tables, operators
 from csnn.neurons.composed import base_constants
-from csnn.neurons.registry import DESCRIPTIONS, Combination, combinations, model_of, named
+from csnn.neurons.registry import (
+    DESCRIPTIONS,
+    Combination,
+    combinations,
+    model_of,
+    named,
+    resting_state,
+)
 from csnn.simulator.plain import PlainSimulator
 from csnn.spec.neuron import COUPLINGS, KERNELS, SHARED_COMMENTS, LifNeuron, Neuron
 from csnn.spec.toml import dumps, loads
@@ -102,6 +109,30 @@ def test_examples_are_models_and_fire(name: str, tmp_path: Path) -> None:
     recording = simulator.run(150)
     assert len(recording.step) > 5
     assert np.isfinite(simulator.state().state.view(np.float32)).all()
+
+
+def test_neurons_said_to_burst_do(tmp_path: Path) -> None:
+    (name,) = (name for name, (text, _) in documentation.EXAMPLES.items() if "bursting" in text)
+    recording = PlainSimulator(generate(loads(EXAMPLES[name]), 1, tmp_path / "image")).run(3000)
+    steps = [recording.step[recording.source == k] for k in np.unique(recording.source)]
+    intervals_ms = 0.1 * np.concatenate([np.diff(found.astype(np.int64)) for found in steps])
+    # Those of a regularly spiking neuron are of one length.
+    assert np.quantile(intervals_ms, 0.5) < 5.0
+    assert np.quantile(intervals_ms, 0.9) > 40.0
+
+
+@pytest.mark.parametrize("neuron", DESCRIPTIONS)
+def test_initial_values_are_told(neuron: str) -> None:
+    section = WRITTEN[WRITTEN.index(f"### `{neuron}`\n") :]
+    section = section[: section.index("\n##", 5)]
+    told = {"izhikevich": "u = b V", "adex": "w = 0", "mat2": "th_1 = th_2 = 0", "lif": None}
+    told["amat2"] = "th_1 = th_2 = th_V = x = 0"
+    assert re.findall(r"A neuron begins with (.+?)\.", section) == [told[neuron]][: neuron != "lif"]
+    parameters = DESCRIPTIONS[neuron].parameters()
+    state = resting_state(parameters, 0.1)
+    expected = {"u": pytest.approx(0.2 * -65.0)} if neuron == "izhikevich" else {}
+    others = {name: value for name, value in state.items() if name != "V"}
+    assert others == {**dict.fromkeys(others, 0.0), **expected}
 
 
 def test_other_documents_tell_as_many_models() -> None:

@@ -33,7 +33,10 @@ ALL = [
     for neuron, kernel, coupling in itertools.product(DESCRIPTIONS, KERNELS, COUPLINGS)
 ]  # fmt: skip
 # Combinations that NEST has no model of.
-QUICK = ("lif_delta_coba", "mat2_alpha_coba", "izhikevich_exp_cuba", "adex_beta_cuba")
+QUICK = (
+    "lif_delta_coba", "mat2_alpha_coba", "amat2_delta_cuba", "izhikevich_exp_cuba",
+    "adex_beta_cuba",
+)  # fmt: skip
 
 
 def cases() -> list[object]:
