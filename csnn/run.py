@@ -272,6 +272,7 @@ def _result(
         },
         "peak_mb": max(earlier.get("peak_mb", 0.0), round(peak_mb(), 1)),
         "notes": manifest.get("notes", []),
+        "warnings": _not_finite(image, session),
         "image_digest": image.digest,
         "image": {
             "bytes": image.node_bytes,
@@ -293,6 +294,24 @@ def _result(
             **manifest.get("tools", {}),
         },
     }
+
+
+def _not_finite(image: Image, session: Session) -> list[str]:
+    """Tell of which populations state words are no finite numbers after the last step."""
+    names = MODELS[image.nodes[0].model].float_states
+    is_wrong = ~np.isfinite(session.state.state.view(np.float32))
+    found, first = [], 0
+    for population, size in image.populations:
+        part = is_wrong[:, first : first + size]
+        first += size
+        if part.any():
+            words = ", ".join(n for n, row in zip(names, part, strict=True) if row.any())
+            found.append(
+                f"population {population}: state of {part.any(axis=0).sum():,} of {size:,} neurons "
+                f"is no finite number after step {session.last_step} ({words}); a smaller dt_ms or "
+                "more substeps may help"
+            )
+    return found
 
 
 def _overall(edge_fit: dict[str, Any]) -> dict[str, Any]:

@@ -246,8 +246,26 @@ def _solvers() -> str:
 
 {body}
 
+What decays with a time constant of its parameters, synaptic input, membrane, adaptation or a part
+of the threshold, must do so in a step, too: a longer step of an explicit solver would make it grow
+to infinity, and is refused. The message names the parameter and the least `substeps` that will do.
+How a conductance or a power of V adds to a decay depends on the state and cannot be refused: if
+state words are no finite numbers at the end of a run, it warns.
+
+{_limits()}
+
 Sources of the series: {docstring(series)[2]}
 """
+
+
+def _limits() -> str:
+    """Return the longest steps of the explicit solvers."""
+    groups: dict[str, list[str]] = {}
+    for solver in SOLVERS:
+        if solver != "exact":
+            groups.setdefault(f"{solvers.stability_limit(solver):.4g}", []).append(f"`{solver}`")
+    rows = [(", ".join(names), limit) for limit, names in groups.items()]
+    return table(("solver", "longest step or part of one, in time constants"), rows)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy as np
 from csnn.binary32 import F32, I32, round_to_binary32
 from csnn.errors import reject
 from csnn.neurons.graph import Graph, Kind
+from csnn.spec import checks
 
 INPUTS = {"ss_ex": Kind.I32, "ss_in": Kind.I32}
 INT_STATES = ("refractory",)
@@ -34,6 +37,45 @@ class InitialRule(Protocol):
 
     def __call__(self, neuron: Any, *, dt_ms: float, V_mV: Any) -> Mapping[str, Any]:
         """Return those of state variables other than V and those of synapses, in float64."""
+
+
+def parameters_of(
+    neuron: Any, constant: str, constants: Callable[[Any], Mapping[str, float]]
+) -> list[str]:
+    """Return the numbers of a neuron that one of its constants depends on.
+
+    Parameters
+    ----------
+    neuron : object
+        Description, a dataclass.
+    constant : str
+    constants : callable
+        Makes the constants from a description.
+
+    Returns
+    -------
+    list of str
+        Names of fields; the one whose value is farthest from its default first.
+    """
+    value = constants(neuron)[constant]
+    found: dict[str, float] = {}
+    for field in fields(neuron):
+        if checks.annotation(field) != "float":
+            continue
+        given = float(getattr(neuron, field.name))
+        # Not `replace`: what only shows that something depends on it need not be legal.
+        other = copy.copy(neuron)
+        object.__setattr__(other, field.name, given / 2.0 or 1.0)
+        if constants(other)[constant] != value:
+            found[field.name] = _distance(given, field.default)
+    return sorted(found, key=found.__getitem__, reverse=True)
+
+
+def _distance(value: float, default: Any) -> float:
+    """Return by what power a value differs from its default."""
+    if value == default or not isinstance(default, int | float):
+        return 0.0
+    return abs(math.log(abs(value)) - math.log(abs(default))) if value and default else math.inf
 
 
 def _no_others(neuron: Any, *, dt_ms: float, V_mV: Any) -> dict[str, Any]:

@@ -5,14 +5,21 @@ step is divided. With half the step the error is 2^-p of what it was, p being th
 `euler`, 2 of `rk2` (midpoint), 4 of `rk4` (the classical one), 1 to 6 of `ps1` to `ps6` (power
 series after Parker and Sochacki, for polynomials). `exact` is the matrix exponential of a linear
 system.
+
+A step of h multiplies what decays with tau by R(-h / tau), where R is the exponential series up to
+the solver's order. Where that is beyond -1 and 1 the solver is unstable.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Generic, TypeVar
+
+import numpy as np
 
 from csnn.neurons.equations import (
     Arithmetic,
@@ -32,6 +39,23 @@ T = TypeVar("T")
 DRIVEN, OFFSET = "V", "P_V"
 HALF, THIRD = Fraction(1, 2), Fraction(1, 3)
 ORDERS = {"euler": 1, "rk2": 2, "rk4": 4, **{f"ps{order}": order for order in range(1, 7)}}
+
+
+@cache
+def stability_limit(solver: str) -> float:
+    """Return how many time constants of a decay a step may take without growing.
+
+    It is the least z > 0 with |R(-z)| = 1, R(z) being the sum of z^k / k! for k up to the order;
+    infinite for `exact`.
+    """
+    if solver == "exact":
+        return math.inf
+    powers = [(-1.0) ** k / math.factorial(k) for k in range(ORDERS[solver] + 1)]
+    # R(-z) = 1 has a root at 0, which the powers without the constant do not have.
+    found = [np.roots(powers[:0:-1]), np.roots([*powers[:0:-1], powers[0] + 1.0])]
+    roots = np.concatenate(found).astype(complex)
+    real = roots.real[np.abs(roots.imag) < 1e-9]
+    return float(real[real > 0.0].min())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,10 +50,11 @@ def write_report(
     result : mapping
         What the run measured. Used where present: `network`, `neurons`, `synapses`, `time_ms`,
         `warmup_ms`, `rtf`, `seed`, `threads`, `nodes`, `simulator`, `command` (what the user
-        typed), `notes` (list of str), `verdict_note` (why there is no verdict), `fidelity` (list of
-        dict), `image` (dict with `bytes`, `explicit_bytes` and anything else), `timings` (stage to
-        seconds), `events_per_s`, `peak_mb`, `manifest` (dict), `last_step` (of the run; without it,
-        that of the statistics), `complete` (False needs `last_step`, `dt_ms` and `warmup_ms`).
+        typed), `notes` and `warnings` (lists of str), `verdict_note` (why there is no verdict),
+        `fidelity` (list of dict), `image` (dict with `bytes`, `explicit_bytes` and anything else),
+        `timings` (stage to seconds), `events_per_s`, `peak_mb`, `manifest` (dict), `last_step` (of
+        the run; without it, that of the statistics), `complete` (False needs `last_step`, `dt_ms`
+        and `warmup_ms`).
     step, source : ndarray of integers, shape (spikes,)
         Spikes after the warm-up.
     populations : sequence of (name, size)
@@ -162,7 +163,7 @@ def _headline(
     if "synapses" in result:
         facts.append(("synapses", number(result["synapses"])))
     asked_ms = model_ms = float(result.get("time_ms", statistics.duration_ms))
-    notes = list(result.get("notes") or ())
+    notes = [*(result.get("notes") or ()), *(result.get("warnings") or ())]
     if result.get("complete") is False:
         model_ms = max(0.0, result["last_step"] * result["dt_ms"] - result["warmup_ms"])
         notes.insert(
