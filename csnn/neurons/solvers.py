@@ -23,11 +23,15 @@ import numpy as np
 
 from csnn.neurons.equations import (
     Arithmetic,
+    Constant,
+    Difference,
     Expression,
+    Sum,
     balanced_sum,
     evaluate,
     has_constant_term,
     is_affine,
+    is_constant,
     is_polynomial,
     variables,
 )
@@ -37,6 +41,7 @@ T = TypeVar("T")
 # The only variable whose right-hand side has a constant term, and what a step adds to it by that.
 # What it adds to others is in proportion, so that one constant follows the direct current.
 DRIVEN, OFFSET = "V", "P_V"
+BIAS = "bias"
 HALF, THIRD = Fraction(1, 2), Fraction(1, 3)
 ORDERS = {"euler": 1, "rk2": 2, "rk4": 4, **{f"ps{order}": order for order in range(1, 7)}}
 
@@ -184,12 +189,23 @@ def _parker_sochacki(problem: Problem[T], values: Mapping[str, T], order: int) -
     return {name: advanced(name) for name in problem.rates}
 
 
+def _has_other_offset(rate: Expression) -> bool:
+    """Return whether an affine right-hand side has a constant term beside the bias."""
+    if isinstance(rate, Sum | Difference):
+        return any(_has_other_offset(part) for part in rate.parts())
+    return is_constant(rate) and rate != Constant(BIAS)
+
+
 def refusal(solver: str, rates: Mapping[str, Expression]) -> str | None:
     """Return why a solver cannot take a system, None if it can."""
     if solver == "exact":
         wrong = [name for name, rate in rates.items() if not is_affine(rate)]
         if wrong:
             return f"exact integration needs a linear system; that of {', '.join(wrong)} is not"
+        wrong = [name for name, rate in rates.items() if _has_other_offset(rate)]
+        if wrong:
+            found = ", ".join(wrong)
+            return f"exact integration takes no constant term but {BIAS}; that of {found} has one"
     if solver.startswith("ps"):
         wrong = [name for name, rate in rates.items() if not is_polynomial(rate)]
         if wrong:
