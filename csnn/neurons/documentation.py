@@ -28,12 +28,11 @@ from csnn.spec.neuron import (
     SOLVERS,
     LifNeuron,
     Neuron,
+    unit,
     weight_key,
 )
 
 DEFAULT_PATH = "docs/models.md"
-# Endings of names of parameters, the longest first.
-_UNITS = {"_per_ms": "1/ms", "_ms": "ms", "_mV": "mV", "_pF": "pF", "_nS": "nS", "_pA": "pA"}
 _WEIGHTS = {
     "pA": "peak of the current that a spike evokes",
     "nS": "peak of the conductance that a spike evokes",
@@ -102,11 +101,6 @@ def _sentence(title: str) -> str:
     """Return a title without the word that a heading says already."""
     text = title.partition(": ")[2]
     return text[:1].upper() + text[1:]
-
-
-def unit(name: str) -> str:
-    """Return the unit of a parameter, from the end of its name."""
-    return next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "")
 
 
 def _default(field: Field[object]) -> str:

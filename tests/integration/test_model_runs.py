@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from commands import csnn, refused, succeed
+
+from csnn import output
+from csnn.image.store import open_image
+from csnn.spec.toml import loads
 
 UNSTABLE = """\
 name = "unstable"
@@ -88,3 +94,92 @@ def test_what_is_no_number_at_the_end_is_warned_of(tmp_path: Path) -> None:
 def test_a_run_of_numbers_warns_of_nothing(tmp_path: Path) -> None:
     out = run(tmp_path, OVERRUN.replace("50000.0", "1.0"))
     assert json.loads((out / "result.json").read_text("utf-8"))["warnings"] == []
+
+
+MIXED = """\
+name = "mixed"
+
+[run]
+time_ms = 20.0
+warmup_ms = 10.0
+threads = 1
+
+[neuron]
+model = "mat2"
+kernel = "beta"
+solver = "euler"
+substeps = 4
+tau_rise_ex_ms = 0.25
+omega_mV = -52.5
+
+[[population]]
+name = "A"
+size = 20
+
+[[population]]
+name = "B"
+size = 20
+neuron = { alpha_1_mV = 31.0 }
+
+[[population]]
+name = "C"
+size = 20
+"""
+
+
+def rows(page: str) -> list[list[str]]:
+    """Return the cells of the table of parameters."""
+    section = re.search(r"<h2>Neuron model</h2>.*?</section>", page, re.DOTALL)
+    assert section is not None
+    found = re.findall(r"<tr.*?</tr>", section[0])
+    return [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in found]
+
+
+def test_results_and_reports_name_the_neurons(tmp_path: Path) -> None:
+    out = run(tmp_path, MIXED)
+    found = json.loads((out / "result.json").read_text("utf-8"))["neuron_model"]
+    parameters = found.pop("parameters")
+    assert found == {
+        "model": "mat2_beta_cuba_euler_x4",
+        "neuron": "mat2",
+        "kernel": "beta",
+        "coupling": "cuba",
+        "solver": "euler",
+        "substeps": 4,
+        "substep_ms": 0.025,
+    }
+    assert [group["populations"] for group in parameters] == [["A", "C"], ["B"]]
+    neuron = loads(MIXED).network.population("A").neuron
+    expected = {f.name: getattr(neuron, f.name) for f in fields(neuron)}
+    for name in ("kernel", "coupling", "solver", "substeps", "E_ex_mV", "E_in_mV"):
+        del expected[name]
+    assert parameters[0]["values"] == expected
+    assert parameters[1]["values"] == expected | {"alpha_1_mV": 31.0}
+
+    page = (out / "report.html").read_text("utf-8")
+    assert "neuron model mat2_beta_cuba_euler_x4" in page
+    assert "<dt>substeps</dt><dd>4 per step, 0.025 ms each</dd>" in page
+    table = rows(page)
+    assert table[0] == ["parameter", "A, C", "B"]
+    assert ["omega: threshold at rest", "-52.5 mV", "-52.5 mV"] in table
+    assert ["alpha_1: what a spike adds to the first part", "37 mV", "31 mV"] in table
+    assert ["tau_rise_ex: rise of excitatory synaptic input", "0.25 ms", "0.25 ms"] in table
+    assert len(table) == 1 + len(expected)
+
+
+def test_equal_populations_share_a_column(tmp_path: Path) -> None:
+    page = (run(tmp_path, MIXED.replace("31.0", "37.0")) / "report.html").read_text("utf-8")
+    assert rows(page)[0] == ["parameter", "all populations"]
+    assert "tr class=" not in page
+
+
+def test_a_report_takes_the_neurons_from_the_image(tmp_path: Path) -> None:
+    """Results of runs that did not name them yet get the section, too."""
+    out = run(tmp_path, MIXED)
+    before = (out / "report.html").read_text("utf-8")
+    result = json.loads((out / "result.json").read_text("utf-8"))
+    del result["neuron_model"]
+    (out / "result.json").write_text(json.dumps(result), "utf-8")
+    output.write_manifest(out, open_image(out / "image"))
+    succeed("report", out)
+    assert rows((out / "report.html").read_text("utf-8")) == rows(before)
