@@ -10,7 +10,7 @@ from csnn.binary32 import round_to_binary32
 from csnn.errors import reject
 from csnn.neurons.composition import BIAS, REF_STEPS, Step
 from csnn.neurons.lif import refractory_steps
-from csnn.neurons.model import NeuronModel, parameters_of
+from csnn.neurons.model import NeuronModel, parameters_of, reject_constant
 from csnn.neurons.solvers import propagator, stability_limit
 from csnn.neurons.stability import enough_substeps, is_stable, lengths
 from csnn.neurons.synapses import SIDES
@@ -59,14 +59,18 @@ def base_constants(
     return constants
 
 
-def _check_drive(step: Step, constants: dict[str, float | int]) -> None:
+def _check_drive(
+    step: Step, neuron: Neuron, constants: Mapping[str, float], base_of: BaseRule
+) -> None:
     """Require that input has an effect in binary32."""
     acting = [propagator("V", name) for name in step.synapses.arrivals.values()]
     for name, value in constants.items():
         is_drive = name == DRIVE or name.startswith(f"{DRIVE}_") or name in acting
         if is_drive and round_to_binary32(float(value)) == 0.0:
             rule = "underflows binary32: synaptic input would have no effect"
-            raise reject(f"neuron constant {name}", value, rule)
+            raise reject_constant(
+                neuron, name, value, rule, lambda other: step.numbers(base_of(other))
+            )
 
 
 def _check_stability(
@@ -122,7 +126,7 @@ def composed(name: str, step: Step) -> NeuronModel:
             **step.numbers(base),
             REF_STEPS: refractory_steps(neuron, dt_ms),
         }
-        _check_drive(step, constants)
+        _check_drive(step, neuron, constants, base_of)
         return constants
 
     def initial(neuron: Any, *, dt_ms: float, V_mV: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ _WEIGHTS = {
     "pA": "peak of the current that a spike evokes",
     "nS": "peak of the conductance that a spike evokes",
     "mV": "jump of V",
-    "1": "part of the way to the reversal potential by which V jumps",
+    "1": "part of the way to the reversal potential by which V jumps, at most 1",
 }
 
 
@@ -176,9 +176,9 @@ def _shared() -> str:
     ]
     return f"""## Parameters of all neurons
 
-A parameter that has no meaning with the kernel or coupling is refused. Defaults are the same for
-all neurons, where the tables above do not give another one; those of synapses in NEST differ from
-model to model.
+A parameter that has no meaning with the kernel or coupling is refused unless it has its default
+value. Defaults are the same for all neurons, where the tables above do not give another one; those
+of synapses in NEST differ from model to model.
 
 {table(("parameter", "unit", "default", "meaning", "only with"), rows)}
 """

@@ -84,6 +84,8 @@ class Neuron:
     model: ClassVar[str]
     # Fields that must be above zero, beside time constants.
     positive: ClassVar[tuple[str, ...]] = ("C_m_pF",)
+    # What other models call a parameter, for hints in messages.
+    synonyms: ClassVar[Mapping[str, str]] = {}
     # What each field of a model's own is; units are in the names.
     comments: ClassVar[Mapping[str, str]] = {}
 

@@ -183,3 +183,44 @@ def test_a_report_takes_the_neurons_from_the_image(tmp_path: Path) -> None:
     output.write_manifest(out, open_image(out / "image"))
     succeed("report", out)
     assert rows((out / "report.html").read_text("utf-8")) == rows(before)
+
+
+ADEX = """\
+name = "start"
+
+[run]
+time_ms = 5.0
+warmup_ms = 0.0
+threads = 1
+
+[neuron]
+model = "adex"
+solver = "{solver}"
+
+[[population]]
+name = "E"
+size = 3
+V_init_mV = {V}
+"""
+
+
+def test_initial_potentials_far_off_do_not_warn(tmp_path: Path) -> None:
+    """Warnings are errors here."""
+    run(tmp_path, ADEX.format(solver="rk4", V="1e30"), "--simulator", "plain")
+
+
+@pytest.mark.parametrize(
+    ("V", "field", "what"),
+    [
+        ("500.0", "V_init_mV = 500.0", "gives values of the state E that leave the range"),
+        ("1e30", "V_init_mV = 1e+30", "gives values of the state E that leave the range"),
+        ("1e39", "V_init_mV = 1e+39", "gives values that leave the range of binary32"),
+        ('{ distribution = "uniform", low = 0.0, high = 900.0 }', "V_init_mV = Uniform(low=0.0",
+         "gives values of the state E that leave the range of binary32"),
+    ],
+)  # fmt: skip
+def test_initial_potentials_of_series(tmp_path: Path, V: str, field: str, what: str) -> None:
+    path = tmp_path / "start.toml"
+    path.write_text(ADEX.format(solver="ps4", V=V), "utf-8")
+    outcome = csnn("run", path, "--out", tmp_path / "out")
+    refused(outcome, "start.toml", f"population E.{field}", what)
