@@ -11,6 +11,7 @@ import numpy as np
 
 from csnn.errors import InvalidInputError
 from csnn.image.store import Image
+from csnn.oracle.experiment import require_lif
 from csnn.oracle.nest import expected_synapses, is_installed, run_network
 from csnn.progress import Progress, progress
 from csnn.run import peak_mb
@@ -91,6 +92,9 @@ def _bench_nest(
     if network.edges is not None:
         return None, "no figures of NEST: networks from edge lists are left out"
     try:
+        # Before NEST's own process starts, where a refusal would be a failure of NEST.
+        for population in network.populations:
+            require_lif(f"population {population.name}.neuron", population.neuron)
         with ExitStack() as bars:
             outcome = run_network(
                 network,

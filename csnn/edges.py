@@ -25,6 +25,8 @@ import numpy.typing as npt
 from csnn.errors import InvalidInputError, reject
 from csnn.files import atomic_file, reported
 from csnn.progress import Progress, progress
+from csnn.spec.network import PART_RULE
+from csnn.spec.neuron import weight_key
 
 COLUMNS = ("source", "target", "weight", "delay_ms")
 # Column of the weights of current-based networks.
@@ -101,8 +103,8 @@ def read(path: str | Path, n_neurons: int, weight: str = _WEIGHT_PA) -> Edges:
     ------
     InvalidInputError
         If the file cannot be read, lacks a column, is empty, or a row holds a neuron that does not
-        exist, a weight that is no finite number, or a delay that is no finite number above zero.
-        Rows are counted from 1, without header and comments.
+        exist, a weight that is no finite number or beyond what it is a part of, or a delay that is
+        no finite number above zero. Rows are counted from 1, without header and comments.
     """
     suffix = _suffix(path)
     with reported(path):
@@ -119,10 +121,13 @@ def read(path: str | Path, n_neurons: int, weight: str = _WEIGHT_PA) -> Edges:
             raise reject(f"{path}: length of {field}", len(values), rule)
     if n_rows == 0:
         raise InvalidInputError(f"{path}: holds no edges; needs at least one row")
+    weights = _reals(path, weight, columns[weight])
+    if weight == weight_key("1"):
+        _refuse_first(path, weight, weights, np.abs(weights) > 1.0, PART_RULE)
     return Edges(
         source=_ids(path, "source", columns["source"], n_neurons),
         target=_ids(path, "target", columns["target"], n_neurons),
-        weight=_reals(path, weight, columns[weight]),
+        weight=weights,
         delay_ms=_reals(path, "delay_ms", columns["delay_ms"]),
     )
 

@@ -86,7 +86,7 @@ _RESULT_FIELDS: dict[str, tuple[Kind, str]] = {
     "complete": (is_truth, "true or false"),
     "mean_rates_hz": _REALS,
     "timings": _REALS,
-    "notes": _TEXTS,
+    **dict.fromkeys(("notes", "warnings"), _TEXTS),
     "image": (_is_image, "an object that holds bytes"),
     "weight_unit": (is_weight_unit, "pA, nS, mV or 1"),
     "fidelity": (is_fidelity, "a list of the errors of each projection's tables"),

@@ -19,9 +19,11 @@ from csnn.errors import InvalidInputError, reject
 from csnn.image.store import NETWORK_FILE, Image, open_image
 from csnn.neurons.registry import MODELS, rest_mV
 from csnn.progress import progress
+from csnn.report.neurons import describe
 from csnn.simulator.session import Session, mean_rates_hz, simulate, whole_steps
 from csnn.simulator.state import load_checkpoint, save_checkpoint
 from csnn.spec.machine import Run
+from csnn.spec.network import Population
 from csnn.spec.neuron import weight_suffix
 from csnn.spec.pd14 import synapse_counts
 from csnn.spec.toml import load
@@ -181,14 +183,26 @@ def _appended(path: Path, traces: dict[str, npt.NDArray[Any]]) -> dict[str, npt.
     }
 
 
-def _rest_mV(image: Image, run: Run) -> npt.NDArray[np.float64]:
-    """Return the resting potentials of the recorded neurons."""
-    if not run.record:
-        return np.empty(0)
+def _populations(image: Image) -> tuple[Population, ...]:
+    """Return the populations of an image as its network describes them."""
     path = image.path / NETWORK_FILE
     populations = load(path).network.populations
     if [(p.name, p.size) for p in populations] != image.populations:
         raise InvalidInputError(f"{path}: populations: must be those of the manifest")
+    return populations
+
+
+def _neuron_model(image: Image) -> dict[str, Any]:
+    """Return what a result says of the neurons."""
+    populations = [(p.name, p.neuron) for p in _populations(image)]
+    return describe(image.nodes[0].model, populations, image.dt_ms)
+
+
+def _rest_mV(image: Image, run: Run) -> npt.NDArray[np.float64]:
+    """Return the resting potentials of the recorded neurons."""
+    if not run.record:
+        return np.empty(0)
+    populations = _populations(image)
     rest = np.repeat([rest_mV(p.neuron) for p in populations], [p.size for p in populations])
     return np.asarray(rest[list(run.record)], np.float64)
 
@@ -253,6 +267,7 @@ def _result(
         "synapses": manifest["synapses"],
         "nodes": image.n_nodes,
         "dt_ms": image.dt_ms,
+        "neuron_model": _neuron_model(image),
         "time_ms": run.time_ms,
         "warmup_ms": run.warmup_ms,
         "seed": run.seed,
@@ -272,6 +287,7 @@ def _result(
         },
         "peak_mb": max(earlier.get("peak_mb", 0.0), round(peak_mb(), 1)),
         "notes": manifest.get("notes", []),
+        "warnings": _not_finite(image, session),
         "image_digest": image.digest,
         "image": {
             "bytes": image.node_bytes,
@@ -293,6 +309,24 @@ def _result(
             **manifest.get("tools", {}),
         },
     }
+
+
+def _not_finite(image: Image, session: Session) -> list[str]:
+    """Tell of which populations state words are no finite numbers after the last step."""
+    names = MODELS[image.nodes[0].model].float_states
+    is_wrong = ~np.isfinite(session.state.state.view(np.float32))
+    found, first = [], 0
+    for population, size in image.populations:
+        part = is_wrong[:, first : first + size]
+        first += size
+        if part.any():
+            words = ", ".join(n for n, row in zip(names, part, strict=True) if row.any())
+            found.append(
+                f"population {population}: state of {part.any(axis=0).sum():,} of {size:,} neurons "
+                f"is no finite number after step {session.last_step} ({words}); a smaller dt_ms or "
+                "more substeps may help"
+            )
+    return found
 
 
 def _overall(edge_fit: dict[str, Any]) -> dict[str, Any]:
@@ -355,6 +389,7 @@ def report_run(directory: Path) -> Path:
     validation = validate_run(directory)
     result = output.read_result(directory)
     image = _image_of(directory, result)
+    result["neuron_model"] = _neuron_model(image)
     result["verdict"] = validation.verdict.to_dict() if validation.verdict else None
     result["verdict_note"] = validation.note
     validated = time.perf_counter()

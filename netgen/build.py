@@ -260,9 +260,11 @@ class _Build:
         for name, row in zip(self.model.float_states, words.view(np.float32), strict=True):
             if not np.isfinite(row).all():
                 field = f"{name}_init_pA" if name in ("I_ex", "I_in") else "V_init_mV"
-                distribution = getattr(population, field)
-                rule = "draws values that leave the range of binary32"
-                raise reject(f"population {population.name}.{field}", distribution, rule)
+                found = getattr(population, field)
+                what = "values" if name in ("V", "I_ex", "I_in") else f"values of the state {name}"
+                rule = f"gives {what} that leave the range of binary32"
+                shown = found.value if isinstance(found, Constant) else found
+                raise reject(f"population {population.name}.{field}", shown, rule)
         return words
 
     def _connector(self, index: int, projection: Projection) -> Connector:

@@ -99,11 +99,14 @@ def initial_state(
     """Draw the initial state words of `n` neurons, shape (float states, n)."""
     neuron = population.neuron
     V = population.V_init_mV.ppf(rng.random(n)) - rest_mV(neuron)
+    # What leaves the range is refused with its field; NumPy need not warn of it.
+    with np.errstate(over="ignore", invalid="ignore"):
+        others = model.initial(neuron, dt_ms=dt_ms, V_mV=V)
     values = {
         "V": V,
         "I_ex": population.I_ex_init_pA.ppf(rng.random(n)) / grid,
         "I_in": -population.I_in_init_pA.ppf(rng.random(n)) / grid,
-        **model.initial(neuron, dt_ms=dt_ms, V_mV=V),
+        **others,
     }
     rows = [round_to_binary32(values.get(name, np.zeros(n))) for name in model.float_states]
     return bits(np.stack(rows) + np.float32(0.0))

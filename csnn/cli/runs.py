@@ -144,6 +144,7 @@ def _simulate(options: argparse.Namespace) -> int:
 
 def _conclude(options: argparse.Namespace, result: dict[str, Any], image: Any) -> None:
     """Say on stderr how a run went."""
+    warn(result["warnings"])
     if not options.quiet and not options.json:
         for line in _result_lines(result):
             say(line)

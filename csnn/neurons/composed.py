@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from csnn.binary32 import round_to_binary32
 from csnn.errors import reject
 from csnn.neurons.composition import BIAS, REF_STEPS, Step
 from csnn.neurons.lif import refractory_steps
-from csnn.neurons.model import NeuronModel
-from csnn.neurons.solvers import propagator
+from csnn.neurons.model import NeuronModel, parameters_of, reject_constant
+from csnn.neurons.solvers import propagator, stability_limit
+from csnn.neurons.stability import enough_substeps, is_stable, lengths
 from csnn.neurons.synapses import SIDES
 from csnn.spec import checks
-from csnn.spec.neuron import Neuron
+from csnn.spec.neuron import MAX_SUBSTEPS, Neuron
 
 DRIVE = "drive"
+BaseRule = Callable[[Neuron], Mapping[str, float]]
 
 
 def base_constants(
@@ -56,14 +59,43 @@ def base_constants(
     return constants
 
 
-def _check_drive(step: Step, constants: dict[str, float | int]) -> None:
+def _check_drive(
+    step: Step, neuron: Neuron, constants: Mapping[str, float], base_of: BaseRule
+) -> None:
     """Require that input has an effect in binary32."""
     acting = [propagator("V", name) for name in step.synapses.arrivals.values()]
     for name, value in constants.items():
         is_drive = name == DRIVE or name.startswith(f"{DRIVE}_") or name in acting
         if is_drive and round_to_binary32(float(value)) == 0.0:
             rule = "underflows binary32: synaptic input would have no effect"
-            raise reject(f"neuron constant {name}", value, rule)
+            raise reject_constant(
+                neuron, name, value, rule, lambda other: step.numbers(base_of(other))
+            )
+
+
+def _check_stability(
+    step: Step, neuron: Neuron, base: Mapping[str, float], dt_ms: float, base_of: BaseRule
+) -> None:
+    """Require that no decay of the equations grows instead."""
+    for constant, length in lengths(step, base).items():
+        if is_stable(step.solver, length):
+            continue
+        enough = enough_substeps(step, base)
+        what = "dt_ms" if step.substeps == 1 else f"dt_ms / {step.substeps}"
+        rule = (
+            f"{step.solver} is unstable: its steps may be {stability_limit(step.solver):.4g} time "
+            f"constants, and {what} = {dt_ms / step.substeps:.4g} is {length:.4g}; "
+        )
+        if enough is not None:
+            rule += f"substeps must be >= {enough}"
+        else:
+            rule += f"substeps = {MAX_SUBSTEPS} is too few: dt_ms must be smaller"
+        culprits = parameters_of(neuron, constant, base_of)
+        if not culprits:
+            raise reject(f"neuron constant {constant}", base[constant], rule)
+        first, *others = culprits
+        given = "".join(f"with {name} = {getattr(neuron, name):g}, " for name in others)
+        raise reject(f"neuron.{first}", getattr(neuron, first), given + rule)
 
 
 def composed(name: str, step: Step) -> NeuronModel:
@@ -84,12 +116,17 @@ def composed(name: str, step: Step) -> NeuronModel:
         if math.frexp(weight_grid)[0] != 0.5:
             raise reject("machine.weight_grid", weight_grid, "must be a power of two")
         checks.real("dc", "current_pA", dc_pA)
-        base = base_constants(step, neuron, dt_ms=dt_ms, weight_grid=weight_grid, dc_pA=dc_pA)
+
+        def base_of(neuron: Neuron) -> dict[str, float]:
+            return base_constants(step, neuron, dt_ms=dt_ms, weight_grid=weight_grid, dc_pA=dc_pA)
+
+        base = base_of(neuron)
+        _check_stability(step, neuron, base, dt_ms, base_of)
         constants: dict[str, float | int] = {
             **step.numbers(base),
             REF_STEPS: refractory_steps(neuron, dt_ms),
         }
-        _check_drive(step, constants)
+        _check_drive(step, neuron, constants, base_of)
         return constants
 
     def initial(neuron: Any, *, dt_ms: float, V_mV: Any) -> dict[str, Any]:

@@ -28,17 +28,16 @@ from csnn.spec.neuron import (
     SOLVERS,
     LifNeuron,
     Neuron,
+    unit,
     weight_key,
 )
 
 DEFAULT_PATH = "docs/models.md"
-# Endings of names of parameters, the longest first.
-_UNITS = {"_per_ms": "1/ms", "_ms": "ms", "_mV": "mV", "_pF": "pF", "_nS": "nS", "_pA": "pA"}
 _WEIGHTS = {
     "pA": "peak of the current that a spike evokes",
     "nS": "peak of the conductance that a spike evokes",
     "mV": "jump of V",
-    "1": "part of the way to the reversal potential by which V jumps",
+    "1": "part of the way to the reversal potential by which V jumps, at most 1",
 }
 
 
@@ -102,11 +101,6 @@ def _sentence(title: str) -> str:
     """Return a title without the word that a heading says already."""
     text = title.partition(": ")[2]
     return text[:1].upper() + text[1:]
-
-
-def unit(name: str) -> str:
-    """Return the unit of a parameter, from the end of its name."""
-    return next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "")
 
 
 def _default(field: Field[object]) -> str:
@@ -179,9 +173,9 @@ def _shared() -> str:
     ]
     return f"""## Parameters of all neurons
 
-A parameter that has no meaning with the kernel or coupling is refused. Defaults are the same for
-all neurons, where the tables above do not give another one; those of synapses in NEST differ from
-model to model.
+A parameter that has no meaning with the kernel or coupling is refused unless it has its default
+value. Defaults are the same for all neurons, where the tables above do not give another one; those
+of synapses in NEST differ from model to model.
 
 {table(("parameter", "unit", "default", "meaning", "only with"), rows)}
 """
@@ -243,8 +237,26 @@ def _solvers() -> str:
 
 {body}
 
+What decays with a time constant of its parameters, synaptic input, membrane, adaptation or a part
+of the threshold, must do so in a step, too: a longer step of an explicit solver would make it grow
+to infinity, and is refused. The message names the parameter and the least `substeps` that will do.
+How a conductance or a power of V adds to a decay depends on the state and cannot be refused: if
+state words are no finite numbers at the end of a run, it warns.
+
+{_limits()}
+
 Sources of the series: {docstring(series)[2]}
 """
+
+
+def _limits() -> str:
+    """Return the longest steps of the explicit solvers."""
+    groups: dict[str, list[str]] = {}
+    for solver in SOLVERS:
+        if solver != "exact":
+            groups.setdefault(f"{solvers.stability_limit(solver):.4g}", []).append(f"`{solver}`")
+    rows = [(", ".join(names), limit) for limit, names in groups.items()]
+    return table(("solver", "longest step or part of one, in time constants"), rows)
 
 
 def main(arguments: Sequence[str]) -> None:

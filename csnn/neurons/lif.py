@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from csnn.binary32 import round_to_binary32
 from csnn.errors import reject
 from csnn.neurons.graph import Graph, Kind, Trace, decrement, is_zero, select, to_f32
-from csnn.neurons.model import NeuronModel
+from csnn.neurons.model import NeuronModel, reject_constant
 from csnn.spec import checks
 from csnn.spec.network import LifNeuron
 
@@ -80,8 +80,26 @@ def lif_constants(
     if math.frexp(weight_grid)[0] != 0.5:
         raise reject("machine.weight_grid", weight_grid, "must be a power of two")
     checks.real("dc", "current_pA", dc_pA)
+
+    def values(neuron: LifNeuron) -> dict[str, float | int]:
+        return _values(neuron, dt_ms, weight_grid, dc_pA)
+
+    constants = values(neuron)
+    rounded = {name: float(round_to_binary32(float(x))) for name, x in constants.items()}
+    for name in ("P21_ex", "P21_in"):
+        if rounded[name] == 0.0:
+            rule = "underflows binary32: synaptic input would have no effect"
+            raise reject_constant(neuron, name, constants[name], rule, values)
+    if rounded["V_reset"] >= rounded["theta"]:
+        raise reject("neuron.V_reset_mV", neuron.V_reset_mV, "must be < V_th_mV in binary32")
+    return constants
+
+
+def _values(
+    neuron: LifNeuron, dt_ms: float, weight_grid: float, dc_pA: float
+) -> dict[str, float | int]:
     exact = propagators(neuron, dt_ms)
-    constants: dict[str, float | int] = {
+    return {
         "P22": exact.P22,
         "P21_ex": exact.P21_ex * weight_grid,
         "P21_in": -exact.P21_in * weight_grid,
@@ -92,14 +110,6 @@ def lif_constants(
         "V_reset": neuron.V_reset_mV - neuron.E_L_mV,
         "ref_steps": refractory_steps(neuron, dt_ms),
     }
-    rounded = {name: float(round_to_binary32(float(x))) for name, x in constants.items()}
-    for name in ("P21_ex", "P21_in"):
-        if rounded[name] == 0.0:
-            rule = "underflows binary32: synaptic input would have no effect"
-            raise reject(f"neuron constant {name}", constants[name], rule)
-    if rounded["V_reset"] >= rounded["theta"]:
-        raise reject("neuron.V_reset_mV", neuron.V_reset_mV, "must be < V_th_mV in binary32")
-    return constants
 
 
 def lif_graph() -> Graph:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
 
 from csnn.binary32 import F32, I32, round_to_binary32
-from csnn.errors import reject
+from csnn.errors import InvalidInputError, reject
 from csnn.neurons.graph import Graph, Kind
+from csnn.spec import checks
 
 INPUTS = {"ss_ex": Kind.I32, "ss_in": Kind.I32}
 INT_STATES = ("refractory",)
@@ -34,6 +37,66 @@ class InitialRule(Protocol):
 
     def __call__(self, neuron: Any, *, dt_ms: float, V_mV: Any) -> Mapping[str, Any]:
         """Return those of state variables other than V and those of synapses, in float64."""
+
+
+def parameters_of(
+    neuron: Any, constant: str, constants: Callable[[Any], Mapping[str, float]]
+) -> list[str]:
+    """Return the numbers of a neuron that one of its constants depends on.
+
+    Parameters
+    ----------
+    neuron : object
+        Description, a dataclass.
+    constant : str
+    constants : callable
+        Makes the constants from a description.
+
+    Returns
+    -------
+    list of str
+        Names of fields; the one whose value is farthest from its default first.
+    """
+    value = constants(neuron)[constant]
+    found: dict[str, float] = {}
+    for field in fields(neuron):
+        if checks.annotation(field) != "float":
+            continue
+        given = float(getattr(neuron, field.name))
+        # Not `replace`: what only shows that something depends on it need not be legal.
+        other = copy.copy(neuron)
+        object.__setattr__(other, field.name, given / 2.0 or 1.0)
+        try:
+            with np.errstate(all="ignore"):
+                changed = constants(other)[constant]
+        except (InvalidInputError, ArithmeticError):
+            continue
+        if changed != value:
+            found[field.name] = _distance(given, field.default)
+    return sorted(found, key=found.__getitem__, reverse=True)
+
+
+def reject_constant(
+    neuron: Any,
+    constant: str,
+    value: float,
+    rule: str,
+    constants: Callable[[Any], Mapping[str, float]],
+) -> InvalidInputError:
+    """Return the error for a constant, with the parameter that is to blame if one has been set."""
+    place = f"neuron constant {constant}"
+    usual = {field.name: field.default for field in fields(neuron)}
+    for name in parameters_of(neuron, constant, constants):
+        if getattr(neuron, name) != usual[name]:
+            return reject(f"neuron.{name}", getattr(neuron, name), f"{place} = {value:g} {rule}")
+    return reject(place, value, rule)
+
+
+def _distance(value: float, default: Any) -> float:
+    """Return by what power a value differs from its default."""
+    if value == default or not isinstance(default, int | float):
+        return 0.0
+    return abs(math.log(abs(value)) - math.log(abs(default))) if value and default else math.inf
 
 
 def _no_others(neuron: Any, *, dt_ms: float, V_mV: Any) -> dict[str, Any]:
@@ -127,18 +190,24 @@ class NeuronModel:
         """
         if not isinstance(neuron, self.neuron_type):
             raise reject("neuron", neuron, f"must be a {self.neuron_type.__name__}")
-        values = self.rule(neuron, dt_ms=dt_ms, weight_grid=weight_grid, dc_pA=dc_pA)
+
+        def computed(neuron: Any) -> Mapping[str, float | int]:
+            return self.rule(neuron, dt_ms=dt_ms, weight_grid=weight_grid, dc_pA=dc_pA)
+
+        values = computed(neuron)
         rounded: dict[str, np.float32 | np.int32] = {}
         for name, kind in self.graph.constants.items():
-            field, value = f"neuron constant {name}", values[name]
+            value = values[name]
             if kind is Kind.F32:
                 word = np.float32(round_to_binary32(np.float64(value)))
                 if not np.isfinite(word):
-                    raise reject(field, value, "leaves the range of binary32")
+                    rule = "leaves the range of binary32"
+                    raise reject_constant(neuron, name, value, rule, computed)
                 rounded[name] = word
             else:
                 if not -_INT32_LIMIT <= value < _INT32_LIMIT:
-                    raise reject(field, value, "leaves the range of int32")
+                    rule = "leaves the range of int32"
+                    raise reject_constant(neuron, name, value, rule, computed)
                 rounded[name] = np.int32(value)
         return rounded
 

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 from csnn.errors import reject
 from csnn.neurons.composed import composed
-from csnn.neurons.composition import Step, check_names
+from csnn.neurons.composition import Step
+from csnn.neurons.declarations import check
 from csnn.neurons.description import NeuronDescription
 from csnn.neurons.lif import LIF
 from csnn.neurons.model import NeuronModel
@@ -43,7 +44,8 @@ def described(*places: str) -> dict[str, NeuronDescription]:
     ------
     ValueError
         If a neuron's name is not of 1 to 11 small letters and digits, a letter first, or is used
-        twice, or a name that it declares is one that composition gives.
+        twice, a name that it declares is one that composition gives, or it names a constant or a
+        state variable that it does not declare.
     """
     found: dict[str, NeuronDescription] = {}
     for place in places:
@@ -55,7 +57,7 @@ def described(*places: str) -> dict[str, NeuronDescription]:
         if name in found:
             raise ValueError(f"{place}: there is another neuron called {name}")
         try:
-            check_names(description)
+            check(description)
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from None
         found[name] = description

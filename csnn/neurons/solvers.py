@@ -5,22 +5,33 @@ step is divided. With half the step the error is 2^-p of what it was, p being th
 `euler`, 2 of `rk2` (midpoint), 4 of `rk4` (the classical one), 1 to 6 of `ps1` to `ps6` (power
 series after Parker and Sochacki, for polynomials). `exact` is the matrix exponential of a linear
 system.
+
+A step of h multiplies what decays with tau by R(-h / tau), where R is the exponential series up to
+the solver's order. Where that is beyond -1 and 1 the solver is unstable.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Generic, TypeVar
+
+import numpy as np
 
 from csnn.neurons.equations import (
     Arithmetic,
+    Constant,
+    Difference,
     Expression,
+    Sum,
     balanced_sum,
     evaluate,
     has_constant_term,
     is_affine,
+    is_constant,
     is_polynomial,
     variables,
 )
@@ -30,8 +41,26 @@ T = TypeVar("T")
 # The only variable whose right-hand side has a constant term, and what a step adds to it by that.
 # What it adds to others is in proportion, so that one constant follows the direct current.
 DRIVEN, OFFSET = "V", "P_V"
+BIAS = "bias"
 HALF, THIRD = Fraction(1, 2), Fraction(1, 3)
 ORDERS = {"euler": 1, "rk2": 2, "rk4": 4, **{f"ps{order}": order for order in range(1, 7)}}
+
+
+@cache
+def stability_limit(solver: str) -> float:
+    """Return how many time constants of a decay a step may take without growing.
+
+    It is the least z > 0 with |R(-z)| = 1, R(z) being the sum of z^k / k! for k up to the order;
+    infinite for `exact`.
+    """
+    if solver == "exact":
+        return math.inf
+    powers = [(-1.0) ** k / math.factorial(k) for k in range(ORDERS[solver] + 1)]
+    # R(-z) = 1 has a root at 0, which the powers without the constant do not have.
+    found = [np.roots(powers[:0:-1]), np.roots([*powers[:0:-1], powers[0] + 1.0])]
+    roots = np.concatenate(found).astype(complex)
+    real = roots.real[np.abs(roots.imag) < 1e-9]
+    return float(real[real > 0.0].min())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,12 +189,23 @@ def _parker_sochacki(problem: Problem[T], values: Mapping[str, T], order: int) -
     return {name: advanced(name) for name in problem.rates}
 
 
+def _has_other_offset(rate: Expression) -> bool:
+    """Return whether an affine right-hand side has a constant term beside the bias."""
+    if isinstance(rate, Sum | Difference):
+        return any(_has_other_offset(part) for part in rate.parts())
+    return is_constant(rate) and rate != Constant(BIAS)
+
+
 def refusal(solver: str, rates: Mapping[str, Expression]) -> str | None:
     """Return why a solver cannot take a system, None if it can."""
     if solver == "exact":
         wrong = [name for name, rate in rates.items() if not is_affine(rate)]
         if wrong:
             return f"exact integration needs a linear system; that of {', '.join(wrong)} is not"
+        wrong = [name for name, rate in rates.items() if _has_other_offset(rate)]
+        if wrong:
+            found = ", ".join(wrong)
+            return f"exact integration takes no constant term but {BIAS}; that of {found} has one"
     if solver.startswith("ps"):
         wrong = [name for name, rate in rates.items() if not is_polynomial(rate)]
         if wrong:

@@ -18,6 +18,7 @@ from csnn.report import figures
 from csnn.report.comparison import banner, comparison
 from csnn.report.machine import cost, fidelity, image_sizes
 from csnn.report.markup import STYLE, definitions, escape, figure_block, flat, number, section
+from csnn.report.neurons import neurons
 from csnn.validation.baseline import Baseline
 from csnn.validation.criteria import Verdict
 from csnn.validation.statistics import Statistics, Window
@@ -49,11 +50,12 @@ def write_report(
         Existing folder of the run.
     result : mapping
         What the run measured. Used where present: `network`, `neurons`, `synapses`, `time_ms`,
-        `warmup_ms`, `rtf`, `seed`, `threads`, `nodes`, `simulator`, `command` (what the user
-        typed), `notes` (list of str), `verdict_note` (why there is no verdict), `fidelity` (list of
-        dict), `image` (dict with `bytes`, `explicit_bytes` and anything else), `timings` (stage to
-        seconds), `events_per_s`, `peak_mb`, `manifest` (dict), `last_step` (of the run; without it,
-        that of the statistics), `complete` (False needs `last_step`, `dt_ms` and `warmup_ms`).
+        `warmup_ms`, `rtf`, `seed`, `threads`, `nodes`, `simulator`, `neuron_model` (dict,
+        `csnn.report.neurons.describe`), `command` (what the user typed), `notes` and `warnings`
+        (lists of str), `verdict_note` (why there is no verdict), `fidelity` (list of dict), `image`
+        (dict with `bytes`, `explicit_bytes` and anything else), `timings` (stage to seconds),
+        `events_per_s`, `peak_mb`, `manifest` (dict), `last_step` (of the run; without it, that of
+        the statistics), `complete` (False needs `last_step`, `dt_ms` and `warmup_ms`).
     step, source : ndarray of integers, shape (spikes,)
         Spikes after the warm-up.
     populations : sequence of (name, size)
@@ -135,6 +137,7 @@ def render_page(
         _headline(network, result, populations, statistics, verdict),
         _activity(images, baseline),
         comparison(images, statistics, verdict, baseline),
+        neurons(result.get("neuron_model")),
         fidelity(result.get("fidelity"), weight_unit),
         image_sizes(result.get("image"), weight_unit),
         cost(result),
@@ -162,7 +165,7 @@ def _headline(
     if "synapses" in result:
         facts.append(("synapses", number(result["synapses"])))
     asked_ms = model_ms = float(result.get("time_ms", statistics.duration_ms))
-    notes = list(result.get("notes") or ())
+    notes = [*(result.get("notes") or ()), *(result.get("warnings") or ())]
     if result.get("complete") is False:
         model_ms = max(0.0, result["last_step"] * result["dt_ms"] - result["warmup_ms"])
         notes.insert(
@@ -177,6 +180,8 @@ def _headline(
         f"<div><b>{escape(value)}</b><span>{escape(label)}</span></div>" for label, value in facts
     )
     run = [text.format(result[key]) for key, text in RUN_FACTS.items() if key in result]
+    if "neuron_model" in result:
+        run.insert(0, f"neuron model {result['neuron_model']['model']}")
     if statistics.duration_ms < model_ms:
         run.append(f"statistics of the first {number(statistics.duration_ms / 1000)} s")
     warnings = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)

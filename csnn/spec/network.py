@@ -25,6 +25,7 @@ from csnn.spec.rules import Rule as Rule
 MAX_POPULATION = 2**24
 MAX_NETWORK = 2**32
 MAX_STEPS = 2**32 - 1
+PART_RULE = "must be from -1 to 1, a part of the way to the reversal potential"
 _DISTRIBUTION_TYPES = (Constant, Normal, Lognormal, Uniform)
 
 
@@ -216,6 +217,7 @@ class Network:
                         f"must be one of the populations {_listed(self._by_name)}",
                     )
             self._check_rule(projection)
+            self._check_weight(projection)
         for population in self.populations:
             steps = population.neuron.t_ref_ms / self.dt_ms
             if steps > 65535 or not math.isclose(steps, round(steps), abs_tol=1e-6):
@@ -225,6 +227,10 @@ class Network:
                     f"must be a multiple of dt_ms = {self.dt_ms} of at most 65535 steps",
                 )
             self._check_times(population)
+            poisson = population.poisson
+            if poisson and poisson.weight > 1.0 and population.neuron.weight_unit == "1":
+                owner = f"population {population.name}"
+                raise reject(f"{owner}.poisson.weight", poisson.weight, PART_RULE)
 
     def _check_times(self, population: Population) -> None:
         owner = f"population {population.name}"
@@ -236,6 +242,17 @@ class Network:
         if rate_hz * 1e-3 > 1.0 / self.dt_ms:
             rule = f"must be <= {1e3 / self.dt_ms:g}, one spike per step"
             raise reject(f"{owner}.expected_rate_hz", rate_hz, rule)
+
+    def _check_weight(self, projection: Projection) -> None:
+        """Require that a weight without unit is a part: of more than all there is no meaning."""
+        if self.population(projection.target).neuron.weight_unit != "1":
+            return
+        # What is cut from a distribution without bounds is cut where its table ends.
+        weight = projection.weight
+        sizes = [abs(x) for x in (*weight.support(), weight.mean()) if math.isfinite(x)]
+        if max(sizes) > 1.0:
+            shown = weight.value if isinstance(weight, Constant) else weight
+            raise reject(f"projection {projection.label}.weight", shown, PART_RULE)
 
     def _check_rule(self, projection: Projection) -> None:
         source = self.population(projection.source).size

@@ -30,6 +30,8 @@ SHARED_COMMENTS = {
     "E_in_mV": "reversal potential of inhibition",
     "t_ref_ms": "refractory time, a multiple of dt_ms",
 }
+# Endings of names of parameters, the longest first.
+_UNITS = {"_per_ms": "1/ms", "_ms": "ms", "_mV": "mV", "_pF": "pF", "_nS": "nS", "_pA": "pA"}
 # Fields that have no meaning but with one of these kernels or couplings.
 _ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "tau_syn_ex_ms": ("kernel", ("exp", "alpha", "beta")),
@@ -82,6 +84,8 @@ class Neuron:
     model: ClassVar[str]
     # Fields that must be above zero, beside time constants.
     positive: ClassVar[tuple[str, ...]] = ("C_m_pF",)
+    # What other models call a parameter, for hints in messages.
+    synonyms: ClassVar[Mapping[str, str]] = {}
     # What each field of a model's own is; units are in the names.
     comments: ClassVar[Mapping[str, str]] = {}
 
@@ -134,6 +138,11 @@ class Neuron:
         """Require one potential below another."""
         if getattr(self, low) >= getattr(self, high):
             raise reject(f"neuron.{low}", getattr(self, low), f"must be < {high}")
+
+
+def unit(name: str) -> str:
+    """Return the unit of a parameter, from the end of its name."""
+    return next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "")
 
 
 def weight_suffix(unit: str) -> str:

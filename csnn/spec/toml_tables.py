@@ -48,9 +48,11 @@ def shown(key: str) -> str:
     return key if len(key) <= 60 else key[:57] + "..."
 
 
-def _reject_key(place: str, key: str, value: Any, known: tuple[str, ...]) -> InvalidInputError:
+def _reject_key(
+    place: str, key: str, value: Any, known: tuple[str, ...], meant: str | None = None
+) -> InvalidInputError:
     field = f"{place}.{shown(key)}" if place else shown(key)
-    return reject(field, value, f"is not a key here; {nearest(key, known)}")
+    return reject(field, value, f"is not a key here; {nearest(meant or key, known)}")
 
 
 def _record(
@@ -68,7 +70,8 @@ def _record(
     }
     for key, item in value.items():
         if key not in fields:
-            raise _reject_key(place, key, item, tuple(fields))
+            meant = getattr(kind, "synonyms", {}).get(key)
+            raise _reject_key(place, key, item, tuple(fields), meant)
     for name, field in fields.items():
         optional = field.default is not dataclasses.MISSING
         if name not in value and not optional:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import succeed
+from commands import network_file, succeed
 
 import csnn.bench
 import csnn.oracle._nest_network
@@ -145,3 +145,30 @@ def test_memory_is_in_millions_of_bytes(tmp_path: Path, monkeypatch: pytest.Monk
     assert (memory_mb("VmRSS"), memory_mb("VmHWM")) == (256.0, 512.0)
     status.unlink()
     assert memory_mb("VmHWM") == 256.0
+
+
+@pytest.mark.parametrize(
+    ("neuron", "found"),
+    [
+        ('model = "adex"', "adex with exp kernels, cuba"),
+        ('kernel = "alpha"', "lif with alpha kernels, cuba"),
+    ],
+)
+def test_models_that_nest_is_not_asked_for(
+    neuron: str, found: str, tmp_path: Path, asked: list[dict[str, Any]]
+) -> None:
+    """Our figures are told all the same, and why there are none of NEST's."""
+    path = network_file(tmp_path, ("[machine]", f"[neuron]\n{neuron}\n\n[machine]"))
+    arguments = ("bench", path, "--nest-time-ms", "20")
+    figures = succeed(*arguments, "--json").json
+    assert [list(entry) for entry in asked] == [["image"]]
+    assert figures["rtf"] == 12.5
+    assert figures["nest"] is None
+    assert figures["nest_note"] == (
+        f"no figures of NEST: population E.neuron = '{found}': the oracle knows only LIF with "
+        "exponential currents"
+    )
+    lines = succeed(*arguments, "--quiet").out.splitlines()
+    assert "csnn" in lines[1]
+    assert "NEST" not in lines[1]
+    assert " ".join(lines[-2:]) == figures["nest_note"]

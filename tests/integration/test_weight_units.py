@@ -35,6 +35,7 @@ representation = "{representation}"
 [machine]
 {grid} = 0.03125
 """
+PART = "must be from -1 to 1, a part of the way to the reversal potential"
 # Neuron, key and grid, how a number is followed by the unit, and how a label is.
 UNITS = {
     "nS": ('model = "adex"\ncoupling = "coba"', "weight_nS", "weight_grid_nS", " nS", "nS"),
@@ -61,9 +62,9 @@ def description(
     return path
 
 
-def shown(page: Path) -> str:
+def shown(page: str) -> str:
     """Return the text of a page."""
-    return html.unescape(re.sub("<[^>]*>", "", page.read_text("utf-8")))
+    return html.unescape(re.sub("<[^>]*>", "", page))
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -77,13 +78,15 @@ def test_run_and_report(unit: str, tmp_path: Path) -> None:
     result = json.loads((out / "result.json").read_text())
     assert result["weight_unit"] == unit
     assert result["image"]["weight_grid"] == 0.03125
-    text = shown(out / "report.html")
+    page = (out / "report.html").read_text("utf-8")
+    text = shown(page)
     assert f"weight grid ({label})0.03125" in text
     assert f"edge list: largest error of a weight ({label})0.01" in text
     assert f"0.5 ± 0{after or ' '}" in text
     assert note in text
-    # No other unit is anywhere, that of the usual networks least of all.
-    assert "pA" not in text
+    # No other unit is anywhere but in the parameters of neurons, that of the usual networks least.
+    page = re.sub("<h2>Neuron model</h2>.*?</section>", "", page, flags=re.DOTALL)
+    assert "pA" not in shown(page)
     succeed("export", "edges", out / "image", "--out", tmp_path / "edges.csv")
     assert (tmp_path / "edges.csv").read_text().startswith(f"source,target,{key},delay_ms\n")
 
@@ -94,7 +97,7 @@ def test_report_of_fitted_edges(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text(listed)
     options = ("--time-ms", "5", "--warmup-ms", "0", "--simulator", "plain")
     succeed("run", path, *options, "--out", tmp_path / "run")
-    text = shown(tmp_path / "run" / "report.html")
+    text = shown((tmp_path / "run" / "report.html").read_text("utf-8"))
     assert "edge list: mean of the weights (nS)0.25" in text
     assert "edge list: SD of the weights (nS)0" in text
 
@@ -113,6 +116,9 @@ def test_weights_that_do_not_fit_are_refused(unit: str, tmp_path: Path) -> None:
         path = description(tmp_path, unit, weight)
         with unchanged(tmp_path):
             outcome = csnn("run", path, "--out", tmp_path / "run")
+        if unit == "1" and weight in ("2000.0", "1e300"):
+            rule = PART
+            place = f"projection E->E.weight = {float(weight)}"
         refused(outcome, "units.toml: ", place, rule)
     # The largest grid of the message is one that the user may set.
     path = description(tmp_path, unit, "1e-3")
@@ -134,4 +140,6 @@ def test_edges_that_do_not_fit_are_refused(unit: str, tmp_path: Path) -> None:
         (tmp_path / "list.csv").write_text(good.replace("0.26", weight))
         with unchanged(tmp_path):
             outcome = csnn("run", path, "--out", tmp_path / "run")
+        if unit == "1" and weight == "1e300":
+            message = f"list.csv: row 1: {key} = 1e+300: {PART}"
         refused(outcome, message)

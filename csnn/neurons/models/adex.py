@@ -66,6 +66,8 @@ class AdexNeuron(Neuron):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._below("V_reset_mV", "V_peak_mV")
+        if self.V_peak_mV < self.V_T_mV:
+            raise reject("neuron.V_peak_mV", self.V_peak_mV, "must be >= V_T_mV, as in NEST")
         exponent = (self.V_peak_mV - self.V_T_mV) / self.Delta_T_mV
         if exponent > _MAX_EXPONENT:
             rule = f"(V_peak_mV - V_T_mV) / Delta_T_mV = {exponent:g} must be <= {_MAX_EXPONENT:g}"

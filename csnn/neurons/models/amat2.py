@@ -32,6 +32,7 @@ class Amat2Neuron(Neuron):
     """Parameters, with NEST's defaults."""
 
     model: ClassVar[str] = "amat2"
+    synonyms: ClassVar[Mapping[str, str]] = {"V_th_mV": "omega_mV"}
     comments: ClassVar[Mapping[str, str]] = {
         "C_m_pF": "membrane capacitance",
         "tau_m_ms": "membrane time constant",

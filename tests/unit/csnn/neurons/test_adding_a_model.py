@@ -78,6 +78,15 @@ def test_the_document_shows_the_file() -> None:
     assert (ROOT / "tests" / "qif_neuron.py").read_text(encoding="utf-8") == FILE
 
 
+def test_the_places_that_know_neurons_are_there() -> None:
+    rows = re.findall(r"^\| `([\w/]+\.py)`, (.+?) \|", DOCUMENT, re.MULTILINE)
+    assert len(rows) == 9
+    for path, names in rows:
+        text = (ROOT / path).read_text(encoding="utf-8")
+        for name in re.findall(r"`(\w+)`", names):
+            assert re.search(rf"\b{name}\b", text), (path, name)
+
+
 def test_without_the_line_there_is_no_such_neuron(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(DESCRIPTIONS, "qif")
     with pytest.raises(InvalidInputError, match=r"neuron\.model = 'qif'"):

@@ -48,9 +48,9 @@ def changed(combination: Combination, factor: float = 1.25) -> Neuron:
     return replace(usual, **values, **potentials)
 
 
-def network(neuron: Neuron, other: Neuron, weight: float = 2.0) -> Network:
+def network(neuron: Neuron, other: Neuron, weight: float = 0.5) -> Network:
     populations = (
-        Population(name="A", size=8, neuron=neuron, poisson=PoissonInput(rate_hz=9.0, weight=3.0)),
+        Population(name="A", size=8, neuron=neuron, poisson=PoissonInput(rate_hz=9.0, weight=0.75)),
         Population(name="B", size=6, neuron=other, V_init_mV=Normal(mu=-70.0, sigma=1.0)),
         Population(name="C", size=5, neuron=neuron),
     )
@@ -83,7 +83,7 @@ def test_what_is_written_reads_back_equal(combination: Combination) -> None:
         assert loads(text) == description
         assert dumps(loads(text)) == text
     key = {"pA": "weight_pA", "nS": "weight_nS", "mV": "weight_mV", "1": "weight"}
-    assert f"{key[neuron.weight_unit]} = -2.0" in re.sub(" +", " ", text)
+    assert f"{key[neuron.weight_unit]} = -0.5" in re.sub(" +", " ", text)
     shared = text[text.index("[neuron]") :].split("\n\n")[0]
     assert f'model = "{combination.neuron}"' in re.sub(" +", " ", shared)
     rows = [line for line in shared.splitlines()[1:] if not line.startswith("model")]
@@ -334,3 +334,16 @@ def test_lif_networks_are_written_as_before_there_were_models() -> None:
     assert sorted(re.sub(" +", " ", line) for line in table.splitlines()) == LIF_TABLE
     assert "model" not in re.sub("#.*", "", written)
     assert "neuron    = { t_ref_ms = 1.0 }" in written
+
+
+@pytest.mark.parametrize("model", ["mat2", "amat2"])
+def test_a_threshold_by_the_name_of_other_models(model: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"V_th_mV = -51\.0: .*; did you mean omega_mV\?$"):
+        loads(text(f'model = "{model}"\nV_th_mV = -51.0'))
+
+
+def test_synonyms_are_of_parameters() -> None:
+    for description in DESCRIPTIONS.values():
+        kind = description.parameters
+        assert set(kind.synonyms.values()) <= set(kind.comments)
+        assert not set(kind.synonyms) & set(kind.comments)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from csnn.errors import InvalidInputError
-from csnn.neurons.registry import DESCRIPTIONS
+from csnn.neurons.registry import DESCRIPTIONS, model_of
 from csnn.spec import checks
 from csnn.spec.neuron import COUPLINGS, KERNELS, LifNeuron, Neuron
 
@@ -80,6 +80,7 @@ def test_parts_of_a_step_are_1_to_16(kind: type[Neuron]) -> None:
         ("lif", {"V_th_mV": -70.0}, "neuron.V_reset_mV = -65.0: must be < V_th_mV"),
         ("izhikevich", {"c_mV": 30.0}, "neuron.c_mV = 30.0: must be < V_th_mV"),
         ("adex", {"V_reset_mV": 1.0}, "neuron.V_reset_mV = 1.0: must be < V_peak_mV"),
+        ("adex", {"V_peak_mV": -50.5}, "neuron.V_peak_mV = -50.5: must be >= V_T_mV, as in NEST"),
         ("adex", {"V_peak_mV": 70.0}, "neuron.V_peak_mV = 70.0: (V_peak_mV - V_T_mV) / Delta_T_mV"),
         ("adex", {"Delta_T_mV": 0.5}, "neuron.V_peak_mV = 0.0: (V_peak_mV - V_T_mV) / Delta_T_mV"),
         ("adex", {"g_L_nS": 0.0}, "neuron.g_L_nS = 0.0: must be a finite number > 0"),
@@ -87,6 +88,42 @@ def test_parts_of_a_step_are_1_to_16(kind: type[Neuron]) -> None:
 )
 def test_potentials_in_the_wrong_order(model: str, values: dict[str, Any], message: str) -> None:
     assert refused(DESCRIPTIONS[model].parameters, **values).startswith(message)
+
+
+def test_a_peak_at_the_onset_is_taken() -> None:
+    assert DESCRIPTIONS["adex"].parameters(V_peak_mV=-50.4, V_T_mV=-50.4).V_peak_mV == -50.4
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "constant"),
+    [
+        ("lif", {"C_m_pF": 1e300}, "C_m_pF = 1e+300: neuron constant P21_ex = 1.40887e-303 under"),
+        ("lif", {"C_m_pF": 1e300, "solver": "rk2", "tau_m_ms": 9.0},
+         "C_m_pF = 1e+300: neuron constant drive_1_2 = 7.8125e-304 underflows binary32"),
+        ("lif", {"C_m_pF": 1e300, "kernel": "alpha"},
+         "C_m_pF = 1e+300: neuron constant P_V_dI_ex = 3.70852e-304 underflows binary32"),
+        ("adex", {"C_m_pF": 1e300, "solver": "ps2"},
+         "C_m_pF = 1e+300: neuron constant drive = 1.5625e-303 underflows binary32"),
+        ("lif", {"V_th_mV": 1e39}, "V_th_mV = 1e+39: neuron constant theta = 1e+39 leaves the ran"),
+        ("mat2", {"omega_mV": 1e39}, "omega_mV = 1e+39: neuron constant omega = 1e+39 leaves the"),
+        ("izhikevich", {"d_mV": -1e40}, "d_mV = -1e+40: neuron constant d = -1e+40 leaves the ra"),
+    ],
+    ids=lambda value: "",
+)  # fmt: skip
+def test_constants_out_of_range_name_the_parameter(
+    model: str, values: dict[str, Any], constant: str
+) -> None:
+    neuron = DESCRIPTIONS[model].parameters(**values)
+    with pytest.raises(InvalidInputError) as caught:
+        model_of(neuron).constants(neuron, dt_ms=0.1, weight_grid=2.0**-6)
+    assert str(caught.value).startswith(f"neuron.{constant}")
+
+
+def test_constants_out_of_range_by_the_current_name_no_parameter() -> None:
+    for solver in ("exact", "euler"):
+        neuron = LifNeuron(solver=solver)
+        with pytest.raises(InvalidInputError, match=r"^neuron constant C_dc = "):
+            model_of(neuron).constants(neuron, dt_ms=0.1, weight_grid=1.0, dc_pA=1e300)
 
 
 MEANING = {
@@ -112,6 +149,13 @@ def test_what_has_no_meaning_is_refused(kind: type[Neuron]) -> None:
                 message = refused(kind, **chosen, **{name: value})
                 rule = f"has no meaning with {key} = {chosen[key]!r}; only with {words[0]}"
                 assert message.startswith(f"neuron.{name} = {value}: {rule}")
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model)
+def test_defaults_are_taken_where_they_have_no_meaning(kind: type[Neuron]) -> None:
+    """Descriptions with all parameters, as `csnn show` prints them, may change their kernel."""
+    usual = {name: getattr(kind(), name) for name in MEANING}
+    assert kind(kernel="delta", coupling="cuba", **usual) == kind(kernel="delta", coupling="cuba")
 
 
 def test_units_of_weights() -> None:
