@@ -92,7 +92,6 @@ def initial_state(
     model: NeuronModel,
     population: Population,
     n: int,
-    dt_ms: float,
     grid: float,
     rng: np.random.Generator,
 ) -> U32:
@@ -103,7 +102,7 @@ def initial_state(
         "V": V,
         "I_ex": population.I_ex_init_pA.ppf(rng.random(n)) / grid,
         "I_in": -population.I_in_init_pA.ppf(rng.random(n)) / grid,
-        **model.initial(neuron, dt_ms=dt_ms, V_mV=V),
+        **model.initial(neuron, V_mV=V),
     }
     rows = [round_to_binary32(values.get(name, np.zeros(n))) for name in model.float_states]
     return bits(np.stack(rows) + np.float32(0.0))

@@ -32,11 +32,11 @@ class ConstantsRule(Protocol):
 class InitialRule(Protocol):
     """Computes initial values of state variables."""
 
-    def __call__(self, neuron: Any, *, dt_ms: float, V_mV: Any) -> Mapping[str, Any]:
+    def __call__(self, neuron: Any, *, V_mV: Any) -> Mapping[str, Any]:
         """Return those of state variables other than V and those of synapses, in float64."""
 
 
-def _no_others(neuron: Any, *, dt_ms: float, V_mV: Any) -> dict[str, Any]:
+def _no_others(neuron: Any, *, V_mV: Any) -> dict[str, Any]:
     return {}
 
 
