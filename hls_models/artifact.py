@@ -54,7 +54,7 @@ def emit(block: Block, out: Path, *, steps: int = 10_000, seed: int = 1) -> dict
     model = block.model
     neuron = default_parameters(model.name)
     constants = model.constants(neuron, dt_ms=DT_MS, weight_grid=WEIGHT_GRID)
-    initial = resting_state(neuron, DT_MS)
+    initial = resting_state(neuron)
     parts = sections(block, packed(model, constants), initial, steps=steps, seed=seed)
     with atomic_directory(out) as folder:
         for name, text in texts(block, parts).items():

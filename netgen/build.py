@@ -256,7 +256,7 @@ class _Build:
     def _initial_state(
         self, population: Population, n: int, rng: np.random.Generator
     ) -> npt.NDArray[np.uint32]:
-        words = inputs.initial_state(self.model, population, n, self.network.dt_ms, self.grid, rng)
+        words = inputs.initial_state(self.model, population, n, self.grid, rng)
         for name, row in zip(self.model.float_states, words.view(np.float32), strict=True):
             if not np.isfinite(row).all():
                 field = f"{name}_init_pA" if name in ("I_ex", "I_in") else "V_init_mV"

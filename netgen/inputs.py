@@ -92,7 +92,6 @@ def initial_state(
     model: NeuronModel,
     population: Population,
     n: int,
-    dt_ms: float,
     grid: float,
     rng: np.random.Generator,
 ) -> U32:
@@ -101,7 +100,7 @@ def initial_state(
     V = population.V_init_mV.ppf(rng.random(n)) - rest_mV(neuron)
     # What leaves the range is refused with its field; NumPy need not warn of it.
     with np.errstate(over="ignore", invalid="ignore"):
-        others = model.initial(neuron, dt_ms=dt_ms, V_mV=V)
+        others = model.initial(neuron, V_mV=V)
     values = {
         "V": V,
         "I_ex": population.I_ex_init_pA.ppf(rng.random(n)) / grid,

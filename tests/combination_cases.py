@@ -83,7 +83,7 @@ class Case:
         state = np.zeros((len(self.model.float_states), n), dtype=np.float32)
         rest = -65.0 if self.combination.neuron == "izhikevich" else 0.0
         V = rest + np.linspace(0.0, 5.0, n)
-        values = {"V": V, **self.model.initial(self.neuron, dt_ms=DT_MS, V_mV=V)}
+        values = {"V": V, **self.model.initial(self.neuron, V_mV=V)}
         for row, name in zip(state, self.model.float_states, strict=True):
             if name in values:
                 row[:] = binary32.round_to_binary32(values[name])

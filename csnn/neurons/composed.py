@@ -129,8 +129,8 @@ def composed(name: str, step: Step) -> NeuronModel:
         _check_drive(step, neuron, constants, base_of)
         return constants
 
-    def initial(neuron: Any, *, dt_ms: float, V_mV: Any) -> dict[str, Any]:
-        return step.neuron.initial(neuron, dt_ms / step.substeps, V_mV)
+    def initial(neuron: Any, *, V_mV: Any) -> dict[str, Any]:
+        return step.neuron.initial(neuron, V_mV)
 
     return NeuronModel(
         name=name,

@@ -37,17 +37,18 @@ def check(neuron: NeuronDescription) -> None:
         if name not in declared:
             raise ValueError(f"constants() must give {name}")
     check_names(neuron)
-    every: set[str] = set()
-    for is_series in (False, True):
-        states = _check_rates(neuron, declared, is_series)
-        _check_firing(neuron, declared, states)
-        every |= {*states}
+    plain, series = (_check_rates(neuron, declared, is_series) for is_series in (False, True))
+    _check_series_variables(neuron, declared, plain, series)
+    states = [name for name in series if name not in neuron.series_variables()]
+    for known in (plain, states):
+        _check_firing(neuron, declared, known)
+    every = {*plain, *series}
     _check_own_names(declared, every)
     for name, bound in neuron.bounds.items():
         _require(name, every, "bounds: state variable")
         _require(bound, declared, "bounds: constant")
-    for name in neuron.initial(neuron.parameters(), 1.0, 0.0):
-        _require(name, every, "initial(): state variable")
+    for name in neuron.initial(neuron.parameters(), 0.0):
+        _require(name, {*plain, *states}, "initial(): state variable")
 
 
 def _require(name: str, known: Iterable[str], what: str) -> None:
@@ -77,6 +78,21 @@ def _check_rates(
     if _DRIVE not in rates["V"].walk():
         raise ValueError("rate of V: the drive must be part of it")
     return states
+
+
+def _check_series_variables(
+    neuron: NeuronDescription,
+    declared: Mapping[str, float],
+    states: list[str],
+    variables: list[str],
+) -> None:
+    for name, function in neuron.series_variables().items():
+        _require(name, variables, "series_variables(): variable of a series")
+        for part in function.walk():
+            if isinstance(part, Constant):
+                _require(part.name, declared, f"series_variables(): {name}: constant")
+            elif isinstance(part, Variable | Rate):
+                _require(part.name, states, f"series_variables(): {name}: state variable")
 
 
 def _without_drive(expression: Expression) -> Iterable[Expression]:

@@ -120,15 +120,13 @@ class NeuronDescription(ABC):
         """Return the absolute potential of a neuron without a history."""
         return self.rest_mV(neuron)
 
-    def initial(self, neuron: Any, h_ms: float, V: Any) -> dict[str, Any]:
+    def initial(self, neuron: Any, V: Any) -> dict[str, Any]:
         """Return initial state variables other than V and those of synapses; zero if left out.
 
         Parameters
         ----------
         neuron : object
             Parameters.
-        h_ms : float
-            Step, or the part of it that a solver takes at once.
         V : float or ndarray of float64
             Initial potentials, relative to the rest.
         """

@@ -150,7 +150,7 @@ def _states(neuron: NeuronDescription) -> str:
         if neuron.is_held
         else ", and goes on while the neuron is refractory; it does not fire then."
     )
-    given = neuron.initial(neuron.parameters(), 1.0, 1.0)
+    given = neuron.initial(neuron.parameters(), 1.0)
     zero = [name for name in plain.states if name != "V" and name not in given]
     if zero:
         text += f" A neuron begins with {' = '.join(zero)} = 0."

@@ -35,7 +35,7 @@ class ConstantsRule(Protocol):
 class InitialRule(Protocol):
     """Computes initial values of state variables."""
 
-    def __call__(self, neuron: Any, *, dt_ms: float, V_mV: Any) -> Mapping[str, Any]:
+    def __call__(self, neuron: Any, *, V_mV: Any) -> Mapping[str, Any]:
         """Return those of state variables other than V and those of synapses, in float64."""
 
 
@@ -99,7 +99,7 @@ def _distance(value: float, default: Any) -> float:
     return abs(math.log(abs(value)) - math.log(abs(default))) if value and default else math.inf
 
 
-def _no_others(neuron: Any, *, dt_ms: float, V_mV: Any) -> dict[str, Any]:
+def _no_others(neuron: Any, *, V_mV: Any) -> dict[str, Any]:
     return {}
 
 

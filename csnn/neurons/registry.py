@@ -198,18 +198,16 @@ def model_of(neuron: Neuron) -> NeuronModel:
     return MODELS[found.name]
 
 
-def resting_state(neuron: Neuron, dt_ms: float) -> dict[str, float]:
+def resting_state(neuron: Neuron) -> dict[str, float]:
     """Return the f32 states of a neuron without a history, in the order of its model.
 
     Parameters
     ----------
     neuron : Neuron
-    dt_ms : float
-        Length of a step.
     """
     description, model = DESCRIPTIONS[neuron.model], model_of(neuron)
     V_mV = description.start_mV(neuron) - description.rest_mV(neuron)
-    found = {"V": V_mV, **model.initial(neuron, dt_ms=dt_ms, V_mV=V_mV)}
+    found = {"V": V_mV, **model.initial(neuron, V_mV=V_mV)}
     return {name: found.get(name, 0.0) for name in model.float_states}
 
 

@@ -134,11 +134,11 @@ class Stretch:
         return replace(self.neuron, solver=solver, substeps=1)
 
 
-def _start(stretch: Stretch, neuron: Neuron, step: Step, h_ms: float) -> dict[str, float]:
+def _start(stretch: Stretch, neuron: Neuron, step: Step) -> dict[str, float]:
     """Return the state variables of a step at the beginning, V relative to its rest."""
     V = stretch.initial["V"] - rest_mV(neuron)
     values = dict.fromkeys(step.states, 0.0)
-    values |= step.neuron.initial(neuron, h_ms, V)
+    values |= step.neuron.initial(neuron, V)
     values |= {**stretch.initial, "V": V}
     for side, weight in (("ex", stretch.ex), ("in", stretch.inh)):
         if side in step.synapses.arrivals:
@@ -162,7 +162,7 @@ def float64(stretch: Stretch, solver: str, steps: int) -> F64:
     h_ms = stretch.duration_ms / steps
     base = base_constants(step, neuron, dt_ms=h_ms, weight_grid=stretch.grid, dc_pA=stretch.dc_pA)
     advance = step.advance(base)
-    values = _start(stretch, neuron, step, h_ms)
+    values = _start(stretch, neuron, step)
     rows = []
     for number in range(1, steps + 1):
         values = advance(values)
@@ -183,10 +183,9 @@ def binary32(stretch: Stretch, solver: str, steps: Sequence[int]) -> list[F64]:
     combination = Combination.of(neuron)
     model = MODELS[combination.name]
     lengths = [stretch.duration_ms / count for count in steps]
-    starts = [_start(stretch, neuron, combination.step, h_ms) for h_ms in lengths]
+    start = _start(stretch, neuron, combination.step)
     state: dict[str, npt.NDArray[Any]] = {
-        name: round_to_binary32(np.array([start[name] for start in starts]))
-        for name in model.float_states
+        name: round_to_binary32(np.full(len(steps), start[name])) for name in model.float_states
     }
     state |= {name: np.zeros(len(steps), dtype=np.int32) for name in model.int_states}
     constant_rows = [

@@ -88,7 +88,7 @@ def _initial(
         unknown = set(given) - set(columns)
         if unknown:
             raise reject("initial", sorted(unknown), f"must be of {', '.join(columns)}")
-        values = {**model.initial(neuron, dt_ms=stimulus.dt_ms, V_mV=V), "V": V, **given}
+        values = {**model.initial(neuron, V_mV=V), "V": V, **given}
         for name, column in columns.items():
             column.append(values.get(name, 0.0))
     state: dict[str, npt.NDArray[Any]] = {

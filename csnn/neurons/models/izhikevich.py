@@ -102,6 +102,6 @@ class Izhikevich(NeuronDescription):
         """Return the potential that NEST's `izhikevich` begins with."""
         return -65.0
 
-    def initial(self, neuron: IzhikevichNeuron, h_ms: float, V: Any) -> dict[str, Any]:
+    def initial(self, neuron: IzhikevichNeuron, V: Any) -> dict[str, Any]:
         """Return u where it does not change at V."""
         return {"u": neuron.b * V}

@@ -50,7 +50,7 @@ def constants_of(model: NeuronModel) -> np.ndarray:
 
 def vectors(block: Block, steps: int, seed: int) -> tuple[Block, list[Section]]:
     name, constants = block.model.name, constants_of(block.model)
-    initial = resting_state(default_parameters(name), DT_MS) if name in MODELS else {}
+    initial = resting_state(default_parameters(name)) if name in MODELS else {}
     return block, sections(block, constants, initial, steps=steps, seed=seed)
 
 

@@ -105,13 +105,31 @@ def test_firing(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     refused(message)
 
 
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (
+            {"E": Variable("V")},
+            "series_variables(): variable of a series E is unknown; known are V",
+        ),
+        ({"V": Constant("leek")}, "series_variables(): V: constant leek is unknown"),
+        ({"V": Variable("E")}, "series_variables(): V: state variable E is unknown; known are V"),
+    ],
+)
+def test_variables_of_series(
+    variables: dict[str, Expression], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Changed, "series_variables", lambda self: variables)
+    refused(message)
+
+
 def test_jumps_bounds_and_initial_values(monkeypatch: pytest.MonkeyPatch) -> None:
     for part, value, message in (
         ("jumped", lambda self, change, values, c: {"x": change}, "jumped(): state variable x is"),
         ("jumped", lambda self, change, values, c: {"V": c["x"]}, "jumped(): constant x is unkn"),
         ("bounds", {"U": "theta"}, "bounds: state variable U is unknown; known are V"),
         ("bounds", {"V": "peak"}, "bounds: constant peak is unknown; known are leak"),
-        ("initial", lambda self, neuron, h_ms, V: {"u": V}, "initial(): state variable u is unkn"),
+        ("initial", lambda self, neuron, V: {"u": V}, "initial(): state variable u is unkn"),
     ):
         with monkeypatch.context() as patch:
             patch.setattr(Changed, part, value)

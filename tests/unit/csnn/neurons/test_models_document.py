@@ -132,7 +132,7 @@ def test_initial_values_are_told(neuron: str) -> None:
     told["amat2"] = "th_1 = th_2 = th_V = x = 0"
     assert re.findall(r"A neuron begins with (.+?)\.", section) == [told[neuron]][: neuron != "lif"]
     parameters = DESCRIPTIONS[neuron].parameters()
-    state = resting_state(parameters, 0.1)
+    state = resting_state(parameters)
     expected = {"u": pytest.approx(0.2 * -65.0)} if neuron == "izhikevich" else {}
     others = {name: value for name, value in state.items() if name != "V"}
     assert others == {**dict.fromkeys(others, 0.0), **expected}
