@@ -170,7 +170,13 @@ def require_apart(out: Path, schema: str, **inputs: str | Path | None) -> None:
             if path is not None and _resolve(path).is_relative_to(final):
                 raise InvalidInputError(f"{out}: holds the {kind} {path}; choose another name")
         require_kind(out, schema)
-        for folder in final.parents:
+    require_outside(out)
+
+
+def require_outside(out: str | Path) -> None:
+    """Raise InvalidInputError if `out` lies in a directory that csnn wrote and vouches for."""
+    with reported(out):
+        for folder in _resolve(out).parents:
             if (folder / MANIFEST_NAME).is_file() and is_own_directory(folder):
                 rule = f"lies in {folder}, which is written as a whole"
                 raise InvalidInputError(f"{out}: {rule}; choose another name")

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from csnn import output
-from csnn.errors import InvalidInputError, reject
+from csnn.errors import InvalidInputError, located, reject
 from csnn.image.store import NETWORK_FILE, Image, open_image
 from csnn.neurons.registry import MODELS, rest_mV
 from csnn.progress import progress
@@ -27,6 +27,7 @@ from csnn.spec.network import Population
 from csnn.spec.neuron import weight_suffix
 from csnn.spec.pd14 import synapse_counts
 from csnn.spec.toml import load
+from csnn.spikes.trains import Spikes, numbered
 from csnn.validation.baseline import Baseline, choose_duration, has_baseline
 from csnn.validation.criteria import Verdict, judge_spikes
 from csnn.validation.statistics import Statistics, Window, compute_statistics
@@ -335,6 +336,33 @@ def _overall(edge_fit: dict[str, Any]) -> dict[str, Any]:
     return {**rest, **edge_fit.get("overall", {})}
 
 
+def recorded_spikes(directory: Path) -> Spikes:
+    """Read the spikes of a run, with its populations and the steps that it recorded.
+
+    Raises
+    ------
+    InvalidInputError
+        If the directory holds no run, or nothing was simulated after the warm-up.
+    """
+    return _recorded(directory, output.read_result(directory))
+
+
+def _recorded(directory: Path, result: dict[str, Any]) -> Spikes:
+    image = _image_of(directory, result)
+    step, source = _spikes(directory, result, image)
+    warmup = whole_steps("run", "warmup_ms", result["warmup_ms"], image.dt_ms)
+    n_steps = result["last_step"] - warmup
+    if n_steps <= 0:
+        raise InvalidInputError(f"{directory}: nothing was simulated after the warm-up")
+    window = Window(first_step=warmup + 1, n_steps=n_steps, dt_ms=image.dt_ms)
+    try:
+        return Spikes(
+            step=step, source=source, populations=numbered(image.populations), window=window
+        )
+    except InvalidInputError as error:
+        raise located(str(directory / output.SPIKES), error) from None
+
+
 def validate_run(directory: Path) -> Validation:
     """Compute the statistics of a finished run and judge them where a baseline exists.
 
@@ -344,14 +372,9 @@ def validate_run(directory: Path) -> Validation:
         If the directory holds no run, or nothing was simulated after the warm-up.
     """
     result = output.read_result(directory)
-    image = _image_of(directory, result)
-    step, source = _spikes(directory, result, image)
-    warmup = whole_steps("run", "warmup_ms", result["warmup_ms"], image.dt_ms)
-    n_steps = result["last_step"] - warmup
-    if n_steps <= 0:
-        raise InvalidInputError(f"{directory}: nothing was simulated after the warm-up")
-    window = Window(first_step=warmup + 1, n_steps=n_steps, dt_ms=image.dt_ms)
-    populations = image.populations
+    spikes = _recorded(directory, result)
+    step, source, window = spikes.step, spikes.source, spikes.window
+    populations = [(p.name, p.size) for p in spikes.populations]
     if result["network"] == "pd14" and has_baseline(populations):
         try:
             choose_duration(window.duration_ms)

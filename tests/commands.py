@@ -111,8 +111,14 @@ def succeed(*arguments: str | Path) -> Outcome:
 
 def require_nest() -> None:
     """Skip the test where NEST is not installed; fail it in CI."""
-    if importlib.util.find_spec("nest") is None:
-        reason = "needs NEST: pip install 'csnn[nest]'"
+    require_modules("nest", "nest")
+
+
+def require_modules(extra: str, *modules: str) -> None:
+    """Skip the test where modules of an extra are not installed; fail it in CI."""
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        reason = f"needs {', '.join(missing)}: pip install 'csnn[{extra}]'"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

@@ -3,8 +3,9 @@
 A command is two functions in the file of its group, `add_<command>` with its options and the one
 that does it, and a line in `program.COMMANDS`:
 
-    networks      generate, show, export
+    networks      generate, show
     runs          run, simulate, validate, report
+    export        export edges, export spikes
     hardware      verify, emit, synth
     performance   bench, perf, explore
 

@@ -1,4 +1,4 @@
-"""The commands that describe, compile and unroll networks: generate, show, export."""
+"""The commands that describe and compile networks: generate, show."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any
 from csnn.cli.console import OK, answer, format_size, warn
 from csnn.cli.options import (
     add_command,
-    add_group,
     add_machine_options,
     add_network_options,
     add_scale_options,
     add_seed_and_threads,
 )
-from csnn.cli.settings import blamed, parse_integers, read_description, read_run
+from csnn.cli.settings import blamed, read_description, read_run
 from csnn.spec.builtin import BUILTINS
 from csnn.spec.toml import dumps
 
@@ -98,42 +97,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and math.isinf(value) else value
-
-
-def add_export(commands: Any) -> None:
-    """Add `csnn export edges`."""
-    kinds = add_group(
-        commands, "export", "write parts of an image in other formats",
-        "csnn export edges out/image --targets L5I --out l5i.npz",
-    )  # fmt: skip
-    edges = add_command(
-        kinds, "edges", _export_edges, "unroll an image or a part of it into an edge list",
-        """
-  csnn export edges out/image --targets L5I --out l5i.npz""",
-    )  # fmt: skip
-    edges.add_argument("image", metavar="IMAGE", help="image directory")
-    edges.add_argument("--nodes", metavar="LIST", help="node numbers, such as 0,3-5")
-    edges.add_argument("--targets", metavar="LIST",
-                       help="populations or neurons first:stop, such as L5I or 0:100")  # fmt: skip
-    edges.add_argument("--sources", metavar="LIST", help="likewise")
-    edges.add_argument("--out", required=True, metavar="FILE", help=".npz, .csv or .csv.gz")
-
-
-def _export_edges(options: argparse.Namespace) -> int:
-    from csnn import edges as edge_files
-    from csnn.image.store import open_image
-    from csnn.spec.neuron import weight_key
-    from netgen.export import export_edges
-
-    edge_files.check_name(options.out)
-    image = open_image(options.image)
-    edges = export_edges(
-        image,
-        nodes=parse_integers("--nodes", options.nodes),
-        targets=None if options.targets is None else options.targets.split(","),
-        sources=None if options.sources is None else options.sources.split(","),
-    )
-    edge_files.write(options.out, edges, weight_key(image.manifest["weight_unit"]))
-    content = {"edges": len(edges), "file": options.out}
-    answer(options, content, [f"{options.out}: {len(edges):,} edges"])
-    return OK

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 import csnn
-from csnn.cli import dse, hardware, networks, performance, runs
+from csnn.cli import dse, export, hardware, networks, performance, runs
 from csnn.cli.console import INTERRUPTED, OK, one_line, say
 from csnn.cli.options import Parser
 from csnn.errors import CsnnError, InvalidInputError, reject
@@ -30,7 +30,7 @@ COMMANDS = (
     runs.add_report,
     performance.add_bench,
     networks.add_show,
-    networks.add_export,
+    export.add_export,
     hardware.add_verify,
     hardware.add_emit,
     performance.add_perf,
