@@ -31,6 +31,18 @@ def require(extra: str, *modules: str) -> Any:
     return loaded[0]
 
 
+def require_room(path: Path, n_bytes: int) -> None:
+    """Raise OSError if the disk has no room for so many bytes at `path`, before HDF5 finds out.
+
+    When a write fails, HDF5 tries again for every object it closes, and h5py prints a traceback
+    each time.
+    """
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+            file.truncate(0)
+
+
 @contextmanager
 def hdf5_errors(path: str | Path, stand_in: Path | None = None) -> Iterator[None]:
     """Turn what HDF5 raises while it reads or writes `path` into an InvalidInputError.

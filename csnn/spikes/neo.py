@@ -19,7 +19,7 @@ from csnn import __version__
 from csnn.errors import InvalidInputError, located, reject
 from csnn.files import atomic_file, require_regular
 from csnn.progress import progress
-from csnn.spikes.extras import hdf5_errors, require
+from csnn.spikes.extras import hdf5_errors, require, require_room
 from csnn.spikes.times import step_times_ms, time_steps
 from csnn.spikes.trains import SpikePopulation, Spikes, in_order
 from csnn.validation.statistics import Window
@@ -27,6 +27,8 @@ from csnn.validation.statistics import Window
 # Annotations of a block, which `from_neo` needs.
 _LISTS = ("population_names", "population_first", "population_size")
 _NUMBERS = ("first_step", "last_step", "dt_ms")
+# Of a NIX file, at most: a block takes 42 kB, a train 25 kB.
+_BLOCK_BYTES, _TRAIN_BYTES, _SPIKE_BYTES = 2**17, 2**15, 16
 
 
 def to_neo(spikes: Spikes, stamp: Literal["end", "middle"] = "end") -> Any:
@@ -146,11 +148,14 @@ def write_neo(path: str | Path, spikes: Spikes) -> None:
     """
     neo_io = require("neo", "neo.io", "nixio")
     block = to_neo(spikes)
+    n_trains = sum(p.size for p in spikes.populations)
+    room = _BLOCK_BYTES + _TRAIN_BYTES * n_trains + _SPIKE_BYTES * len(spikes)
     with (
         atomic_file(path) as temporary,
         hdf5_errors(path, temporary),
         progress(None, "write"),
     ):
+        require_room(temporary, room)
         io = neo_io.NixIO(str(temporary), mode="ow")
         try:
             io.write_block(block)

@@ -18,7 +18,7 @@ import numpy as np
 
 from csnn.errors import InvalidInputError, located, reject
 from csnn.files import atomic_file, require_regular
-from csnn.spikes.extras import hdf5_errors, require
+from csnn.spikes.extras import hdf5_errors, require, require_room
 from csnn.spikes.times import step_times_ms, time_steps
 from csnn.spikes.trains import SpikePopulation, Spikes, in_order
 from csnn.validation.statistics import Window
@@ -27,6 +27,8 @@ MAGIC = 0x0A7A
 VERSION = (0, 1)
 SORTING = {"none": 0, "by_id": 1, "by_time": 2}
 _MILLISECONDS = ("ms", "milliseconds")
+# At most; a group takes some 8 kB.
+_GROUP_BYTES, _SPIKE_BYTES = 2**14, 16
 
 
 def write_sonata(path: str | Path, spikes: Spikes) -> None:
@@ -49,20 +51,19 @@ def write_sonata(path: str | Path, spikes: Spikes) -> None:
     """
     h5py = require("sonata", "h5py")
     sorting = h5py.enum_dtype(SORTING, basetype=np.uint8)
-    with (
-        atomic_file(path) as temporary,
-        hdf5_errors(path, temporary),
-        h5py.File(temporary, "w") as file,
-    ):
-        file.attrs["magic"] = np.uint32(MAGIC)
-        file.attrs["version"] = np.array(VERSION, np.uint32)
-        root = file.create_group("spikes")
-        for population, step, neuron in spikes.of_populations():
-            group = root.create_group(population.name)
-            group.attrs.create("sorting", SORTING["by_time"], dtype=sorting)
-            group["node_ids"] = neuron.astype(np.uint64)
-            group["timestamps"] = step_times_ms(step, spikes.window.dt_ms)
-            group["timestamps"].attrs["units"] = "ms"
+    room = _GROUP_BYTES * (len(spikes.populations) + 1) + _SPIKE_BYTES * len(spikes)
+    with atomic_file(path) as temporary, hdf5_errors(path, temporary):
+        require_room(temporary, room)
+        with h5py.File(temporary, "w") as file:
+            file.attrs["magic"] = np.uint32(MAGIC)
+            file.attrs["version"] = np.array(VERSION, np.uint32)
+            root = file.create_group("spikes")
+            for population, step, neuron in spikes.of_populations():
+                group = root.create_group(population.name)
+                group.attrs.create("sorting", SORTING["by_time"], dtype=sorting)
+                group["node_ids"] = neuron.astype(np.uint64)
+                group["timestamps"] = step_times_ms(step, spikes.window.dt_ms)
+                group["timestamps"].attrs["units"] = "ms"
 
 
 def read_sonata(path: str | Path, populations: Sequence[SpikePopulation], window: Window) -> Spikes:

@@ -41,7 +41,8 @@ from csnn.validation.criteria import judge_spikes
 from csnn.validation.statistics import Window
 
 SCRIPT = Path(sys.executable).with_name("csnn")
-COMMANDS = ("run", "generate", "simulate", "validate", "report", "bench", "show", "export edges")
+COMMANDS = ("run", "generate", "simulate", "validate", "report", "bench", "show", "export edges",
+            "export spikes")  # fmt: skip
 
 
 def script(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -153,6 +154,8 @@ def test_every_command_prints_one_json_object(
     assert loads(shown["toml"]).network.size == 105
     exported = succeed("export", "edges", image, "--json", "--out", tmp_path / "edges.npz").json
     assert exported["edges"] == generated.json["synapses"]
+    exported = succeed("export", "spikes", finished, "--json", "--out", tmp_path / "s.npz").json
+    assert exported["spikes"] == len(spikes(finished)[0])
 
 
 def test_quiet_leaves_out_progress_and_summary(
@@ -169,11 +172,12 @@ def test_quiet_leaves_out_progress_and_summary(
         "bench": (network, "--no-nest"),
         "show": (network,),
         "export edges": ("image", "--out", "edges.npz"),
+        "export spikes": ("run", "--out", "spikes.npz"),
     }
     assert tuple(options) == COMMANDS
     for command, rest in options.items():
         loud = succeed(*command.split(), *rest)
-        assert bool(loud.err) == (command not in ("validate", "show"))
+        assert bool(loud.err) == (command not in ("validate", "show", "export spikes"))
         quiet = succeed(*command.split(), *rest, "--quiet")
         assert quiet.err == ""
         assert quiet.out.count("\n") == loud.out.count("\n") > 0
@@ -411,6 +415,7 @@ def test_output_for_people_fits_80_columns(
         succeed("simulate", "image", "--out", "simulated"),
         succeed("validate", "run"),
         succeed("export", "edges", "image", "--out", "edges.npz"),
+        succeed("export", "spikes", "run", "--out", "spikes.dat"),
         succeed("show"),
         succeed("bench", network, "--no-nest"),
     ]

@@ -11,7 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from commands import RUN_FILES, csnn, names, refused, succeed, tree, unchanged
+from commands import (
+    RUN_FILES,
+    csnn,
+    names,
+    refused,
+    require_modules,
+    succeed,
+    tree,
+    unchanged,
+)
 
 from csnn import output
 
@@ -65,9 +74,15 @@ def files_up_to(size: int) -> Iterator[None]:
         "export edges {}/image --out {}/new.csv",
         "export edges {}/image --out {}/new.csv.gz",
         "export edges {}/image --out {}/new.npz",
+        "export spikes {}/run --out {}/new.npz",
+        "export spikes {}/run --out {}/new.dat",
+        "export spikes {}/run --out {}/new.h5",
+        "export spikes {}/run --populations P --out {}/new.nix",
     ],
 )
 def test_a_disk_that_fills_up(line: str, size: int, copy: Path) -> None:
+    if line.endswith((".h5", ".nix")):
+        require_modules("sonata,neo", "h5py", "neo", "nixio")
     with unchanged(copy), files_up_to(size):
         outcome = csnn(*(part.replace("{}", str(copy)) for part in line.split()))
     refused(outcome, str(copy), "File too large")

@@ -407,6 +407,18 @@ def test_a_package_that_is_missing_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", MODULES)
+def test_room_is_asked_for_before_hdf5_writes(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_format(kind)
+    asked: list[int] = []
+    monkeypatch.setattr(f"csnn.spikes.{kind}.require_room", lambda path, room: asked.append(room))
+    for case in (make(), make(step=NONE, source=NONE), make().select(["I"])):
+        spikes.write(tmp_path / "x", case, kind)
+        assert (tmp_path / "x").stat().st_size <= asked.pop()
+
+
 def test_names_tell_formats() -> None:
     for kind, suffix in SUFFIXES.items():
         assert spikes.choose_format(f"a/b.{suffix}") == kind
