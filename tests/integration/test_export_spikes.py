@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -86,6 +87,21 @@ def test_one_json_object_says_what_was_written(run: Path, tmp_path: Path) -> Non
         "file": str(path),
     }
     assert path.read_text().count("\n") == 3
+
+
+def test_the_program_in_the_document_runs(
+    run: Path, recorded: Spikes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require_modules("neo", "neo")
+    text = (Path(__file__).parents[2] / "docs" / "spikes.md").read_text("utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run").symlink_to(run)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(program, "docs/spikes.md", "exec"), names)
+    assert names["again"] == recorded
+    assert len(names["block"].segments[0].spiketrains) == POPULATIONS["E"][1]
 
 
 # Equal to NEST
