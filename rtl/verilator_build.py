@@ -28,7 +28,7 @@ _VERILATOR_FLAGS = (
     "--x-initial",
     "fast",
     "--noassert",
-    # A node in few large functions takes the compiler ten times as long, and runs no faster.
+    # A node in few large functions takes the compiler three times as long, and runs no faster.
     "--output-split-cfuncs",
     "500",
 )

@@ -7,7 +7,7 @@ neuron is refractory; what arrived in the step is added; then threshold, reset a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, TypeVar
@@ -39,40 +39,10 @@ from csnn.neurons.solvers import (
     solve,
 )
 from csnn.neurons.synapses import SIDES, Synapses
-from csnn.spec.neuron import Neuron, listed
 
 T = TypeVar("T")
 BIAS, DIRECT_CURRENT = "bias", "C_dc"
 REF_STEPS, REFRACTORY = "ref_steps", "refractory"
-# Endings and beginnings of the names that synapses and solvers give, and the names of a step.
-_TAKEN_ENDINGS = tuple(f"_{side}" for side in SIDES)
-_TAKEN_BEGINNINGS = ("P_",)
-_TAKEN = (DIRECT_CURRENT, REF_STEPS, REFRACTORY)
-
-
-def check_names(neuron: NeuronDescription) -> None:
-    """Require that a neuron leaves alone the names that composition gives.
-
-    Raises
-    ------
-    ValueError
-        If a parameter of its own, a state variable or a constant has one of them.
-    """
-    shared = {field.name for field in fields(Neuron)}
-    declared = {
-        "parameter": [f.name for f in fields(neuron.parameters) if f.name not in shared],
-        "state variable": [n for s in (False, True) for n in neuron.rates(None, is_series=s)],
-        "constant": list(neuron.constants(neuron.parameters(), 1.0)),
-    }
-    for kind, names in declared.items():
-        for name in names:
-            is_taken = name.endswith(_TAKEN_ENDINGS) or name.startswith(_TAKEN_BEGINNINGS)
-            if is_taken or name in _TAKEN:
-                raise ValueError(
-                    f"{kind} {name}: the name is taken; choose one that does not end in "
-                    f"{listed(_TAKEN_ENDINGS)}, begin with {listed(_TAKEN_BEGINNINGS)}, or equal "
-                    f"{listed(_TAKEN)}"
-                )
 
 
 class _GraphConstants(Constants):

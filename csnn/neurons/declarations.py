@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
-from csnn.neurons.composition import BIAS, check_names
+from csnn.neurons.composition import BIAS, DIRECT_CURRENT, REF_STEPS, REFRACTORY
 from csnn.neurons.description import Constants, NeuronDescription
 from csnn.neurons.equations import Constant, Difference, Expression, Rate, Sum, Variable
 from csnn.neurons.graph import Trace, Value
 from csnn.neurons.synapses import SIDES
+from csnn.spec.neuron import Neuron, listed
 
 # Constants that composition takes from every neuron.
 REQUIRED = (BIAS, "drive", "input")
 # Names of arrays in the traces of a run, beside those of state variables.
 _TRACES = ("step", "neuron", "words", "V_mV")
-_SYNAPTIC = tuple(f"_{side}" for side in SIDES)
+# Endings and beginnings of the names that synapses and solvers give, and the names of a step.
+_TAKEN_ENDINGS = tuple(f"_{side}" for side in SIDES)
+_TAKEN_BEGINNINGS = ("P_",)
+_TAKEN = (DIRECT_CURRENT, REF_STEPS, REFRACTORY)
 # What stands for the drive of the synapses.
 _DRIVE = Constant("drive") * Variable("I_ex")
 
@@ -36,7 +41,7 @@ def check(neuron: NeuronDescription) -> None:
     for name in REQUIRED:
         if name not in declared:
             raise ValueError(f"constants() must give {name}")
-    check_names(neuron)
+    _check_taken_names(neuron)
     plain, series = (_check_rates(neuron, declared, is_series) for is_series in (False, True))
     _check_series_variables(neuron, declared, plain, series)
     states = [name for name in series if name not in neuron.series_variables()]
@@ -49,6 +54,31 @@ def check(neuron: NeuronDescription) -> None:
         _require(bound, declared, "bounds: constant")
     for name in neuron.initial(neuron.parameters(), 0.0):
         _require(name, {*plain, *states}, "initial(): state variable")
+
+
+def _check_taken_names(neuron: NeuronDescription) -> None:
+    """Require that a neuron leaves alone the names that composition gives.
+
+    Raises
+    ------
+    ValueError
+        If a parameter of its own, a state variable or a constant has one of them.
+    """
+    shared = {field.name for field in fields(Neuron)}
+    declared = {
+        "parameter": [f.name for f in fields(neuron.parameters) if f.name not in shared],
+        "state variable": [n for s in (False, True) for n in neuron.rates(None, is_series=s)],
+        "constant": list(neuron.constants(neuron.parameters(), 1.0)),
+    }
+    for kind, names in declared.items():
+        for name in names:
+            is_taken = name.endswith(_TAKEN_ENDINGS) or name.startswith(_TAKEN_BEGINNINGS)
+            if is_taken or name in _TAKEN:
+                raise ValueError(
+                    f"{kind} {name}: the name is taken; choose one that does not end in "
+                    f"{listed(_TAKEN_ENDINGS)}, begin with {listed(_TAKEN_BEGINNINGS)}, or equal "
+                    f"{listed(_TAKEN)}"
+                )
 
 
 def _require(name: str, known: Iterable[str], what: str) -> None:
@@ -166,7 +196,7 @@ def _check_own_names(declared: Mapping[str, float], states: set[str]) -> None:
     for kind, names in (("constant", [*declared]), ("state variable", sorted(states))):
         for name in names:
             for base in _bases(name):
-                if base in declared or base == "number" or base.endswith(_SYNAPTIC):
+                if base in declared or base == "number" or base.endswith(_TAKEN_ENDINGS):
                     taken = "a number" if base == "number" else f"a multiple of {base}"
                     raise ValueError(f"{kind} {name}: the name is taken by {taken}")
     if "number" in declared:

@@ -209,18 +209,29 @@ def test_initial_potentials_far_off_do_not_warn(tmp_path: Path) -> None:
     run(tmp_path, ADEX.format(solver="rk4", V="1e30"), "--simulator", "plain")
 
 
+@pytest.mark.parametrize("solver", ["ps1", "ps4"])
+def test_series_begin_anywhere(tmp_path: Path, solver: str) -> None:
+    """The exponential of V = 500 mV is no binary32 number: each neuron fires once, and is reset."""
+    out = run(tmp_path, ADEX.format(solver=solver, V="500.0"), "--simulator", "plain")
+    result = json.loads((out / "result.json").read_text("utf-8"))
+    assert result["warnings"] == []
+    assert result["spikes"] == 3
+
+
+IZHIKEVICH = ADEX.replace('"adex"', '"izhikevich"\nb = 1e20')
+
+
 @pytest.mark.parametrize(
     ("V", "field", "what"),
     [
-        ("500.0", "V_init_mV = 500.0", "gives values of the state E that leave the range"),
-        ("1e30", "V_init_mV = 1e+30", "gives values of the state E that leave the range"),
+        ("1e30", "V_init_mV = 1e+30", "gives values of the state u that leave the range"),
         ("1e39", "V_init_mV = 1e+39", "gives values that leave the range of binary32"),
-        ('{ distribution = "uniform", low = 0.0, high = 900.0 }', "V_init_mV = Uniform(low=0.0",
-         "gives values of the state E that leave the range of binary32"),
+        ('{ distribution = "uniform", low = 0.0, high = 1e30 }', "V_init_mV = Uniform(low=0.0",
+         "gives values of the state u that leave the range of binary32"),
     ],
 )  # fmt: skip
-def test_initial_potentials_of_series(tmp_path: Path, V: str, field: str, what: str) -> None:
+def test_initial_values_beyond_binary32(tmp_path: Path, V: str, field: str, what: str) -> None:
     path = tmp_path / "start.toml"
-    path.write_text(ADEX.format(solver="ps4", V=V), "utf-8")
+    path.write_text(IZHIKEVICH.format(solver="rk4", V=V), "utf-8")
     outcome = csnn("run", path, "--out", tmp_path / "out")
     refused(outcome, "start.toml", f"population E.{field}", what)
