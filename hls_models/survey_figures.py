@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from csnn.report.figures import GREY, INK
+from csnn.drawing import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, new_axes
 from csnn.spec.neuron import SOLVERS
 from hls_models.dse import Limits
 from hls_models.survey import CLAIMED_LOSS, Entry, Speeds
 
-_COLOURS = ("#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_COLOURS = (BLUE, GREEN, VERMILION, PURPLE, ORANGE, SKY, "#000000")
 # Fronts of more models cannot be told apart.
 _MANY = 12
 _MARKERS = {"cuba": "o", "coba": "^"}
@@ -23,14 +22,6 @@ _LINES = {"paper": "--", "model": "-"}
 
 
 _GROUPED = FuncFormatter(lambda value, _: f"{value:,.0f}")
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def _logarithmic(axes: Axes) -> None:
@@ -58,7 +49,7 @@ def _title(axes: Axes, text: str, entries: Sequence[Entry]) -> None:
 
 def draw_cycles(entries: Sequence[Entry], neurons: int) -> Figure:
     """Draw the cycles of a step of `neurons` neurons, by solver; one mark a model."""
-    figure, axes = _figure(8.4, 4.6)
+    figure, axes = new_axes(8.4, 4.6)
     colours = _colours(entries)
     names = list(colours)
     for entry in entries:
@@ -88,7 +79,7 @@ def draw_fronts(entries: Sequence[Entry], neurons: int, limits: Limits) -> Figur
 
     Of more than `_MANY` those with exponential kernels and the fourth-order Runge-Kutta method.
     """
-    figure, axes = _figure(8.4, 4.6)
+    figure, axes = new_axes(8.4, 4.6)
     fitting = [entry for entry in entries if entry.best]
     chosen = [e for e in fitting if (e.combination.kernel, e.combination.solver) == ("exp", "rk4")]
     shown = chosen if len(fitting) > _MANY else fitting
@@ -124,7 +115,7 @@ def draw_fronts(entries: Sequence[Entry], neurons: int, limits: Limits) -> Figur
 
 def draw_losses(speeds: Sequence[Speeds]) -> Figure:
     """Draw how much of the speed all models lose, the least first."""
-    figure, axes = _figure(8.4, 4.2)
+    figure, axes = new_axes(8.4, 4.2)
     libraries = list(dict.fromkeys(library for account in speeds for _, library in account.of))
     for colour, name in zip(_COLOURS, libraries, strict=False):
         for account in speeds:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from csnn.drawing import to_png, write_svg
 from csnn.files import MANIFEST_NAME, atomic_directory, sha256
 from csnn.image.store import tool_versions
 from csnn.report.markup import STYLE, disclosure, escape, figure_block, section, table
@@ -141,7 +141,7 @@ def write_survey(
         long += _long(library, own, speeds, sizes, projected_for)
     with atomic_directory(out) as folder, rc_context({"svg.hashsalt": SCHEMA}):
         for name, figure in drawn.items():
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+            write_svg(figure, folder / f"{name}.svg")
         (folder / "best.csv").write_text(best_csv(entries, speeds, projected_for))
         (folder / "fronts.csv").write_text(fronts_csv(entries))
         (folder / "tables.md").write_text(_markdown([*compact, *long]))
@@ -251,9 +251,7 @@ def _page(
     )
     content = section("Design space of the neuron models", blocks)
     for name, figure in drawn.items():
-        png = io.BytesIO()
-        figure.savefig(png, format="png")
-        encoded = base64.b64encode(png.getvalue()).decode("ascii")
+        encoded = base64.b64encode(to_png(figure)).decode("ascii")
         content += figure_block(encoded, _CAPTIONS[name.split("_")[0]])
     for title, head, rows in compact:
         content += section(title, table(head, rows))

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from csnn.drawing import BLUE, EXCITATORY, GREEN, GREY, INHIBITORY, INK, PURPLE, VERMILION, new_axes
 from csnn.explore.chips import CHIPS
 from csnn.explore.evaluate import Point
-from csnn.report.figures import EXCITATORY, GREY, INHIBITORY, INK
 
-_COLOURS = dict(zip(CHIPS, ("#0072B2", "#009E73", "#D55E00", "#CC79A7"), strict=True))
+_COLOURS = dict(zip(CHIPS, (BLUE, GREEN, VERMILION, PURPLE), strict=True))
 _MARKERS = dict(zip(CHIPS, "os^D", strict=True))
 # Above this ratio bars need a logarithmic axis.
 _WIDE = 8
 PROJECTED = "projections: performance model; resources from synthesis"
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def draw_front(
@@ -44,7 +34,7 @@ def draw_front(
     published : mapping of str to (int, float)
         Devices and factors of machines that were built.
     """
-    figure, axes = _figure(7.2, 4.6)
+    figure, axes = new_axes(7.2, 4.6)
     for name, colour in _COLOURS.items():
         for kind, size, alpha in ((looked_at, 6, 0.25), (points, 16, 0.8)):
             chosen = [point for point in kind if point.design.chip == name]
@@ -90,7 +80,7 @@ def draw_front(
 
 def draw_bars(rows: Mapping[str, Point], title: str) -> Figure:
     """Draw real-time factors beside each other, the first one as the measure."""
-    figure, axes = _figure(6.8, 0.75 + 0.34 * len(rows))
+    figure, axes = new_axes(6.8, 0.75 + 0.34 * len(rows))
     factors = [point.real_time_factor for point in rows.values()]
     fits = [point.room.fits for point in rows.values()]
     colours = [EXCITATORY if fit else GREY for fit in fits]

@@ -109,7 +109,7 @@ class LinkConfig:
             checks.integer("link", name, value, 2, 64)
             if value & (value - 1):
                 raise reject(f"link.{name}", value, "must be a power of two from 2 to 64")
-        round_trip = link_round_trip(self)
+        round_trip = link_round_trip(self.frame_cycles)
         if self.timeout < round_trip:
             rule = (
                 f"must be at least {round_trip}, the round trip of a packet over wires of no length"

@@ -5,13 +5,8 @@ Links and routers: in cycles of the communication clock; master node: of the app
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from csnn.hardware.frames import COUNT_BITS
 from csnn.hardware.latency import FIFO
-
-if TYPE_CHECKING:
-    from csnn.hardware.mesh import LinkConfig
 
 # Memory of the frames under way, register of the frame.
 LINK_SENDER = 2
@@ -47,17 +42,22 @@ MASTER_SYNC = 6
 MASTER_START_PER_NODE = 1
 
 
-def link_jitter(config: LinkConfig) -> int:
+def link_jitter(window: int, buffer: int, frame_cycles: int) -> int:
     """Return the cycles by which the latency of what is between two link ends may vary.
 
     Counts go round. A frame later than this could be taken for one of the next round: its
     `expected` for that of a packet under way now, for instance, which is `window` packets behind
     the last one at most. Every packet that makes up the rest of a round takes a frame.
+
+    Parameters
+    ----------
+    window, buffer, frame_cycles : int
+        Of a `csnn.hardware.mesh.LinkConfig`.
     """
-    return ((1 << COUNT_BITS) - max(config.window, config.buffer) - 1) * config.frame_cycles
+    return ((1 << COUNT_BITS) - max(window, buffer) - 1) * frame_cycles
 
 
-def link_round_trip(config: LinkConfig, wire_cycles: int = 0) -> int:
+def link_round_trip(frame_cycles: int, wire_cycles: int = 0) -> int:
     """Return the most cycles from a packet taken until its acknowledgement is believed.
 
     The other side knows of the packet a cycle after its frame was checked; then a frame of its own
@@ -65,8 +65,9 @@ def link_round_trip(config: LinkConfig, wire_cycles: int = 0) -> int:
 
     Parameters
     ----------
-    config : LinkConfig
+    frame_cycles : int
+        Of a `csnn.hardware.mesh.LinkConfig`.
     wire_cycles : int
         Latency of what is between two link ends, one way.
     """
-    return 2 * (LINK_SEND + wire_cycles + FRAME_CHECK) + config.frame_cycles
+    return 2 * (LINK_SEND + wire_cycles + FRAME_CHECK) + frame_cycles

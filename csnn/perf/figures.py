@@ -10,27 +10,33 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from csnn.drawing import (
+    BLUE,
+    EXCITATORY,
+    GREEN,
+    GREY,
+    INHIBITORY,
+    INK,
+    PURPLE,
+    SKY,
+    VERMILION,
+    new_axes,
+)
 from csnn.perf.experiments import Echo
 from csnn.perf.model import Timing
 from csnn.perf.statistics import PARTS, Summary, nodes_reached, step_parts
 from csnn.perf.workload import Workload
-from csnn.report.figures import EXCITATORY, GREY, INHIBITORY, INK
 
 I64 = npt.NDArray[np.int64]
 OURS = "our machine, performance model"
-_COLOURS = dict(zip(PARTS, ("#0072B2", "#D55E00", "#009E73", "#56B4E9", "#CC79A7"), strict=True))
+_COLOURS = dict(zip(PARTS, (BLUE, VERMILION, GREEN, SKY, PURPLE), strict=True))
 
 
 def _figure(width: float = 5.6, height: float = 3.6) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    return new_axes(width, height)
 
 
 def _label(axes: Axes, after: str, x: str, y: str) -> None:

@@ -13,6 +13,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from csnn import output
+from csnn.drawing import write_svg
 from csnn.files import MANIFEST_NAME, atomic_directory, sha256
 from csnn.image.store import Image, tool_versions
 
@@ -37,7 +38,7 @@ def write_folder(
     # Marks inside an SVG are random otherwise, and equal figures differ.
     with atomic_directory(out) as folder, rc_context({"svg.hashsalt": schema}):
         for name, figure in figures.items():
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+            write_svg(figure, folder / f"{name}.svg")
         for name, values in arrays.items():
             output.write_arrays(folder / f"{name}.npz", values)
         for name, entries in content.items():

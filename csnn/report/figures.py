@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from csnn.drawing import BAND, EXCITATORY, GREY, INHIBITORY, INK, new_figure
 from csnn.validation.baseline import RESOLUTION, Baseline
 from csnn.validation.criteria import Verdict
 from csnn.validation.statistics import F64, STATISTICS, PopulationStatistics, Statistics, Window
 
-# Okabe & Ito's colours: told apart with any colour vision, and in grey by lightness.
-EXCITATORY, INHIBITORY = "#0072B2", "#D55E00"
-INK, GREY, BAND = "#222222", "#8a8a8a", "#c9c9c9"
 RASTER_MS = 400.0
 RASTER_NEURONS = 2000
 # A population of few neurons still needs a strip that its name fits.
 RASTER_STRIP = 50
-DPI = 120
 LABELS = {
     "FR": "firing rate (spikes/s)",
     "CV": "CV of inter-spike intervals",
@@ -37,25 +32,12 @@ def population_colour(name: str) -> str:
     return INHIBITORY if name.endswith(("I", "i")) else EXCITATORY
 
 
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(colors=INK, labelsize=9, color=GREY)
     axes.xaxis.label.set_fontsize(10)
     axes.yaxis.label.set_fontsize(10)
-
-
-def to_png(figure: Figure) -> bytes:
-    """Return the figure as a PNG file."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor="white", metadata={"Software": None})
-    return buffer.getvalue()
 
 
 def raster(
@@ -83,7 +65,7 @@ def raster(
     -------
     Figure
     """
-    figure = _figure(9.0, 4.8)
+    figure = new_figure(9.0, 4.8)
     axes = figure.subplots()
     # From the run's own end: the last spike may be long before it.
     last = window.first_step + window.n_steps - 1
@@ -134,7 +116,7 @@ def _shown(share: float, populations: Sequence[tuple[str, int]]) -> str:
 def rates(statistics: Statistics, baseline: Baseline | None) -> Figure:
     """Draw the mean rate of each population, with each NEST realisation's where given."""
     names = [p.name for p in statistics.populations]
-    figure = _figure(9.0, 0.9 + 0.32 * len(names))
+    figure = new_figure(9.0, 0.9 + 0.32 * len(names))
     axes = figure.subplots()
     place = np.arange(len(names))
     means = [float(p.rate.mean()) for p in statistics.populations]
@@ -175,7 +157,7 @@ def distributions(statistics: Statistics, baseline: Baseline | None) -> Figure:
     Heittmann et al. (2022) Front. Neurosci. 15:728460, Figure 9.
     """
     rows = len(statistics.populations)
-    figure = _figure(9.0, 0.7 + 1.25 * rows)
+    figure = new_figure(9.0, 0.7 + 1.25 * rows)
     grid = np.asarray(figure.subplots(rows, 3, squeeze=False))
     for row, population in enumerate(statistics.populations):
         for column, statistic in enumerate(STATISTICS):
@@ -261,7 +243,7 @@ def _edges(sample: F64, statistic: str, duration_ms: float) -> F64:
 def ks_overview(verdict: Verdict) -> Figure:
     """Draw each cell's KS distance with the NEST-NEST range and its threshold."""
     names = list(dict.fromkeys(cell.population for cell in verdict.cells))
-    figure = _figure(9.0, 1.1 + 0.3 * len(names))
+    figure = new_figure(9.0, 1.1 + 0.3 * len(names))
     grid = np.asarray(figure.subplots(1, 3, sharey=True, squeeze=False))[0]
     for axes, statistic in zip(grid, STATISTICS, strict=True):
         for row, name in enumerate(names):

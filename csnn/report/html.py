@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from csnn.drawing import to_png
 from csnn.files import atomic_file, reported
 from csnn.image.store import NETWORK_FILE
 from csnn.report import figures
@@ -82,7 +83,7 @@ def write_report(
     }
     if verdict is not None:
         drawn["ks"] = figures.ks_overview(verdict)
-    files = {f"figures/{name}.png": figures.to_png(figure) for name, figure in drawn.items()}
+    files = {f"figures/{name}.png": to_png(figure) for name, figure in drawn.items()}
     images = {
         name: base64.b64encode(files[f"figures/{name}.png"]).decode("ascii") for name in drawn
     }

@@ -18,10 +18,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from csnn.binary32 import round_to_binary32
+from csnn.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    new_figure,
+    write_svg,
+)
 from csnn.errors import CsnnError
 from csnn.files import atomic_file
 from csnn.neurons.composed import base_constants
@@ -31,7 +42,6 @@ from csnn.neurons.registry import DESCRIPTIONS, MODELS, Combination, rest_mV
 from csnn.neurons.solvers import ORDERS
 from csnn.oracle.single import integrate
 from csnn.oracle.textbook import Equations
-from csnn.report.figures import GREY, INK
 from csnn.spec.neuron import SOLVERS, Neuron
 
 F64 = npt.NDArray[np.float64]
@@ -63,8 +73,8 @@ DRAWN = (4, 8, 16, 32, 64, 128, 256)
 PRECISIONS = ("float64", "binary32")
 _LEAST = 1e-15
 _COLOURS = (
-    "#222222", "#D55E00", "#E69F00", "#CC79A7", "#8a8a8a",
-    "#a6cee3", "#56B4E9", "#0072B2", "#009E73", "#004d40",
+    INK, VERMILION, ORANGE, PURPLE, GREY,
+    "#a6cee3", SKY, BLUE, GREEN, "#004d40",
 )  # fmt: skip
 _MARKERS = {"ex": "x", "eu": "o", "rk": "s", "ps": "."}
 
@@ -266,8 +276,7 @@ def stretch_of(neuron: str, kernel: str, coupling: str, *, rises: bool = False) 
 
 def draw(panels: Mapping[str, Stretch], solvers: Sequence[str]) -> Figure:
     """Draw error against step, a column for each stretch, float64 above binary32."""
-    figure = Figure(figsize=(3.6 * len(panels), 7.2), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(3.6 * len(panels), 7.2)
     grid = figure.subplots(2, len(panels), sharey=True, squeeze=False)
     colours = dict(zip(solvers, _COLOURS, strict=False))
     for column, (title, stretch) in enumerate(panels.items()):
@@ -323,7 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ),
     }
     with rc_context({"svg.hashsalt": "convergence"}), atomic_file(given.out) as path:
-        draw(panels, SOLVERS).savefig(path, format="svg", metadata={"Date": None})
+        write_svg(draw(panels, SOLVERS), path)
 
 
 if __name__ == "__main__":

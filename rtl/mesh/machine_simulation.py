@@ -103,12 +103,12 @@ class Physics:
     def check_links(self, link: LinkConfig) -> None:
         """Refuse delays that links of a configuration cannot work with."""
         cycle_ns = 1e3 / self.comm_mhz
-        limit = link_jitter(link) * cycle_ns
+        limit = link_jitter(link.window, link.buffer, link.frame_cycles) * cycle_ns
         if self.jitter_ns > limit:
             rule = f"must be at most {limit:g}, lest numbers of frames go round"
             raise reject("physics.jitter_ns", self.jitter_ns, rule)
         longest_ns = self.latency_ns + self.spread_ns + self.jitter_ns
-        trip = link_round_trip(link, math.ceil(longest_ns / cycle_ns))
+        trip = link_round_trip(link.frame_cycles, math.ceil(longest_ns / cycle_ns))
         if trip > link.timeout:
             rule = f"must give a round trip of link.timeout = {link.timeout} cycles, not {trip}"
             raise reject("physics.latency_ns", self.latency_ns, rule)

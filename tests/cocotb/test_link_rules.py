@@ -98,7 +98,7 @@ def test_an_acknowledgement_that_is_repeated_too_late_fails_the_link() -> None:
 
 
 def test_nothing_is_sent_twice_from_the_round_trip_on() -> None:
-    trip = link_round_trip(LinkConfig(**BASE), CHANNEL)
+    trip = link_round_trip(LinkConfig(**BASE).frame_cycles, CHANNEL)
     # An acknowledgement may have to wait for a slot, or not.
     for timeout, resends in ((trip, False), (trip - BASE["frame_cycles"], True)):
         config = LinkConfig(**{**BASE, "timeout": timeout, "keepalive": 7})

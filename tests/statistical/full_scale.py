@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from csnn import output
+from csnn.drawing import to_png
 from csnn.files import atomic_file
-from csnn.report.figures import distributions, to_png
+from csnn.report.figures import distributions
 from csnn.simulator.session import simulate
 from csnn.spec.description import Description
 from csnn.spec.pd14 import EXTERNAL_INDEGREES, POPULATIONS, SIZES, pd14

@@ -8,14 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from csnn.report.figures import (
-    EXCITATORY,
-    INHIBITORY,
-    distributions,
-    ks_overview,
-    raster,
-    rates,
-)
+from csnn.drawing import EXCITATORY, INHIBITORY
+from csnn.report.figures import distributions, ks_overview, raster, rates
 from csnn.validation.baseline import RESOLUTION, Baseline
 from csnn.validation.criteria import Cell, Verdict
 from csnn.validation.poisson_control import poisson_spikes
