@@ -52,10 +52,11 @@ def add_group(commands: Any, name: str, text: str, example: str) -> Any:
 
 def add_scale_options(parser: Any) -> None:
     """Add how a built-in network is scaled."""
-    group = parser.add_argument_group("scaling (pd14)")
+    group = parser.add_argument_group("size (pd14, columns)")
     group.add_argument("--scale", type=float, metavar="X", help="neurons and in-degrees")
     group.add_argument("--n-scale", type=float, metavar="X", help="neurons only")
     group.add_argument("--k-scale", type=float, metavar="X", help="in-degrees only")
+    group.add_argument("--columns", type=int, metavar="N", help="microcircuits side by side")
 
 
 def add_network_options(parser: Any) -> None:

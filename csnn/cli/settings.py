@@ -44,7 +44,7 @@ def read_description(options: argparse.Namespace) -> Description:
 
     Its run is the file's own: an image does not depend on how it is to be run.
     """
-    scaling = _given(options, "scale", "n_scale", "k_scale")
+    scaling = _given(options, "scale", "n_scale", "k_scale", "columns")
     name = options.network
     if name in BUILTINS:
         description = Description(network=build(name, scaling))
@@ -55,7 +55,7 @@ def read_description(options: argparse.Namespace) -> Description:
             raise InvalidInputError(f"{name}: no such file or built-in network; {hint}")
         if scaling:
             raise reject(f"--{next(iter(scaling)).replace('_', '-')}", next(iter(scaling.values())),
-                         "scales built-in networks only; set it in the file")  # fmt: skip
+                         "is for built-in networks only; set it in the file")  # fmt: skip
         description = load(path)
     machine = _given(options, "partition", "n_nodes", "row_layout")
     if not machine:

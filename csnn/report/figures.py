@@ -20,6 +20,7 @@ RASTER_MS = 400.0
 RASTER_NEURONS = 2000
 # A population of few neurons still needs a strip that its name fits.
 RASTER_STRIP = 50
+RASTER_MAX_INCHES = 24.0
 LABELS = {
     "FR": "firing rate (spikes/s)",
     "CV": "CV of inter-spike intervals",
@@ -65,7 +66,11 @@ def raster(
     -------
     Figure
     """
-    figure = new_figure(9.0, 4.8)
+    share = min(1.0, RASTER_NEURONS / max(1, sum(size for _, size in populations)))
+    strips = [min(size, max(round(share * size), RASTER_STRIP)) for _, size in populations]
+    # The thinnest strip should be as high as its name.
+    height = min(max(4.8, 0.12 * sum(strips) / min(strips)), RASTER_MAX_INCHES)
+    figure = new_figure(9.0, height)
     axes = figure.subplots()
     # From the run's own end: the last spike may be long before it.
     last = window.first_step + window.n_steps - 1
@@ -74,11 +79,9 @@ def raster(
     recent = (before >= 0) & (before < span)
     time = -before[recent] * window.dt_ms
     neuron = source[recent].astype(np.int64)
-    share = min(1.0, RASTER_NEURONS / max(1, sum(size for _, size in populations)))
     first, row = 0, 0
     ticks = []
-    for name, size in populations:
-        shown = min(size, max(round(share * size), RASTER_STRIP))
+    for (name, size), shown in zip(populations, strips, strict=True):
         mine = (neuron >= first) & (neuron < first + shown)
         axes.plot(
             time[mine],

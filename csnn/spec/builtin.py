@@ -9,6 +9,7 @@ from typing import Any
 
 from csnn.errors import reject
 from csnn.spec.brunel import brunel
+from csnn.spec.columns import columns, has_columns
 from csnn.spec.network import Network
 from csnn.spec.pd14 import POPULATIONS, pd14
 
@@ -17,38 +18,50 @@ from csnn.spec.pd14 import POPULATIONS, pd14
 class Builtin:
     """A built-in network.
 
-    `options` maps each option to its meaning, `summary` is one line, `about` the text that heads
-    the printed description.
+    `has` tells whether populations of these names are this network's, `options` maps each option
+    to its meaning, `summary` is one line, `about` the text that heads the printed description.
     """
 
     name: str
     summary: str
-    populations: tuple[str, ...]
+    has: Callable[[tuple[str, ...]], bool]
     make: Callable[..., Network]
     options: Mapping[str, str]
     about: str
 
 
-def _pd14(*, scale: float | None = None, **options: Any) -> Network:
-    if scale is not None:
-        for clash in ("n_scale", "k_scale"):
-            if clash in options:
-                raise reject("pd14.scale", scale, f"sets {clash} too; give one of them")
-        options = {"n_scale": scale, "k_scale": scale, **options}
-    return pd14(**options)
+def _scaled(make: Callable[..., Network]) -> Callable[..., Network]:
+    """Return `make` with the option `scale` for `n_scale` and `k_scale` together."""
+
+    def scaled(*, scale: float | None = None, **options: Any) -> Network:
+        if scale is not None:
+            for clash in ("n_scale", "k_scale"):
+                if clash in options:
+                    raise reject(
+                        f"{make.__name__}.scale", scale, f"sets {clash} too; give one of them"
+                    )
+            options = {"n_scale": scale, "k_scale": scale, **options}
+        return make(**options)
+
+    return scaled
+
+
+_SCALING = {
+    "scale": "factor on the numbers of neurons and on the in-degrees",
+    "n_scale": "factor on the numbers of neurons",
+    "k_scale": "factor on the in-degrees; weights and input are compensated",
+    "inhibition": "inhibitory over excitatory weight, g (default -4)",
+}
 
 
 BUILTINS: dict[str, Builtin] = {
     "pd14": Builtin(
         name="pd14",
         summary="cortical microcircuit of Potjans & Diesmann (2014), 77,169 neurons",
-        populations=POPULATIONS,
-        make=_pd14,
+        has=POPULATIONS.__eq__,
+        make=_scaled(pd14),
         options={
-            "scale": "factor on the numbers of neurons and on the in-degrees",
-            "n_scale": "factor on the numbers of neurons",
-            "k_scale": "factor on the in-degrees; weights and input are compensated",
-            "inhibition": "inhibitory over excitatory weight, g (default -4)",
+            **_SCALING,
             "external_indegrees": "background synapses per neuron, one number per population",
         },
         about="""\
@@ -72,10 +85,41 @@ To scale it, do not edit the sizes: print it again with `csnn show pd14 --scale 
 and a direct current restores the mean input (van Albada et al. 2015, PLoS Comput. Biol.
 11:e1004490). Firing rates are kept; correlations are not.""",
     ),
+    "columns": Builtin(
+        name="columns",
+        summary="microcircuits on a ring with lateral projections, 77,169 neurons each",
+        has=has_columns,
+        make=_scaled(columns),
+        options={
+            "columns": "number of microcircuits (default 4)",
+            "lateral": "lateral synapses as a part of the background ones (default 0.05)",
+            **_SCALING,
+        },
+        about="""\
+Cortical microcircuits of Potjans & Diesmann (2014) side by side on a ring (`csnn show pd14` says
+more of each). L23E projects to L23E and L23I of both neighbouring columns, L5E to L5E and L5I:
+the layers with most horizontal axons. At full scale four columns have 308,676 neurons and
+1,206,237,336 synapses.
+
+  lateral synapses      5 % of the background in-degree of the pd14 population (80 for L23E)
+  their weight          that of a background synapse, PSP of 0.15 mV; SD 10 %
+  their delay           3.5 ms, 1 mm of axon at 0.5 m/s more than within a column; SD 0.75 ms
+  Poisson rate          less by the spikes that lateral synapses bring at the expected rates
+
+The numbers of the lateral projections are choices of this example, no measurements. As in the
+multi-area model (Schmidt et al. 2018, PLoS Comput. Biol. 14:e1006359) synapses from other columns
+take the place of background ones.
+
+To change it, do not edit the sizes: print it again, or write
+  builtin = "columns"
+  columns = 8
+  lateral = 0.1
+and scale, n_scale, k_scale or inhibition as for pd14.""",
+    ),
     "brunel": Builtin(
         name="brunel",
         summary="sparse random network of Brunel (2000), 12,500 neurons",
-        populations=("E", "I"),
+        has=("E", "I").__eq__,
         make=brunel,
         options={
             "order": "number of inhibitory neurons; four times as many are excitatory",
@@ -140,7 +184,7 @@ def about(network: Network) -> str:
     """Return the text about the built-in network that `network` is or was edited from, or ""."""
     builtin = BUILTINS.get(network.name)
     names = tuple(population.name for population in network.populations)
-    return builtin.about if builtin is not None and names == builtin.populations else ""
+    return builtin.about if builtin is not None and builtin.has(names) else ""
 
 
 _NAMES = tuple(BUILTINS)

@@ -37,6 +37,18 @@ def drawn_raster(step, source, populations, window):
 # Raster
 
 
+def test_raster_of_many_populations_is_higher():
+    window = Window(first_step=1, n_steps=9)
+    many = [(f"P{i}", 50) for i in range(60)]
+    inches = [
+        drawn_raster([9], [0], populations, window).get_size_inches()[1]
+        for populations in (OWN, many, [("E", 100000), ("X", 1)])
+    ]
+    assert inches[0] == pytest.approx(4.8)
+    assert inches[1] == pytest.approx(0.12 * 60)
+    assert inches[2] == pytest.approx(24.0)
+
+
 @pytest.mark.parametrize("dt_ms", [0.1, 0.25])
 def test_raster_shows_each_spike_at_its_time_before_the_end(dt_ms):
     window = Window(first_step=501, n_steps=10000, dt_ms=dt_ms)

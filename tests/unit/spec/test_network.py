@@ -12,6 +12,7 @@ import pytest
 from csnn.errors import InvalidInputError
 from csnn.spec import builtin
 from csnn.spec.brunel import brunel
+from csnn.spec.columns import columns
 from csnn.spec.distributions import Constant, Lognormal, Normal, Uniform
 from csnn.spec.machine import Machine, Run
 from csnn.spec.network import (
@@ -188,6 +189,11 @@ INVALID: list[tuple[Callable[[], Any], str]] = [
     (lambda: pd14(external_indegrees=[-1] * 8), "must be 8 numbers"),
     (lambda: pd14(external_indegrees=[NAN] * 8), "must be 8 numbers"),
     (lambda: pd14(external_indegrees=[[1], [1, 2]]), "must be 8 numbers"),
+    (lambda: columns(columns=1), "columns.columns = 1: must be"),
+    (lambda: columns(lateral=1.5), "columns.lateral = 1.5: must be from 0 to 1"),
+    (lambda: columns(n_scale=0.0), "pd14.n_scale = 0.0"),
+    (lambda: builtin.build("columns", {"external_indegrees": [1] * 8}), "is no option of columns"),
+    (lambda: builtin.build("columns", {"scale": 0.1, "n_scale": 1.0}), "columns.scale = 0.1"),
     (lambda: brunel(order=5), "brunel.order = 5"),
     (lambda: brunel(g=0.0), "brunel.g = 0.0"),
     (lambda: builtin.build("pd15"), "builtin = 'pd15': is no built-in network; did you mean pd14?"),
@@ -329,6 +335,76 @@ def test_scaling_keeps_mean_and_variance_of_the_input() -> None:
     # The check notices a tenth less of background.
     weaker = pd14(n_scale=0.3, k_scale=0.2, external_indegrees=np.array(K_EXT) * 0.9)
     assert moments(weaker, "L4E") != pytest.approx(moments(full, "L4E"), rel=2e-3)
+
+
+def test_columns_are_microcircuits_with_lateral_projections() -> None:
+    net, single = columns(columns=4, lateral=0.05), pd14()
+    assert [p.name for p in net.populations[:9]] == [
+        *(f"C1_{name}" for name in POPULATIONS),
+        "C2_L23E",
+    ]
+    assert [p.size for p in net.populations] == 4 * [p.size for p in single.populations]
+    counts = {
+        (p.source, p.target): p.rule.count
+        for p in net.projections
+        if isinstance(p.rule, FixedTotalNumber)
+    }
+    assert len(counts) == len(net.projections)
+    for i in range(1, 5):
+        for p in single.projections:
+            assert isinstance(p.rule, FixedTotalNumber)
+            assert counts.pop((f"C{i}_{p.source}", f"C{i}_{p.target}")) == p.rule.count
+    # What is left: 5 % of 1600, 1500, 2000, 1900 synapses a neuron, half of it from each side.
+    for i, sides in enumerate([(2, 4), (1, 3), (2, 4), (1, 3)], start=1):
+        for side in sides:
+            for source, target, indegree in (
+                ("L23E", "L23E", 40.0),
+                ("L23E", "L23I", 37.5),
+                ("L5E", "L5E", 50.0),
+                ("L5E", "L5I", 47.5),
+            ):
+                size = int(SIZES[POPULATIONS.index(target)])
+                count = counts.pop((f"C{side}_{source}", f"C{i}_{target}"))
+                assert count == pytest.approx(indegree * size, abs=0.5)
+    assert counts == {}
+    assert sum(p.rule.count for p in net.projections if isinstance(p.rule, FixedTotalNumber)) == (
+        1_206_237_336
+    )
+
+
+@pytest.mark.parametrize("k_scale", [1.0, 0.1])
+def test_lateral_synapses_leave_the_mean_input_as_it_is(k_scale: float) -> None:
+    net, single = columns(columns=3, lateral=0.2, k_scale=k_scale), pd14(k_scale=k_scale)
+    rates = dict(zip(POPULATIONS, RATES, strict=True))
+    for population in single.populations:
+        name = f"C2_{population.name}"
+        target = net.population(name)
+        assert target.poisson is not None
+        assert population.poisson is not None
+        brought_hz = 0.0
+        for p in net.projections:
+            if p.target == name and not p.source.startswith("C2"):
+                assert isinstance(p.rule, FixedTotalNumber)
+                assert isinstance(p.weight, Normal)
+                assert p.weight.mu == pytest.approx(population.poisson.weight)
+                brought_hz += p.rule.count / target.size * rates[p.source[3:]]
+        assert (brought_hz > 0) == (population.name[:3] in ("L23", "L5E", "L5I"))
+        before = population.poisson.rate_hz
+        assert target.poisson.rate_hz + brought_hz == pytest.approx(before, rel=1e-12)
+        assert target.dc == population.dc
+
+
+def test_a_ring_of_two_columns_has_one_neighbour_each() -> None:
+    net = columns(columns=2, n_scale=0.1)
+    lateral = [p for p in net.projections if p.source[:2] != p.target[:2]]
+    assert len(lateral) == 8
+    into_first = [p for p in lateral if p.target == "C1_L23E"]
+    assert [p.source for p in into_first] == ["C2_L23E"]
+    assert isinstance(into_first[0].rule, FixedTotalNumber)
+    assert into_first[0].rule.count == 80 * 2068
+    assert not [
+        p for p in columns(columns=2, lateral=0.0).projections if p.source[1] != p.target[1]
+    ]
 
 
 def test_brunel_network_reaches_threshold_at_eta_one() -> None:
