@@ -250,13 +250,13 @@ Sources of the series: {docstring(series)[2]}
 
 
 def _limits() -> str:
-    """Return the longest steps of the explicit solvers."""
+    """Return what the steps of the explicit solvers must be shorter than."""
     groups: dict[str, list[str]] = {}
     for solver in SOLVERS:
         if solver != "exact":
             groups.setdefault(f"{solvers.stability_limit(solver):.4g}", []).append(f"`{solver}`")
     rows = [(", ".join(names), limit) for limit, names in groups.items()]
-    return table(("solver", "longest step or part of one, in time constants"), rows)
+    return table(("solver", "a step or part of one is shorter than, in time constants"), rows)
 
 
 def main(arguments: Sequence[str]) -> None:
