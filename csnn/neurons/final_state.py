@@ -77,7 +77,7 @@ def _too_fast(
     if neuron.coupling != "coba" or not step.synapses.states:
         return
     lengths = membrane_lengths(step, neuron, state, dt_ms=dt_ms, weight_grid=weight_grid)
-    is_unstable = np.isfinite(lengths) & (lengths >= bound(step.solver))
+    is_unstable = lengths >= bound(step.solver)
     if not is_unstable.any():
         return
     longest = float(lengths[is_unstable].max())

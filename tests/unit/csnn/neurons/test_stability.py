@@ -196,6 +196,8 @@ def test_substeps_between_stable_and_not(solver: str) -> None:
     """Where rounding decides, what is recommended is taken all the same."""
     limit = bound(solver)
     for least in (2, 3, 7, 16):
+        # So close that a rounding could tip it: one part more is recommended.
+        assert enough_substeps(solver, limit * (least - 1) * (1.0 - 1e-7)) == least
         for k in range(-6, 7):
             length = limit * (least - 1) * (1.0 + k * 2.0**-53)
             neuron = DESCRIPTIONS["lif"].parameters(solver=solver, tau_syn_ex_ms=DT_MS / length)
