@@ -6,6 +6,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from csnn import output
 from csnn.errors import InvalidInputError, located, reject
 from csnn.image.store import NETWORK_FILE, Image, open_image
+from csnn.neurons.final_state import warnings_of
 from csnn.neurons.registry import MODELS, rest_mV
 from csnn.progress import progress
 from csnn.report.neurons import describe
@@ -193,10 +195,10 @@ def _populations(image: Image) -> tuple[Population, ...]:
     return populations
 
 
-def _neuron_model(image: Image) -> dict[str, Any]:
+def _neuron_model(image: Image, populations: Sequence[Population]) -> dict[str, Any]:
     """Return what a result says of the neurons."""
-    populations = [(p.name, p.neuron) for p in _populations(image)]
-    return describe(image.nodes[0].model, populations, image.dt_ms)
+    neurons = [(p.name, p.neuron) for p in populations]
+    return describe(image.nodes[0].model, neurons, image.dt_ms)
 
 
 def _rest_mV(image: Image, run: Run) -> npt.NDArray[np.float64]:
@@ -252,7 +254,7 @@ def _result(
     earlier: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the content of result.json; costs are those of all parts of a resumed run."""
-    manifest = image.manifest
+    manifest, populations = image.manifest, _populations(image)
     warmup = whole_steps("run", "warmup_ms", run.warmup_ms, image.dt_ms)
     recorded_s = max(0, session.last_step - warmup) * image.dt_ms * 1e-3
     events = earlier.get("events", 0) + session.recording.events
@@ -268,7 +270,7 @@ def _result(
         "synapses": manifest["synapses"],
         "nodes": image.n_nodes,
         "dt_ms": image.dt_ms,
-        "neuron_model": _neuron_model(image),
+        "neuron_model": _neuron_model(image, populations),
         "time_ms": run.time_ms,
         "warmup_ms": run.warmup_ms,
         "seed": run.seed,
@@ -288,7 +290,13 @@ def _result(
         },
         "peak_mb": max(earlier.get("peak_mb", 0.0), round(peak_mb(), 1)),
         "notes": manifest.get("notes", []),
-        "warnings": _not_finite(image, session),
+        "warnings": warnings_of(
+            populations,
+            session.state.state.view(np.float32),
+            dt_ms=image.dt_ms,
+            weight_grid=float(manifest["weight_grid"]),
+            step=session.last_step,
+        ),
         "image_digest": image.digest,
         "image": {
             "bytes": image.node_bytes,
@@ -310,24 +318,6 @@ def _result(
             **manifest.get("tools", {}),
         },
     }
-
-
-def _not_finite(image: Image, session: Session) -> list[str]:
-    """Tell of which populations state words are no finite numbers after the last step."""
-    names = MODELS[image.nodes[0].model].float_states
-    is_wrong = ~np.isfinite(session.state.state.view(np.float32))
-    found, first = [], 0
-    for population, size in image.populations:
-        part = is_wrong[:, first : first + size]
-        first += size
-        if part.any():
-            words = ", ".join(n for n, row in zip(names, part, strict=True) if row.any())
-            found.append(
-                f"population {population}: state of {part.any(axis=0).sum():,} of {size:,} neurons "
-                f"is no finite number after step {session.last_step} ({words}); a smaller dt_ms or "
-                "more substeps may help"
-            )
-    return found
 
 
 def _overall(edge_fit: dict[str, Any]) -> dict[str, Any]:
@@ -412,7 +402,7 @@ def report_run(directory: Path) -> Path:
     validation = validate_run(directory)
     result = output.read_result(directory)
     image = _image_of(directory, result)
-    result["neuron_model"] = _neuron_model(image)
+    result["neuron_model"] = _neuron_model(image, _populations(image))
     result["verdict"] = validation.verdict.to_dict() if validation.verdict else None
     result["verdict_note"] = validation.note
     validated = time.perf_counter()

@@ -62,7 +62,7 @@ OURS = Library(
     sizes={
         "fadd": Cost(401, 287),
         "fmul": Cost(138, 146, 2),
-        "fexp": Cost(454, 361, 3, 0.5),
+        "fexp": Cost(454, 360, 3, 0.5),
         "fge": Cost(69, 1),
         "flt": Cost(69, 1),
         "itof": Cost(174, 102),

@@ -14,7 +14,7 @@ from hls_models.dse import INTERVALS, PAPER_LIMITS, SIZES, Design, Exploration, 
 from hls_models.library import LIBRARIES, OURS
 
 # Cycles of a step, of which the ODE unit is a part, and clock: Heittmann et al. (2022), Figure 6D.
-PAPER_STEP_CYCLES, PAPER_CLOCK_MHZ = 3695.0, 150.0
+PAPER_STEP_CYCLES, PAPER_CLOCK_MHZ, PAPER_DT_MS = 3695.0, 150.0, 0.1
 # How the time of a step is accounted for.
 ACCOUNTS = ("paper", "model")
 # What the paper says that no model costs more than.
@@ -230,7 +230,7 @@ def projected(
     step_us: Callable[[float], float] = paper_step_us,
     *,
     neurons: int = 256,
-    dt_ms: float = 0.1,
+    dt_ms: float = PAPER_DT_MS,
 ) -> dict[tuple[str, str], Projection]:
     """Return what each model does to the speed, by names of model and library.
 

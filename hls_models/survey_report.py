@@ -45,7 +45,8 @@ _UNITS = (
 _CAPTIONS = {
     "cycles": "A mark for each model: the cycles in which its fastest design advances all neurons "
     "of a node by a step. Models of the same cycles hide each other.",
-    "fronts": "Cycles against look-up tables: to the left designs that share more operators.",
+    "fronts": "Cycles against look-up tables: to the left designs of fewer "
+    "blocks, or of operators that more operations share.",
     "speed": "Models ordered by what they lose, for each account of a step and make of operators.",
 }
 _Table = tuple[str, tuple[str, ...], list[list[str]]]
@@ -70,7 +71,7 @@ def verdict(
         explored = [entry for entry in entries if entry.library == library]
         found[library] = {
             "models": len(losses),
-            "do_not_fit": len(explored) - len(losses),
+            "do_not_fit": sum(not entry.best for entry in explored),
             "lose_more_than_claimed": sum(loss > CLAIMED_LOSS for loss in losses.values()),
             "largest_loss": losses[worst],
             "largest_loss_model": worst,
@@ -166,7 +167,7 @@ def write_survey(
 
 def answers(speeds: Sequence[Speeds], entries: Sequence[Entry]) -> list[str]:
     """Return what the verdicts say, and what each rests on."""
-    return [
+    lines = [
         line
         for account in speeds
         for line in (
@@ -174,6 +175,14 @@ def answers(speeds: Sequence[Speeds], entries: Sequence[Entry]) -> list[str]:
             *(answer(name, found) for name, found in verdict(account.of, entries).items()),
         )
     ]
+    fitting = {entry.library for entry in entries if entry.combination == REFERENCE and entry.best}
+    for library in dict.fromkeys(entry.library for entry in entries):
+        if library not in fitting:
+            lines.append(
+                f"Operators {library}: the claim is not judged: no design of {REFERENCE.name}, "
+                "which speed is compared with, fits."
+            )
+    return lines
 
 
 def _compact(

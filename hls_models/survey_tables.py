@@ -99,10 +99,14 @@ def shown_rows(
         design = dict(entry.best)[neurons]
         row = [entry.combination.name, *(f"{v:,g}" for v in design_row(design, neurons))]
         if projections is not None:
-            speed = projections[entry.combination.name, entry.library]
-            row += [f"{speed.step_us:.2f}", f"{speed.speed_up:.3f}", f"{100 * speed.loss:.1f} %"]
+            speed = projections.get((entry.combination.name, entry.library))
+            row += _projected(speed) if speed else [""] * len(PROJECTED_HEAD)
         found.append(row)
     return found
+
+
+def _projected(speed: Projection) -> list[str]:
+    return [f"{speed.step_us:.2f}", f"{speed.speed_up:.3f}", f"{100 * speed.loss:.1f} %"]
 
 
 def by_solver(
@@ -148,10 +152,15 @@ def cycles_cell(neurons: int, entry: Entry) -> str:
 
 
 def losses_cell(speeds: Iterable[Speeds], entry: Entry) -> str:
-    """Return the part of the speed that is lost in percent, by each account."""
+    """Return the part of the speed that is lost in percent, by each account.
+
+    Without a reference by the same operators there is nothing to lose.
+    """
+    if not entry.best:
+        return "none fits"
     key = entry.combination.name, entry.library
     losses = [account.of[key].loss for account in speeds if key in account.of]
-    return " / ".join(f"{100 * loss:.1f}" for loss in losses) or "none fits"
+    return " / ".join(f"{100 * loss:.1f}" for loss in losses) or "not judged"
 
 
 def claim_table(

@@ -72,10 +72,11 @@ def _dse(options: argparse.Namespace) -> int:
     require_apart(out, survey_report.SCHEMA, image=options.image, run=options.run)
     modelled = _modelled(options)
     entries = []
-    total = len(models) * len(options.operators)
+    operators = list(dict.fromkeys(options.operators))
+    total = len(models) * len(operators)
     with progress(total, "explore", "models") as bar:
         for entry in survey(
-            models, libraries=options.operators, limits=limits, intervals=intervals,
+            models, libraries=operators, limits=limits, intervals=intervals,
             processes=options.processes,
         ):  # fmt: skip
             entries.append(entry)
@@ -98,8 +99,11 @@ def _dse(options: argparse.Namespace) -> int:
 
 def _modelled(
     options: argparse.Namespace,
-) -> Callable[[Sequence[int]], list[float]] | None:
-    """Return the performance model: mean steps by lengths of the ODE unit; None if not wanted."""
+) -> tuple[Callable[[Sequence[int]], list[float]], float] | None:
+    """Return the performance model, and the image's step in ms; None if it is not wanted.
+
+    The model gives mean steps in us by lengths of the ODE unit.
+    """
     if options.image is None:
         for name in ("run", "mesh"):
             if (value := getattr(options, name)) is not None:
@@ -111,7 +115,8 @@ def _modelled(
     from csnn.perf.command import step_by_ode
     from hls_models.survey import REFERENCE
 
-    model = open_image(options.image).manifest["model"]
+    image = open_image(options.image)
+    model = image.manifest["model"]
     if model not in (LIF.name, REFERENCE.name):
         rule = f"an image of {model}: what models add is added to {LIF.name} or {REFERENCE.name}"
         raise reject("--image", options.image, rule)
@@ -121,33 +126,37 @@ def _modelled(
     for name in ("run", "mesh"):
         if (value := getattr(options, name)) is not None:
             arguments += [f"--{name}", value]
-    return step_by_ode(parser.parse_args(arguments))
+    return step_by_ode(parser.parse_args(arguments)), image.dt_ms
 
 
 def _speeds(
     entries: Sequence[Entry],
-    modelled: Callable[[Sequence[int]], list[float]] | None,
+    modelled: tuple[Callable[[Sequence[int]], list[float]], float] | None,
     image: str | None,
     neurons: int,
 ) -> list[Speeds]:
     """Return what the models do to the speed, by each account that there is."""
     from hls_models import survey
 
-    def account(name: str, step_us: Callable[[float], float], rests_on: str) -> Speeds:
-        found = survey.projected(entries, step_us, neurons=neurons)
+    def account(
+        name: str, step_us: Callable[[float], float], rests_on: str, dt_ms: float
+    ) -> Speeds:
+        found = survey.projected(entries, step_us, neurons=neurons, dt_ms=dt_ms)
         return survey.Speeds(account=name, rests_on=rests_on, of=found)
 
     cycles, mhz = survey.PAPER_STEP_CYCLES, survey.PAPER_CLOCK_MHZ
     rests_on = f"{cycles:,.0f} cycles per step with LIF at {mhz:g} MHz, Heittmann et al. (2022)"
-    found = [account("paper", survey.paper_step_us, rests_on)]
+    found = [account("paper", survey.paper_step_us, rests_on, survey.PAPER_DT_MS)]
     if modelled is not None:
         extras = survey.extra_cycles(entries, neurons)
         lengths = survey.modelled_lengths(extras.values())
-        steps_us = modelled(lengths)
+        step_by_ode, dt_ms = modelled
+        steps_us = step_by_ode(lengths)
         rests_on = (
             f"performance model of this machine with the spikes of {image}, "
             f"{steps_us[lengths.index(0)]:.3f} us per step with LIF; ODE unit longer by "
-            f"{', '.join(map(str, lengths))} cycles, linear from each to the next"
+            f"{', '.join(map(str, lengths))} cycles, linear from each to the next, as T_{neurons} "
+            "is longer than LIF's whatever the image's nodes hold"
         )
-        found.append(account("model", survey.interpolated(lengths, steps_us), rests_on))
+        found.append(account("model", survey.interpolated(lengths, steps_us), rests_on, dt_ms))
     return found

@@ -35,6 +35,7 @@ from csnn.explore.tables import (
 )
 from csnn.files import require_apart
 from csnn.image.store import Image, open_image
+from csnn.neurons.lif import LIF
 from csnn.perf.folder import write_folder
 from csnn.perf.spikes import read_workload
 from csnn.progress import progress
@@ -45,6 +46,8 @@ _DEFAULT_MS = 20.0
 # Steps of the first look at every design.
 _SHORT = 10
 PD14_NEURONS = 77_169
+# Those whose pipeline was synthesised; what others take is another question (`csnn dse`).
+_MODELS = (LIF.name, "lif_exp_cuba_exact")
 # Full-scale PD14, measured: devices and real-time factor.
 PUBLISHED = {
     "CsNN, 305 XC7Z045": (305, 0.246),
@@ -61,6 +64,9 @@ def run_explore(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]
         If an option, the image or the run breaks a rule.
     """
     image = open_image(options.image)
+    if image.manifest["model"] not in _MODELS:
+        rule = f"an image of {image.manifest['model']}: resources of nodes are known for LIF only"
+        raise reject("IMAGE", options.image, rule)
     chips = tuple(dict.fromkeys(name.lower() for name in options.devices or CHIPS))
     for name in chips:
         if name not in CHIPS:

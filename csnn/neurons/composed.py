@@ -76,14 +76,16 @@ def _check_drive(
 def _check_stability(
     step: Step, neuron: Neuron, base: Mapping[str, float], dt_ms: float, base_of: BaseRule
 ) -> None:
-    """Require that no decay of the equations grows instead."""
-    for constant, length in lengths(step, base).items():
+    """Require that every decay of the equations is one in a step, too."""
+    found = lengths(step, base)
+    for constant, length in found.items():
         if is_stable(step.solver, length):
             continue
-        enough = enough_substeps(step, base)
+        enough = enough_substeps(step.solver, step.substeps * max(found.values()))
         what = "dt_ms" if step.substeps == 1 else f"dt_ms / {step.substeps}"
+        limit = stability_limit(step.solver)
         rule = (
-            f"{step.solver} is unstable: its steps may be {stability_limit(step.solver):.4g} time "
+            f"{step.solver} is unstable: its steps must be shorter than {limit:.4g} time "
             f"constants, and {what} = {dt_ms / step.substeps:.4g} is {length:.4g}; "
         )
         if enough is not None:

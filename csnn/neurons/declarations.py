@@ -5,6 +5,7 @@ A mistake here would else be a wrong result without a word, or a KeyError in the
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -25,6 +26,8 @@ _TRACES = ("step", "neuron", "words", "V_mV")
 _TAKEN_ENDINGS = tuple(f"_{side}" for side in SIDES)
 _TAKEN_BEGINNINGS = ("P_",)
 _TAKEN = (DIRECT_CURRENT, REF_STEPS, REFRACTORY)
+# What back ends make names of their own of.
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 # What stands for the drive of the synapses.
 _DRIVE = Constant("drive") * Variable("I_ex")
 
@@ -41,28 +44,33 @@ def check(neuron: NeuronDescription) -> None:
     for name in REQUIRED:
         if name not in declared:
             raise ValueError(f"constants() must give {name}")
-    _check_taken_names(neuron)
+    for name, value in declared.items():
+        if not math.isfinite(value):
+            raise ValueError(f"constant {name} = {value}: must be finite with the defaults")
+    _check_given_names(neuron)
     plain, series = (_check_rates(neuron, declared, is_series) for is_series in (False, True))
     _check_series_variables(neuron, declared, plain, series)
     states = [name for name in series if name not in neuron.series_variables()]
     for known in (plain, states):
         _check_firing(neuron, declared, known)
-    every = {*plain, *series}
-    _check_own_names(declared, every)
+    _check_own_names(declared, {*plain, *series})
+    all_states = list(dict.fromkeys((*plain, *states)))
+    if neuron.bounds and "V" not in neuron.bounds:
+        raise ValueError("bounds: V must have one if others do")
     for name, bound in neuron.bounds.items():
-        _require(name, every, "bounds: state variable")
+        _require(name, all_states, "bounds: state variable")
         _require(bound, declared, "bounds: constant")
     for name in neuron.initial(neuron.parameters(), 0.0):
-        _require(name, {*plain, *states}, "initial(): state variable")
+        _require(name, all_states, "initial(): state variable")
 
 
-def _check_taken_names(neuron: NeuronDescription) -> None:
-    """Require that a neuron leaves alone the names that composition gives.
+def _check_given_names(neuron: NeuronDescription) -> None:
+    """Require names that every back end can use, and that composition does not give.
 
     Raises
     ------
     ValueError
-        If a parameter of its own, a state variable or a constant has one of them.
+        If a parameter of its own, a state variable or a constant has another one.
     """
     shared = {field.name for field in fields(Neuron)}
     declared = {
@@ -72,6 +80,9 @@ def _check_taken_names(neuron: NeuronDescription) -> None:
     }
     for kind, names in declared.items():
         for name in names:
+            if not _NAME.fullmatch(name):
+                rule = "must be of ASCII letters, digits and _, no digit first"
+                raise ValueError(f"{kind} {name!r}: {rule}")
             is_taken = name.endswith(_TAKEN_ENDINGS) or name.startswith(_TAKEN_BEGINNINGS)
             if is_taken or name in _TAKEN:
                 raise ValueError(
@@ -96,18 +107,27 @@ def _check_rates(
         raise ValueError(f"rates() must begin with V, not with {', '.join(states)}")
     if states != list(neuron.rates(None, is_series=is_series)):
         raise ValueError("rates() must have the same state variables with and without a drive")
-    for name, rate in rates.items():
+    for position, (name, rate) in enumerate(rates.items()):
         for part in _without_drive(rate):
             where = f"rate of {name}:"
             if isinstance(part, Constant):
                 _require(part.name, declared, f"{where} constant")
             elif isinstance(part, Variable | Rate):
                 _require(part.name, states, f"{where} state variable")
+            if isinstance(part, Rate):
+                _check_rate(where, part, states[:position], is_series)
     if Constant(BIAS) not in _terms(rates["V"]):
         raise ValueError(f"rate of V: {BIAS} must be a term of its own")
     if _DRIVE not in rates["V"].walk():
         raise ValueError("rate of V: the drive must be part of it")
     return states
+
+
+def _check_rate(where: str, rate: Rate, earlier: list[str], is_series: bool) -> None:
+    if not is_series:
+        raise ValueError(f"{where} Rate({rate.name}): a Rate is for series only")
+    if rate.name not in earlier:
+        raise ValueError(f"{where} Rate({rate.name}): must be that of an earlier variable")
 
 
 def _check_series_variables(
@@ -121,8 +141,10 @@ def _check_series_variables(
         for part in function.walk():
             if isinstance(part, Constant):
                 _require(part.name, declared, f"series_variables(): {name}: constant")
-            elif isinstance(part, Variable | Rate):
+            elif isinstance(part, Variable):
                 _require(part.name, states, f"series_variables(): {name}: state variable")
+            elif isinstance(part, Rate):
+                raise ValueError(f"series_variables(): {name}: must not name Rate({part.name})")
 
 
 def _without_drive(expression: Expression) -> Iterable[Expression]:
@@ -213,5 +235,5 @@ def _bases(name: str) -> set[str]:
     return {
         match[1]
         for pattern in (r"(.+)_\d+", r"(.+)_\d+_\d+")
-        if (match := re.fullmatch(pattern, name, re.ASCII))
+        if (match := re.fullmatch(pattern, name))
     }

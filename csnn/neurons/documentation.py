@@ -219,8 +219,10 @@ def _step() -> str:
   still, at every stage of a solver; the other state variables go on. The counter begins with
   t_ref / dt at a spike and loses one per step.
 - **Bounds.** Where equations run away to infinity in finite time, V counts as its threshold once it
-  is beyond, at each stage and after each part, so that a step that begins with numbers ends with
-  numbers. A V that is no number counts as a spike. A series tells nothing beyond its radius: if it
+  is beyond, at each stage and after each part, so that a step towards the threshold ends with
+  numbers. Nothing bounds V from below: far under every resting potential a series, or a recovery
+  variable as far off, may take it to minus infinity without a spike. A V that is no number counts
+  as a spike. A series tells nothing beyond its radius: if it
   takes V over the threshold, the neuron's other variables take a step of the first order.
 - **Direct current.** One constant, `C_dc`, holds it, and it alone changes when the current changes.
 - **Rounding.** Constants are computed in float64, per part of a step, and rounded to binary32 once.
@@ -238,10 +240,18 @@ def _solvers() -> str:
 {body}
 
 What decays with a time constant of its parameters, synaptic input, membrane, adaptation or a part
-of the threshold, must do so in a step, too: a longer step of an explicit solver would make it grow
-to infinity, and is refused. The message names the parameter and the least `substeps` that will do.
-How a conductance or a power of V adds to a decay depends on the state and cannot be refused: if
-state words are no finite numbers at the end of a run, it warns.
+of the threshold, must do so in a step, too: a longer step of an explicit solver, or one at the
+limit, would make it grow or stay for ever, and is refused. The message names the parameter and the
+least `substeps` that will do. Stable is not accurate: near the limit a decay changes its sign from
+step to step, or takes far too long.
+
+How a conductance or a power of V adds to a decay, and how variables act on each other (V and AdEx's
+w with a large `a_nS`), depends on the state or on several parameters, and is not refused. It seldom
+shows as words that are no numbers: V overshoots the threshold, and the reset puts it back, so that
+the neuron fires by the solver alone. A run warns if state words are no finite numbers after its
+last step, and if the conductances that neurons have then make V decay too fast for a step, with the
+`substeps` that would do. What was so at other times, or has another reason, is not seen: compare
+with half the step.
 
 {_limits()}
 
@@ -250,13 +260,13 @@ Sources of the series: {docstring(series)[2]}
 
 
 def _limits() -> str:
-    """Return the longest steps of the explicit solvers."""
+    """Return what the steps of the explicit solvers must be shorter than."""
     groups: dict[str, list[str]] = {}
     for solver in SOLVERS:
         if solver != "exact":
             groups.setdefault(f"{solvers.stability_limit(solver):.4g}", []).append(f"`{solver}`")
     rows = [(", ".join(names), limit) for limit, names in groups.items()]
-    return table(("solver", "longest step or part of one, in time constants"), rows)
+    return table(("solver", "a step or part of one is shorter than, in time constants"), rows)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ series after Parker and Sochacki, for polynomials). `exact` is the matrix expone
 system.
 
 A step of h multiplies what decays with tau by R(-h / tau), where R is the exponential series up to
-the solver's order. Where that is beyond -1 and 1 the solver is unstable.
+the solver's order. Where that is at or beyond -1 or 1 the solver is unstable.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ ORDERS = {"euler": 1, "rk2": 2, "rk4": 4, **{f"ps{order}": order for order in ra
 
 @cache
 def stability_limit(solver: str) -> float:
-    """Return how many time constants of a decay a step may take without growing.
+    """Return how many time constants a step must be shorter than for a decay to be one.
 
     It is the least z > 0 with |R(-z)| = 1, R(z) being the sum of z^k / k! for k up to the order;
     infinite for `exact`.

@@ -1,7 +1,8 @@
 """Whether a solver's step is short enough for the decays in a neuron's equations.
 
-An explicit solver multiplies the solution of x' = -x / tau by R(-h / tau), which grows without
-bound where |R| > 1: instead of a decay there are NaNs before long.
+An explicit solver multiplies the solution of x' = -x / tau by R(-h / tau). Where |R| > 1 it grows
+without bound: instead of a decay there are NaNs before long. Where |R| = 1 it never decays, and
+what it drives with the same time constant (an alpha function, a part of AMAT2's threshold) grows.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from csnn.neurons.equations import Constant, Difference, Expression, Product, Su
 from csnn.neurons.solvers import stability_limit
 from csnn.spec.neuron import MAX_SUBSTEPS
 
-# At the limit itself nothing grows, and steps that are there are so within rounding.
-_ROUNDING = 1e-9
+# Constants are rounded to binary32, to one part in 2^24: what is that close is at the limit.
+_ROUNDING = 2.0**-20
 
 
 def decays(step: Step) -> dict[str, tuple[str, ...]]:
@@ -57,13 +58,25 @@ def lengths(step: Step, base: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
+def bound(solver: str) -> float:
+    """Return what the length of a part of a step must be below, in time constants."""
+    return stability_limit(solver) * (1.0 - _ROUNDING)
+
+
 def is_stable(solver: str, length: float) -> bool:
-    """Return whether a step of `length` time constants does not grow."""
-    return length <= stability_limit(solver) * (1.0 + _ROUNDING)
+    """Return whether what decays does so in a step of `length` time constants."""
+    return length < bound(solver)
 
 
-def enough_substeps(step: Step, base: Mapping[str, float]) -> int | None:
-    """Return the least number of substeps that is stable for every decay; None if none is."""
-    whole = step.substeps * max(lengths(step, base).values(), default=0.0)
+def enough_substeps(solver: str, whole: float) -> int | None:
+    """Return the least number of substeps that is stable; None if none is.
+
+    Parameters
+    ----------
+    solver : str
+    whole : float
+        Length of a step, all parts of it together, in time constants.
+    """
+    # A part's own length may differ by a rounding from what the division gives.
     parts = range(1, MAX_SUBSTEPS + 1)
-    return next((n for n in parts if is_stable(step.solver, whole / n)), None)
+    return next((n for n in parts if is_stable(solver, whole / n * (1.0 + _ROUNDING))), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,22 @@ def test_few_models_by_the_papers_step(tmp_path: Path) -> None:
     assert set(answer["files"]) == {path.name for path in out.iterdir()} - {"manifest.json"}
 
 
-def test_speed_by_the_performance_model(tmp_path: Path) -> None:
+# Twelve lengths of the ODE unit need more than their ends.
+SEVERAL = ("lif_exp_coba_rk4", "lif_exp_cuba_euler", "lif_delta_coba_rk2", "lif_alpha_cuba_ps3",
+           "lif_alpha_coba_rk4", "lif_exp_coba_ps4")  # fmt: skip
+
+
+@pytest.mark.parametrize("dt_ms", [0.1, 0.2])
+def test_speed_by_the_performance_model(tmp_path: Path, dt_ms: float) -> None:
     network = tmp_path / "small.toml"
-    network.write_text(SMALL)
+    text = SMALL.replace('name = "small"', f'name = "small"\ndt_ms = {dt_ms}')
+    # Delays of as many steps.
+    for found, steps in (("minimum = 0.1", 1), ("delay_ms = 0.8", 8), ("delay_ms = 1.5", 15)):
+        text = text.replace(found, f"{found.split()[0]} = {dt_ms * steps:.1f}")
+    network.write_text(text)
     run = tmp_path / "run"
     assert csnn("run", network, "--out", run).code == 0
-    arguments = ("dse", "lif_exp_coba_rk4", *FEW, "--image", run / "image", "--run", run)
+    arguments = ("dse", *SEVERAL, *FEW, "--image", run / "image", "--run", run)
     outcome = csnn(*arguments, "--out", tmp_path / "dse")
     assert outcome.code == 0
     assert "performance model of this machine" in outcome.out
@@ -49,9 +60,14 @@ def test_speed_by_the_performance_model(tmp_path: Path) -> None:
     cycles = int(other["T"]) - int(base["T"])
     # The unit is in the critical path of a machine with few spikes.
     assert grown_us == pytest.approx(cycles / 150, rel=0.05)
-    perf = csnn("perf", run / "image", "--run", run, "--json")
-    mean_us = json.loads(perf.out)["mean_us"]
-    assert float(base["model_step_us"]) == pytest.approx(mean_us, abs=1e-4)
+    perf = json.loads(csnn("perf", run / "image", "--run", run, "--json").out)
+    assert float(base["model_step_us"]) == pytest.approx(perf["mean_us"], abs=1e-4)
+    assert float(base["model_speed_up"]) == pytest.approx(1e3 * dt_ms / perf["mean_us"], rel=1e-4)
+    assert float(base["model_speed_up"]) == pytest.approx(1 / perf["real_time_factor"], rel=1e-3)
+    manifest = json.loads((tmp_path / "dse" / "manifest.json").read_text())
+    modelled = re.search(r"longer by ([-\d, ]+) cycles", manifest["rests_on"]["model"])
+    assert modelled is not None
+    assert len(modelled[1].split(",")) == 5
     assert float(base["paper_step_us"]) == pytest.approx(3695 / 150, abs=1e-4)
 
 
@@ -64,11 +80,40 @@ def test_images_of_other_models_are_refused(tmp_path: Path) -> None:
     refused(csnn(*arguments), "--image", "lif_exp_cuba_rk4")
 
 
+def test_operators_given_twice_are_explored_once(tmp_path: Path) -> None:
+    arguments = ("lif", "izhikevich_delta_cuba_euler", "--operators", "ours", "ours", *FEW)
+    outcome = csnn("dse", *arguments, "--out", tmp_path / "dse", "--json")
+    claim = json.loads(outcome.out)["claim"]["paper"]["ours"]
+    assert (claim["models"], claim["do_not_fit"]) == (2, 0)
+
+
+def test_operators_by_which_lif_does_not_fit_are_told(tmp_path: Path) -> None:
+    """With II = 1 LIF by the vendor takes more than 4,000 look-up tables; delta synapses less."""
+    out = tmp_path / "dse"
+    limits = ("--operators", "ours", "vendor", "--luts", 4000, "--intervals", 1)
+    outcome = csnn("dse", "lif_delta_cuba_exact", *limits, "--out", out)
+    assert outcome.code == 0
+    said = " ".join(outcome.out.split())
+    assert "Operators ours: the claim that no model costs more" in said
+    assert "Operators vendor: the claim is not judged: no design of lif_exp_cuba_exact," in said
+    with (out / "best.csv").open(newline="") as file:
+        rows = {
+            (row["model"], row["operators"]): row["paper_speed_up"]
+            for row in csv.DictReader(file)
+            if row["neurons"] == "256"
+        }
+    assert bool(rows["lif_delta_cuba_exact", "ours"])
+    assert rows["lif_delta_cuba_exact", "vendor"] == ""
+    assert ("lif_exp_cuba_exact", "vendor") not in rows
+
+
 def test_models_that_do_not_fit_are_told(tmp_path: Path) -> None:
     out = tmp_path / "dse"
     outcome = csnn("dse", "lif", "--luts", 700, *FEW, "--out", out)
     assert outcome.code == 0
-    assert "look-up tables of 700" in " ".join(outcome.out.split())
+    said = " ".join(outcome.out.split())
+    assert "look-up tables of 700" in said
+    assert "Operators ours: the claim is not judged" in said
     assert best(out) == {}
 
 

@@ -81,19 +81,84 @@ def test_what_is_no_number_at_the_end_is_warned_of(tmp_path: Path) -> None:
     path = tmp_path / "network.toml"
     path.write_text(OVERRUN, "utf-8")
     outcome = succeed("run", path, "--out", tmp_path / "out", "--quiet")
-    [line] = [line for line in outcome.err.splitlines() if "warning" in line]
-    assert line == (
+    lines = [line for line in outcome.err.splitlines() if "warning" in line]
+    assert lines[0] == (
         "csnn: warning: population driven: state of 40 of 40 neurons is no finite number after "
         "step 300 (V); a smaller dt_ms or more substeps may help"
     )
+    # The reason.
+    assert lines[1].startswith(
+        "csnn: warning: population driven: conductances make V of 40 of 40 neurons decay too fast "
+        "for euler after step 300: "
+    )
+    assert len(lines) == 2
     result = json.loads((tmp_path / "out" / "result.json").read_text("utf-8"))
-    assert result["warnings"] == [line.removeprefix("csnn: warning: ")]
-    assert result["warnings"][0] in (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert result["warnings"] == [line.removeprefix("csnn: warning: ") for line in lines]
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert all(warning in page for warning in result["warnings"])
 
 
 def test_a_run_of_numbers_warns_of_nothing(tmp_path: Path) -> None:
     out = run(tmp_path, OVERRUN.replace("50000.0", "1.0"))
     assert json.loads((out / "result.json").read_text("utf-8"))["warnings"] == []
+
+
+# Neurons that are inhibited alone, with a reversal potential below all others.
+INHIBITED = """\
+name = "inhibited"
+
+[run]
+time_ms = 60.0
+warmup_ms = 0.0
+threads = 1
+
+[neuron]
+coupling = "coba"
+solver = "{solver}"
+substeps = {substeps}
+E_in_mV = -85.0
+tau_syn_in_ms = 5.0
+
+[[population]]
+name = "E"
+size = 40
+poisson = {{ rate_hz = 8000.0, weight_nS = 8.0 }}
+
+[[population]]
+name = "I"
+size = 40
+
+[[projection]]
+source = "E"
+target = "I"
+rule = {{ name = "all_to_all" }}
+weight_nS = {weight_nS}
+delay_ms = 2.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("solver", "substeps", "weight_nS"),
+    [("euler", 1, -400.0), ("euler", 8, -400.0), ("euler", 1, -10.0)],
+)
+def test_inhibited_neurons_that_fire_are_warned_of(
+    tmp_path: Path, solver: str, substeps: int, weight_nS: float
+) -> None:
+    """They fire only where the conductances are too large for a step, and then it is said."""
+    text = INHIBITED.format(solver=solver, substeps=substeps, weight_nS=weight_nS)
+    out = run(tmp_path, text, "--simulator", "plain")
+    result = json.loads((out / "result.json").read_text("utf-8"))
+    if substeps > 1 or weight_nS == -10.0:
+        assert result["mean_rates_hz"]["I"] == 0.0
+        assert result["warnings"] == []
+        return
+    assert result["mean_rates_hz"]["I"] > 100.0
+    [warning] = result["warnings"]
+    assert warning.startswith(
+        f"population I: conductances make V of 40 of 40 neurons decay too fast for {solver} after "
+        "step 600: dt_ms is up to "
+    )
+    assert re.search(r"must be shorter than 2; .*; substeps = [2-8] would do$", warning)
 
 
 MIXED = """\

@@ -31,6 +31,7 @@ def make(config: NodeConfig, waveforms: bool) -> NodeSimulation:
         "amat2_delta_coba_ps2",
         "izhikevich_exp_coba_rk2",
         "adex_beta_cuba_euler",
+        "adex_delta_coba_ps2",
     ],
 )
 def test_node_with_the_model(name: str, tmp_path: Path) -> None:

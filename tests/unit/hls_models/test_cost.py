@@ -11,6 +11,7 @@ from csnn.neurons.models.adex import Adex
 from csnn.neurons.models.izhikevich import Izhikevich
 from csnn.neurons.models.mat2 import Mat2
 from csnn.neurons.operators import Operators
+from csnn.neurons.registry import MODELS
 from csnn.neurons.synapses import Synapses
 from hls_models.cost import cost, multiplexer_luts
 from hls_models.library import LIBRARIES, OURS, VENDOR, Cost, Library
@@ -26,6 +27,8 @@ GRAPHS = {
     "mat2": Step(Mat2(), Synapses(kernel="exp", coupling="cuba"), "exact").graph,
     "izhikevich_rk2": Step(Izhikevich(), COBA, "rk2").graph,
     "adex_euler": Step(Adex(), COBA, "euler").graph,
+    "adex_ps2": MODELS["adex_delta_cuba_ps2"].graph,
+    "amat2_beta": MODELS["amat2_beta_cuba_exact"].graph,
 }
 
 
@@ -155,6 +158,9 @@ def test_sizes_of_operators_are_those_of_synthesis(name: str) -> None:
         ("mat2", 4),
         ("adex_euler", 8),
         ("izhikevich_rk2", 8),
+        ("adex_ps2", 1),
+        ("adex_ps2", 8),
+        ("amat2_beta", 3),
     ],
 )
 def test_estimates_are_those_of_synthesis(name: str, ii: int) -> None:

@@ -75,6 +75,8 @@ def test_projection_is_the_step_with_another_ode_unit(entries: list[Entry]) -> N
         speed = found[entry.combination.name, "ours"]
         assert speed.loss == pytest.approx(extra / cycles)
         assert speed.speed_up == pytest.approx(100.0 / (cycles / 150.0))
+    slower = projected(entries, lambda extra: 20.0 + extra, dt_ms=0.5)[REFERENCE.name, "ours"]
+    assert slower.speed_up == 25.0
     with pytest.raises(ValueError, match="is missing"):
         projected(entries[1:])
 
@@ -154,6 +156,7 @@ def test_losses_by_solver_and_what_is_more_than_claimed() -> None:
         ["lif exp coba", "-", "7.0 / 7.0", "", ""],
         ["adex beta coba", "-", "", "none fits", "34.0 / 40.0"],
     ]
+    assert losses_cell([], BY_HAND[0]) == "not judged"
     losses = {name: found.loss for name, found in paper.by("ours").items()}
     head, rows = claim_table(shown, losses)
     assert head == ("neuron", "exact", "rk4", "ps6", "all")

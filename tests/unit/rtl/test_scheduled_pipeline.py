@@ -19,6 +19,7 @@ from csnn.neurons.models.izhikevich import Izhikevich
 from csnn.neurons.models.lif import Lif
 from csnn.neurons.models.mat2 import Mat2
 from csnn.neurons.operators import ECP5_OPERATORS, Operators
+from csnn.neurons.registry import MODELS
 from csnn.neurons.synapses import Synapses
 from hls_models.checks import violations
 from hls_models.schedule import Schedule, schedule
@@ -107,7 +108,7 @@ class Bench:
 
 
 def graph_of(name: str) -> Graph:
-    return LIF.graph if name == "lif" else STEPS[name].graph
+    return STEPS[name].graph if name in STEPS else MODELS[name].graph
 
 
 CASES = [
@@ -124,6 +125,9 @@ SLOW = [
         for ii in (1, 2, 3, 4, 8)
     ),
     *(("adex_exp_coba_rk4", ii) for ii in (1, 4, 8, 32)),
+    ("adex_delta_cuba_ps2", 3),
+    ("amat2_beta_cuba_exact", 2),
+    ("izhikevich_delta_cuba_ps4", 1),
 ]
 
 

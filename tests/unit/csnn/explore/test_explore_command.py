@@ -55,6 +55,15 @@ def test_search_on_a_small_network(folder: Path) -> None:
     refused(outcome, str(folder / "run"))
 
 
+def test_images_of_other_models_are_refused(tmp_path: Path) -> None:
+    """Their pipelines take more than the LIF pipeline, whose resources are counted."""
+    text = network_file(tmp_path).read_text()
+    network = tmp_path / "other.toml"
+    network.write_text(text.replace("[machine]", '[neuron]\nsolver = "rk4"\n\n[machine]'))
+    succeed("generate", network, "--out", tmp_path / "image")
+    refused(csnn("explore", tmp_path / "image"), "IMAGE", "lif_exp_cuba_rk4", "LIF only")
+
+
 def test_devices_can_be_chosen(folder: Path) -> None:
     options = (folder / "image", "--run", folder / "run", "--time-ms", 2, "--json")
     found = succeed("explore", *options, "--device", "xc7z045", "--most-devices", 1).json
