@@ -148,7 +148,7 @@ def test_every_command_prints_one_json_object(
     reported = succeed("report", tmp_path / "run", "--json").json
     assert reported == {"report": str(tmp_path / "run" / "report.html")}
     listed = succeed("show", "--json").json
-    assert set(listed) == {"pd14", "brunel"}
+    assert set(listed) == {"pd14", "columns", "brunel"}
     shown = succeed("show", network, "--json").json
     assert shown["projection"][0]["rule"] == {"name": "fixed_indegree", "indegree": 10}
     assert loads(shown["toml"]).network.size == 105
