@@ -12,7 +12,7 @@ from csnn.cli.settings import parse_integers
 
 
 def add_export(commands: Any) -> None:
-    """Add `csnn export edges`."""
+    """Add `csnn export edges` and `csnn export spikes`."""
     kinds = add_group(
         commands, "export", "write synapses or spikes in other formats",
         "csnn export edges out/image --targets L5I --out l5i.npz\n"

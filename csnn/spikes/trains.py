@@ -106,8 +106,6 @@ class Spikes:
             and np.array_equal(self.source, other.source)
         )
 
-    __hash__ = None  # type: ignore[assignment]
-
     @property
     def last_step(self) -> int:
         """Last recorded step."""
