@@ -12,6 +12,7 @@ from typing import Any
 import numba
 from numba import extending
 from numba.core import cgutils as _cgutils
+from numba.core.registry import cpu_target as _cpu_target
 from numba.np import arrayobj as _arrayobj
 
 Decorator = Callable[[Callable[..., Any]], Any]
@@ -40,6 +41,15 @@ def _sources_digest() -> str:
     for path in sorted(used):
         digest.update(f"{path.relative_to(_ROOT)}\0{texts[path]}\0".encode())
     return digest.hexdigest()
+
+
+def compiles_for(feature: str) -> bool:
+    """Return whether compiled code may use a processor feature, such as `avx512f`.
+
+    By default those of this processor; NUMBA_CPU_NAME and NUMBA_CPU_FEATURES name others.
+    """
+    _, _, features = _cpu_target.target_context.codegen().magic_tuple()
+    return f"+{feature}" in features.split(",")
 
 
 def inlined(function: Callable[..., Any]) -> Any:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 
 from csnn import rows
-from csnn._numba import cgutils, intrinsic
+from csnn._numba import cgutils, compiles_for, intrinsic
 from csnn.prng import EXT_SHIFTS, ROW_SEED_MULTIPLIER, ROW_SHIFTS, ROW_WARMUP_DRAWS
 from csnn.spec.machine import EXT_OUTCOMES
 
@@ -27,7 +27,7 @@ _V32 = ir.VectorType(_I32, LANES)
 
 
 # Without AVX-512 single loads were faster (AMD Zen 3); LLVM has no gathers for that processor.
-gathers = bool(binding.get_host_cpu_features().get("avx512f"))
+gathers = compiles_for("avx512f")
 
 
 def _splat(value: int, width: int = LANES) -> ir.Constant:
