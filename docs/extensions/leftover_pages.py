@@ -1,0 +1,40 @@
+"""The front page lists every page: `<!-- further pages -->` stands for those it does not name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+MARK = "<!-- further pages -->"
+_TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.M | re.S)
+
+
+def leftover(index: str, pages: set[str]) -> list[str]:
+    """Return the pages of the folder itself that no toctree of the front page names."""
+    named = {line.strip() for tree in _TOCTREE.findall(index) for line in tree.splitlines()}
+    return sorted(pages - named - {"index"})
+
+
+def _add(app: Sphinx, docname: str, source: list[str]) -> None:
+    if docname != "index":
+        return
+    pages = {page for page in app.env.found_docs if "/" not in page}
+    found = leftover(source[0], pages)
+    tree = "\n".join(["```{toctree}", ":caption: Further", "", *found, "```"]) if found else ""
+    source[0] = source[0].replace(MARK, tree)
+
+
+def _read_again(app: Sphinx, *changes: Any) -> list[str]:
+    """Read the front page anew whenever pages came or went."""
+    _, added, _, removed = changes
+    return ["index"] if added | removed else []
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Replace the mark when the front page is read."""
+    app.connect("source-read", _add)
+    app.connect("env-get-outdated", _read_again)
+    return {"version": str(Path(__file__).name), "parallel_read_safe": True}
