@@ -35,7 +35,7 @@ myst_enable_extensions = ["colon_fence"]
 # Docstrings put code between single backticks.
 default_role = "literal"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 80
