@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 MARK = "<!-- further pages -->"
 _TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.M | re.S)
 
 
 def leftover(index: str, pages: set[str]) -> list[str]:
-    """Return the pages of the folder itself that no toctree of the front page names."""
+    """Return the pages that no toctree of the front page names.
+
+    A folder of which it names a page keeps its own list, and Sphinx refuses a page outside of it.
+    """
     named = {line.strip() for tree in _TOCTREE.findall(index) for line in tree.splitlines()}
-    return sorted(pages - named - {"index"})
+    folders = {name.split("/")[0] for name in named if "/" in name}
+    rest = pages - named - {"index"}
+    return sorted(page for page in rest if page.split("/")[0] not in folders)
 
 
 def _add(app: Sphinx, docname: str, source: list[str]) -> None:
     if docname != "index":
         return
-    pages = {page for page in app.env.found_docs if "/" not in page}
-    found = leftover(source[0], pages)
+    found = leftover(source[0], set(app.env.found_docs))
     tree = "\n".join(["```{toctree}", ":caption: Further", "", *found, "```"]) if found else ""
     source[0] = source[0].replace(MARK, tree)
 
