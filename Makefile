@@ -26,7 +26,7 @@ ifeq ($(strip $(HOME)),)
 export PIP_NO_CACHE_DIR := 1
 endif
 
-.PHONY: help run test test-full lint format bench clean
+.PHONY: help run test test-full lint docs format bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -44,6 +44,10 @@ lint: $(DEV) ## style, formatting and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+docs: $(DEV) ## documentation site in build/docs; a broken reference is an error
+	@$(BIN)/python -m sphinx --builder html --fresh-env --fail-on-warning --keep-going --quiet docs build/docs
+	@echo build/docs/index.html
 
 format: $(DEV) ## reformat the sources
 	@$(BIN)/ruff check --fix --quiet .

@@ -10,8 +10,9 @@ that does it, and a line in `program.COMMANDS`:
     performance   bench, perf, explore
 
 These use `options` (what several commands share), `settings` (options as descriptions and settings
-of a run) and `console` (lines, JSON, exit codes). Heavy modules, `netgen` and `rtl` are imported in
-the functions that need them, so that `csnn --help` is quick.
+of a run) and `console` (lines, JSON, exit codes); `documentation` writes docs/cli.md from them.
+Heavy modules, `netgen` and `rtl` are imported in the functions that need them, so that `csnn
+--help` is quick.
 """
 
 from csnn.cli.program import main

@@ -43,7 +43,7 @@ COMMANDS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = _make_parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     options.command_line = _command_line(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names of files that are not UTF-8 are printed as the bytes they are.
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return InvalidInputError.exit_code
 
 
-def _make_parser() -> Parser:
+def make_parser() -> Parser:
     """Return the parser of all commands."""
     parser = Parser(
         prog="csnn",

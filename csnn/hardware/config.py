@@ -160,12 +160,12 @@ class NodeConfig:
 
     @property
     def lane_bits(self) -> int:
-        """Lowest bits of a neuron's number: its pipeline."""
+        """Lowest bits of a neuron's number, which tell its pipeline."""
         return (self.pipelines - 1).bit_length()
 
     @property
     def group_bits(self) -> int:
-        """Remaining bits of a neuron's number: its turn; at least one."""
+        """Remaining bits of a neuron's number, which tell its turn; at least one."""
         return max(1, (self.groups - 1).bit_length())
 
     @property

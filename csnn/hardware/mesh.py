@@ -250,7 +250,7 @@ class Mesh:
 
     @property
     def master(self) -> Site:
-        """Place of the master node: the centre, from which no node is far."""
+        """Place of the master node, the centre, from which no node is far."""
         x, y, z = ((extent - 1) // 2 for extent in self.shape)
         return x, y, z
 
@@ -263,7 +263,7 @@ class Mesh:
 
     @property
     def nodes(self) -> tuple[Site, ...]:
-        """Places of the compute nodes, by number: those of the fewest hops first."""
+        """Places of the compute nodes by number, those of the fewest hops first."""
         others = [site for site in self.sites if site != self.master]
         others.sort(key=lambda site: self.hops(self.master, site))
         return tuple(others[: self.n_nodes])

@@ -131,7 +131,7 @@ class Neuron:
 
     @property
     def weight_unit(self) -> str:
-        """Unit of synaptic weights: pA, nS, mV, or 1 for a part of the way to the reversal."""
+        """Unit of synaptic weights, pA, nS, mV, or 1 for a part of the way to the reversal."""
         return _WEIGHT_UNITS[self.coupling, self.kernel == "delta"]
 
     def _below(self, low: str, high: str) -> None:

@@ -27,6 +27,7 @@ a table `[neuron]` holds defaults that populations share.
 from __future__ import annotations
 
 from csnn.spec.description import Description as Description
-from csnn.spec.toml_reader import load as load
-from csnn.spec.toml_reader import loads as loads
-from csnn.spec.toml_writer import dumps as dumps
+from csnn.spec.toml_reader import load, loads
+from csnn.spec.toml_writer import dumps
+
+__all__ = ["dumps", "load", "loads"]

@@ -118,7 +118,7 @@ class Spikes:
 
     @property
     def t_start_ms(self) -> float:
-        """Start of the first recorded step: the end of the warm-up."""
+        """Start of the first recorded step, the end of the warm-up."""
         return float(step_times_ms(self.window.first_step - 1, self.window.dt_ms))
 
     @property

@@ -288,7 +288,7 @@ def correlations(
 
 
 def ks_distance(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    """Return the two-sample Kolmogorov-Smirnov distance, sup |F_a - F_b|.
+    """Return the two-sample Kolmogorov-Smirnov distance, `sup |F_a - F_b|`.
 
     Equal to `scipy.stats.ks_2samp(a, b).statistic`, without its p-value's cost.
 

@@ -1,113 +1,25 @@
-"""The README's commands and programs run as they stand.
-
-Code blocks run in order in one folder. `<!-- file: NAME -->` before a block saves it under that
-name; `<!-- run: slow -->` leaves it to the slow tests, `<!-- run: no -->` to nobody. A block of
-`text` holds lines that the block before it prints, in this order; what depends on the computer,
-such as times, is left out.
-"""
+"""The README's commands and programs run as they stand; `document_blocks` explains the marks."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from document_blocks import blocks, execute, execute_all, run
 
 from csnn.spec.toml import loads
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"(?:^<!-- (file|run): (\S+) -->\n)?^```(\w+)\n(.*?)^```$", re.M | re.S)
 MAKE_RUN = "csnn run pd14 --scale 1.0 --time-ms 1000 --warmup-ms 500 --seed 1 --threads 2 --out"
 
 
-@dataclass(frozen=True)
-class Block:
-    """A code block with its mark."""
-
-    language: str
-    text: str
-    file: str | None
-    run: str
-
-
-def blocks(readme: str = README) -> list[Block]:
-    return [
-        Block(
-            language,
-            text,
-            value if mark == "file" else None,
-            value if mark == "run" else "yes",
-        )
-        for mark, value, language, text in BLOCK.findall(readme)
-    ]
-
-
-def run(command: list[str], folder: Path, *, stdin: str | None = None) -> tuple[str, str]:
-    """Run a command with the environment's programs on the path; return what it printed."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        input=stdin,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, (command, stdin, done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    return done.stdout, done.stderr
-
-
-def execute(block: Block, folder: Path) -> str:
-    """Do what a block says; return what was printed, messages first."""
-    if block.file is not None:
-        (folder / block.file).write_text(block.text, encoding="utf-8")
-        return ""
-    out, err = run(_command(block), folder, stdin=block.text if block.language == "sh" else None)
-    return err + out
-
-
-def _command(block: Block) -> list[str]:
-    if block.language == "sh":
-        return ["bash", "-eu"]
-    if block.language == "python":
-        return [sys.executable, "-W", "error", "-c", block.text]
-    raise ValueError(f"no mark says what to do with a block of {block.language}")
-
-
-def execute_all(found: list[Block], folder: Path, *runs: str) -> list[str]:
-    """Run the blocks with one of these marks, compare what is shown of their output, return it."""
-    printed: list[str] = []
-    shown = False  # whether the block before was run
-    for block in found:
-        if block.language == "text":
-            if shown:
-                compare(block.text, printed[-1])
-            continue
-        shown = block.run in runs
-        if shown:
-            printed.append(execute(block, folder))
-    return printed
-
-
-def compare(shown: str, printed: str) -> None:
-    """Require that the lines shown were printed in this order, possibly with others between."""
-    lines = iter(printed.splitlines())
-    for line in shown.splitlines():
-        assert line in lines, (line, printed)
-
-
 def test_blocks_are_found_and_failures_are_seen(tmp_path: Path) -> None:
-    found = blocks()
+    found = blocks(README)
     assert len(found) == README.count("\n```") // 2
     assert {"sh", "python", "toml", "csv", "text"} == {block.language for block in found}
     assert sum(block.run == "yes" and block.language == "sh" for block in found) >= 5
@@ -123,7 +35,7 @@ def test_blocks_are_found_and_failures_are_seen(tmp_path: Path) -> None:
 
 
 def test_every_block_runs(tmp_path: Path) -> None:
-    printed = execute_all(blocks(), tmp_path, "yes")
+    printed = execute_all(blocks(README), tmp_path, "yes")
     assert "synapses onto L5I" in printed[-1]
     tenth = json.loads((tmp_path / "out/tenth/result.json").read_text())
     assert tenth["neurons"] == 7717
@@ -169,7 +81,7 @@ def test_make_run_is_the_command_of_the_readme() -> None:
 
 @pytest.mark.slow
 def test_slow_blocks_run(tmp_path: Path) -> None:
-    found = [block for block in blocks() if "balanced" not in block.text]
+    found = [block for block in blocks(README) if "balanced" not in block.text]
     assert any(block.run == "slow" for block in found)
     execute_all(found, tmp_path, "yes", "slow")
 
@@ -177,7 +89,7 @@ def test_slow_blocks_run(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an_own_network_from_its_description_to_hardware_and_speed(tmp_path: Path) -> None:
     """Hardware has the spikes of the run, and the model the cycles of the hardware."""
-    found = [block for block in blocks() if "balanced" in block.text]
+    found = [block for block in blocks(README) if "balanced" in block.text]
     printed = execute_all(found, tmp_path, "yes", "slow")
     hardware = next(text for text in printed if "bit-exact" in text)
     [counts] = re.findall(r"^(\d+) steps \([\d.]+ ms\), (\d+) spikes", hardware, re.M)
