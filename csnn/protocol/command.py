@@ -103,9 +103,8 @@ def run_protocol(
             done.append(candidate)
             tell(_progress(done, settings))
             if len(done) < len(settings.seeds):
-                content = _content(done, settings, nest, command)[0]
-                with atomic_file(directory / folder.RESULT) as path:
-                    path.write_bytes(encode_json(content))
+                folder.keep_partial(directory, _content(done, settings, nest, command)[0])
+                folder.write_manifest(directory, settings.fixed())
         return _conclude(directory, done, settings, nest, command)
 
 

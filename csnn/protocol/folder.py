@@ -124,6 +124,15 @@ def _clean(directory: Path) -> None:
                     left.unlink()
 
 
+def keep_partial(directory: Path, content: dict[str, Any]) -> None:
+    """Replace protocol.json, and remove report and figures, which are of an earlier command."""
+    write_json(directory / RESULT, content)
+    with reported(directory):
+        (directory / REPORT).unlink(missing_ok=True)
+        for figure in (directory / FIGURES).glob("*.png"):
+            figure.unlink()
+
+
 def write_manifest(directory: Path, fixed: Mapping[str, Any]) -> None:
     """Write the manifest of what the directory holds; seeds have digests of their own."""
     with reported(directory):

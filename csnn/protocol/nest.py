@@ -59,6 +59,7 @@ def find_recordings(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         with reported(path):
+            path.stat()
             inside = sorted(path.glob("*.npz")) if path.is_dir() else [path]
         if not inside:
             raise InvalidInputError(f"{path}: holds no .npz file")

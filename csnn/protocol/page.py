@@ -57,8 +57,8 @@ def _headline(content: Mapping[str, Any], verdict: ProtocolVerdict) -> str:
     if verdict.passed:
         banner = (
             "<p class='verdict pass'><b>&#10003; Agrees with NEST.</b> All distances lie within "
-            "the thresholds, no more seeds fail alone than chance explains, and the permutation test "
-            "does not tell candidates from NEST.</p>"
+            "the thresholds, no more seeds fail alone than chance explains, and the permutation "
+            "test does not tell candidates from NEST.</p>"
         )
     else:
         reasons = "; ".join(verdict.reasons)

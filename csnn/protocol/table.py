@@ -7,6 +7,7 @@ import textwrap
 from csnn.protocol.verdict import ProtocolCell, ProtocolVerdict, Range
 
 _HEAD = ("", "to NEST", "limit", "NEST-NEST", "candidates", "ratio", "if equal", "p")
+_NAMED = 6
 _WIDTHS = (9, 7, 7, 11, 11, 6, 11, 7)
 
 
@@ -23,7 +24,8 @@ def lines(verdict: ProtocolVerdict) -> list[str]:
     ]
     for seed, failed in zip(verdict.seeds, verdict.seed_failures, strict=True):
         if failed:
-            text = f"seed {seed} alone fails in {', '.join(failed)}"
+            more = f" and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+            text = f"seed {seed} alone fails in {', '.join(failed[:_NAMED])}{more}"
             found += textwrap.wrap(text.replace(" of ", "\xa0of\xa0"), 79, subsequent_indent="  ")
     alone = sum(bool(failed) for failed in verdict.seed_failures)
     found.append(
