@@ -14,11 +14,13 @@ import numpy.typing as npt
 from csnn import output
 from csnn.errors import InvalidInputError, reject
 from csnn.files import reported, require_regular, sha256
+from csnn.json_fields import is_real
 from csnn.spec.pd14 import DT_MS
 
 FEWEST = 3
-# Spikes of a recording begin and end within this of its first and last step.
 _MS_STEPS = round(1.0 / DT_MS)
+# So much of a recording may pass before its first and after its last spike; of small networks does.
+_SILENT_MS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,7 +32,8 @@ class NestRecording:
     path : Path
     sha256 : str
     first_step, last_step : int
-        The whole milliseconds from the first spike to the last, in steps counted from 1.
+        What was recorded, in steps counted from 1: from the whole millisecond of the first spike
+        to that of the last, or for as long as the file says.
     timing : dict
         What the file says of its simulation; empty if it says nothing.
     """
@@ -109,9 +112,14 @@ def _read(path: Path, scale: float) -> NestRecording:
     first = (int(step.min()) - 1) // _MS_STEPS * _MS_STEPS + 1
     last = -(-int(step.max()) // _MS_STEPS) * _MS_STEPS
     timing = _timing(path)
-    covered = round((last - first + 1) * DT_MS)
+    covered_ms = (last - first + 1) * DT_MS
+    told_ms = timing.get("T_ms", covered_ms)
+    if not is_real(told_ms) or not 0 <= told_ms - covered_ms <= _SILENT_MS:
+        rule = f"must be the time that its spikes cover, {covered_ms:g} ms"
+        raise reject(f"{path}: timing.T_ms", told_ms, rule)
+    first = _begin_ms(first // _MS_STEPS, told_ms - covered_ms) * _MS_STEPS + 1
+    last = first + round(told_ms / DT_MS) - 1
     for name, wanted, rule in (
-        ("T_ms", covered, "the time that its spikes cover"),
         ("scale", scale, "as in the network that is judged"),
         ("bg", "poisson", "as in the network that is judged"),
     ):
@@ -120,6 +128,12 @@ def _read(path: Path, scale: float) -> NestRecording:
     return NestRecording(
         path=path, sha256=sha256(path), first_step=first, last_step=last, timing=timing
     )
+
+
+def _begin_ms(first_ms: int, silent_ms: float) -> int:
+    """Return when a recording begins whose first spike is in a millisecond: a round number."""
+    rounded = [first_ms // unit * unit for unit in (100, 10, 1)]
+    return next(begin for begin in rounded if first_ms - begin <= silent_ms + 1e-6)
 
 
 def _timing(path: Path) -> dict[str, Any]:

@@ -247,6 +247,7 @@ def _baseline(
     distances = np.zeros((len(STATISTICS), len(populations), len(flat), len(flat)))
     for i, j in itertools.combinations(range(len(flat)), 2):
         distances[:, :, i, j] = distances[:, :, j, i] = mean_distance([flat[i], flat[j]])
+    _require_activity(unit, distances, populations)
     return Baseline(
         duration_ms=judged_ms,
         populations=tuple((name, int(size)) for name, size in populations),
@@ -256,3 +257,12 @@ def _baseline(
         unit=unit,
         provenance={"warmup_ms": settings.discarded_ms},
     )
+
+
+def _require_activity(unit: dict[int, F64], distances: F64, populations: Populations) -> None:
+    """Refuse realisations that do not differ somewhere: ratios to no distance mean nothing."""
+    n = distances.shape[-1]
+    apart = distances[:, :, ~np.eye(n, dtype=bool)].mean(axis=2)
+    for s, p in np.argwhere((np.min(list(unit.values()), axis=0) <= 0) | (apart <= 0)):
+        rule = "does not vary between the NEST recordings: too few spikes to judge by"
+        raise InvalidInputError(f"{STATISTICS[s]} of {populations[p][0]} {rule}")

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from csnn.protocol.distances import Distances
@@ -123,14 +124,14 @@ def allowed_failures(n_seeds: int) -> int:
     return int(stats.binom.ppf(1.0 - FAMILY_P, n_seeds, SINGLE_FALSE_ALARM))
 
 
-def nest_alarms(reference: Reference) -> int:
-    """Return how many NEST windows fail when their realisation is judged by the others."""
+def nest_alarms(reference: Reference) -> npt.NDArray[np.bool_]:
+    """Tell of each NEST window whether it fails when its realisation is judged by the others."""
     baseline = reference.baseline
     ratios = leave_one_out(baseline)
     z = quantile(baseline)
     cells = np.any(ratios > z * spreads(baseline)[:, np.newaxis], axis=(1, 2))
     pooled = np.any(ratios.mean(axis=2) > z * pooled_spreads(baseline), axis=1)
-    return int((cells | pooled).sum())
+    return np.asarray(cells | pooled)
 
 
 def judge(distances: Distances, reference: Reference, seeds: tuple[int, ...]) -> ProtocolVerdict:
@@ -206,7 +207,7 @@ def judge(distances: Distances, reference: Reference, seeds: tuple[int, ...]) ->
         ways=test.ways,
         exact=test.exact,
         nest_windows=len(reference.windows),
-        nest_alarms=nest_alarms(reference),
+        nest_alarms=int(nest_alarms(reference).sum()),
         notes=_notes(reference, test),
     )
 
