@@ -112,8 +112,8 @@ def _distances(verdict: ProtocolVerdict, images: Mapping[str, str]) -> str:
     blocks = figure_block(
         images.get("distances"),
         "Mean distance to the NEST windows: of each candidate (dots) and of all together (diamond: "
-        "passes, cross: fails); pairs of NEST realisations (grey band and mark), pairs of "
-        "candidates (line below), threshold (black mark).",
+        "passes, cross: fails); of the NEST windows to those of other realisations (grey band and "
+        "mark); pairs of candidates (line below); threshold (black mark).",
     )
     for statistic in STATISTICS:
         cells = [c for c in (*verdict.cells, *verdict.pooled) if c.statistic == statistic]

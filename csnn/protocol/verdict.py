@@ -30,7 +30,7 @@ from csnn.validation.criteria import (
     SYNCHRONY_MS,
     centres,
     leave_one_out,
-    nest_pairs,
+    nest_distances,
     pooled_spreads,
     pooled_thresholds,
     quantile,
@@ -61,7 +61,7 @@ class ProtocolCell:
     to_nest : Range
         Over candidates, of each one's mean distance to the windows of NEST.
     nest : Range
-        Of the distances of pairs of NEST windows of different realisations.
+        Over NEST windows, of each one's mean distance to those of other realisations.
     among : Range or None
         Of pairs of candidates; None if there is one candidate.
     threshold : float
@@ -221,7 +221,7 @@ def _cell(
     s: int,
     p: int,
 ) -> ProtocolCell:
-    nest = _range(nest_pairs(reference.baseline)[s, p])
+    nest = _range(nest_distances(reference.baseline)[:, s, p])
     pairs = distances.pairs()[s, p]
     to_nest = _range(each[s, p])
     return ProtocolCell(
