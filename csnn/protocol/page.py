@@ -55,10 +55,13 @@ def render(
 
 def _headline(content: Mapping[str, Any], verdict: ProtocolVerdict) -> str:
     if verdict.passed:
+        told = "does not tell candidates from NEST"
+        if verdict.smallest_p > FAMILY_P:
+            told = "says nothing with so few realisations"
         banner = (
             "<p class='verdict pass'><b>&#10003; Agrees with NEST.</b> All distances lie within "
-            "the thresholds, no more seeds fail alone than chance explains, and the permutation "
-            "test does not tell candidates from NEST.</p>"
+            "the thresholds, and no more seeds fail alone than chance explains; the permutation "
+            f"test {told}.</p>"
         )
     else:
         reasons = "; ".join(verdict.reasons)
@@ -163,6 +166,8 @@ def _seeds(content: Mapping[str, Any], verdict: ProtocolVerdict) -> str:
         rows,
         marked=marked,
     )
+    if len(verdict.seeds) == 1:
+        return section("Seeds", blocks)
     blocks += (
         f"<p class='quiet'>At most {verdict.allowed_failures} of {len(verdict.seeds)} seeds may "
         "fail alone: NEST realisations do so, too, now and then.</p>"

@@ -28,10 +28,11 @@ def lines(verdict: ProtocolVerdict) -> list[str]:
             text = f"seed {seed} alone fails in {', '.join(failed[:_NAMED])}{more}"
             found += textwrap.wrap(text.replace(" of ", "\xa0of\xa0"), 79, subsequent_indent="  ")
     alone = sum(bool(failed) for failed in verdict.seed_failures)
-    found.append(
-        f"seeds that fail alone: {alone} of {len(verdict.seeds)} "
-        f"(at most {verdict.allowed_failures} may)"
-    )
+    if len(verdict.seeds) > 1:
+        found.append(
+            f"seeds that fail alone: {alone} of {len(verdict.seeds)} "
+            f"(at most {verdict.allowed_failures} may)"
+        )
     found.append(
         f"permutation test of all cells: p = {verdict.family_p:.2g}, smallest possible "
         f"{verdict.smallest_p:.2g}"
