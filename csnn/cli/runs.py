@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from csnn.cli import protocol
 from csnn.cli.console import (
     INTERRUPTED,
     MISMATCH,
@@ -184,15 +185,22 @@ def _result_lines(result: dict[str, Any]) -> list[str]:
 def add_validate(commands: Any) -> None:
     """Add `csnn validate`."""
     validate = add_command(
-        commands, "validate", _validate, "judge the spikes of a run against NEST",
+        commands, "validate", _validate, "judge the spikes of a run, or a protocol, against NEST",
         """
-  csnn validate out/run --json""",
+  csnn validate out/run --json
+  csnn validate --protocol pd14 --seeds 3 --time-ms 10000 --out out/bench""",
     )  # fmt: skip
-    validate.add_argument("run", metavar="DIR", help="output directory of a run")
+    validate.add_argument("run", nargs="?", metavar="DIR", help="output directory of a run")
+    protocol.add_protocol_options(validate)
+    validate.set_defaults(parser=validate)
 
 
 def _validate(options: argparse.Namespace) -> int:
     from csnn.run import validate_run
+
+    protocol.check_usage(options.parser, options)
+    if options.protocol is not None:
+        return protocol.run(options)
 
     validation = validate_run(Path(options.run))
     verdict = validation.verdict

@@ -21,6 +21,9 @@ RASTER_NEURONS = 2000
 # A population of few neurons still needs a strip that its name fits.
 RASTER_STRIP = 50
 RASTER_MAX_INCHES = 24.0
+# Few pairs correlate strongly; with all of them the bulk would be two bins wide. Pairs of rare
+# spikers are nearly all negative: zero and as much on its other side still belong to the view.
+SHOWN = {"FR": (0.002, 0.998), "CV": (0.002, 0.998), "CC": (0.005, 0.975)}
 LABELS = {
     "FR": "firing rate (spikes/s)",
     "CV": "CV of inter-spike intervals",
@@ -33,7 +36,8 @@ def population_colour(name: str) -> str:
     return INHIBITORY if name.endswith(("I", "i")) else EXCITATORY
 
 
-def _tidy(axes: Axes) -> None:
+def tidy(axes: Axes) -> None:
+    """Open axes above and to the right, in the colours and sizes of all figures of reports."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(colors=INK, labelsize=9, color=GREY)
@@ -100,7 +104,7 @@ def raster(
     axes.set_ylim(row, 0)
     axes.set_xlim(-span * window.dt_ms, 0)
     axes.set_xlabel(f"time relative to the end of the run (ms); {_shown(share, populations)}")
-    _tidy(axes)
+    tidy(axes)
     return figure
 
 
@@ -147,7 +151,7 @@ def rates(statistics: Statistics, baseline: Baseline | None) -> Figure:
     axes.invert_yaxis()
     axes.set_xlim(0, axes.get_xlim()[1] if any(means) else 1.0)
     axes.set_xlabel("mean firing rate (spikes/s)")
-    _tidy(axes)
+    tidy(axes)
     axes.tick_params(axis="y", length=0)
     return figure
 
@@ -166,7 +170,7 @@ def distributions(statistics: Statistics, baseline: Baseline | None) -> Figure:
         for column, statistic in enumerate(STATISTICS):
             axes: Axes = grid[row, column]
             _density(axes, population, statistic, statistics.duration_ms, baseline)
-            _tidy(axes)
+            tidy(axes)
             axes.set_yticks([])
             # Small correlations have long labels, which must not run into each other.
             axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -225,19 +229,22 @@ def _density(
 
 
 def _edges(sample: F64, statistic: str, duration_ms: float) -> F64:
-    # Few pairs correlate strongly; with all of them the bulk would be two bins wide. Pairs of rare
-    # spikers are nearly all negative: zero and as much on its other side still belong to the view.
-    low, high = np.quantile(sample, [0.005, 0.975] if statistic == "CC" else [0.002, 0.998])
+    low, high = np.quantile(sample, SHOWN[statistic])
+    return bin_edges(float(low), float(high), statistic, duration_ms)
+
+
+def bin_edges(low: float, high: float, statistic: str, duration_ms: float) -> F64:
+    """Return the bins of a density between two quantiles, see `SHOWN`, of all its samples."""
     if statistic == "CC":
-        high = max(float(high), -float(low))
+        high = max(high, -low)
     if statistic == "FR":
         # Rates are multiples of one spike per window; other bins would beat with them.
         quantum = 1000.0 / duration_ms
-        width = quantum * max(1, round(float(high) / quantum / 40))
+        width = quantum * max(1, round(high / quantum / 40))
         count = int(np.ceil((high + quantum) / width))
         return np.asarray((np.arange(count + 1) * width) - quantum / 2, np.float64)
     if statistic == "CV":
-        low = min(float(low), 0.2)
+        low = min(low, 0.2)
     if high <= low:
         low, high = low - 0.5, high + 0.5
     return np.asarray(np.linspace(low, high, 73 if statistic == "CC" else 49), np.float64)
@@ -272,7 +279,7 @@ def ks_overview(verdict: Verdict) -> Figure:
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_xlabel("KS distance")
-        _tidy(axes)
+        tidy(axes)
         axes.tick_params(axis="y", length=0)
     grid[0].set_yticks(range(len(names)), names)
     grid[0].invert_yaxis()

@@ -1,0 +1,1 @@
+"""The benchmark protocol of the microcircuit: several seeds, long runs, distances to NEST."""

@@ -1,0 +1,208 @@
+"""The protocol from its settings to verdict, report and figures; partial results are kept."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from csnn.drawing import to_png
+from csnn.files import atomic_file, reported
+from csnn.image.store import tool_versions
+from csnn.output import encode_json
+from csnn.protocol import figures, folder, page
+from csnn.protocol.computer import describe_computer
+from csnn.protocol.distances import Distances, among, measure
+from csnn.protocol.reference import Reference
+from csnn.protocol.seeds import Candidate, Generate, run_seed
+from csnn.protocol.settings import Settings
+from csnn.protocol.verdict import ProtocolVerdict, judge
+from csnn.spec.description import Description
+from csnn.validation.statistics import STATISTICS
+
+RESULT_SCHEMA = "csnn-protocol-result"
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcome:
+    """What a protocol found, and the content of its protocol.json."""
+
+    verdict: ProtocolVerdict
+    content: dict[str, Any]
+    report: Path
+
+
+def run_protocol(
+    settings: Settings,
+    out: str | Path,
+    description: Description,
+    reference: Callable[[Path], Reference],
+    generate: Generate,
+    *,
+    keep_images: bool = False,
+    command: str | None = None,
+    tell: Tell = lambda line: None,
+) -> Outcome:
+    """Simulate what is not simulated yet, judge, and write everything.
+
+    Parameters
+    ----------
+    settings : Settings
+    out : str or Path
+        Directory; of an earlier, perhaps interrupted, command with the same settings or new.
+    description : Description
+        The network.
+    reference : callable
+        Takes a folder for what it wants to keep, and returns what candidates are judged by.
+    generate : callable
+        `netgen.build.generate`.
+    keep_images : bool
+        Keep the images of finished seeds.
+    command : str, optional
+        The command line, to be recorded.
+    tell : callable
+        Told in a line what is done and how long the rest takes.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    InvalidInputError
+        If the directory cannot be used, or a stage in it is damaged.
+    Unfinished
+        If Ctrl-C ended a simulation; what is finished is kept.
+    """
+    with folder.claimed(out, settings.fixed()) as directory:
+        with reported(directory / folder.NEST):
+            (directory / folder.NEST).mkdir(exist_ok=True)
+        nest = reference(directory / folder.NEST)
+        windows = [settings.window(nest.duration_ms)]
+        if nest.duration_ms < settings.time_ms:
+            windows.append(settings.window())
+        done: list[Candidate] = []
+        for seed in settings.seeds:
+            candidate = run_seed(
+                seed,
+                folder.seed_folder(directory, seed),
+                settings,
+                description,
+                generate,
+                windows,
+                keep_image=keep_images,
+                command=command,
+            )
+            done.append(candidate)
+            tell(_progress(done, settings))
+            if len(done) < len(settings.seeds):
+                folder.keep_partial(directory, _content(done, settings, nest, command)[0])
+                folder.write_manifest(directory, settings.fixed())
+        return _conclude(directory, done, settings, nest, command)
+
+
+def _progress(done: Sequence[Candidate], settings: Settings) -> str:
+    last, left = done[-1], len(settings.seeds) - len(done)
+    spent = [c.spent_s for c in done if not c.reused]
+    text = f"seed {last.seed}, {len(done)} of {len(settings.seeds)}: "
+    text += "already simulated" if last.reused else f"done in {duration(last.spent_s)}"
+    if left and spent:
+        text += f"; about {duration(left * sum(spent) / len(spent))} left"
+    return text
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: its two largest units."""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _content(
+    done: Sequence[Candidate], settings: Settings, nest: Reference, command: str | None
+) -> tuple[dict[str, Any], ProtocolVerdict, Distances]:
+    """Return what protocol.json holds of the seeds that are done, their verdict and distances."""
+    distances = measure([c.windows[0] for c in done], nest)
+    verdict = judge(distances, nest, tuple(c.seed for c in done))
+    content = {
+        "schema": RESULT_SCHEMA,
+        "version": folder.VERSION,
+        "complete": len(done) == len(settings.seeds),
+        "command": command,
+        "date": time.strftime("%Y-%m-%d"),
+        "settings": {
+            "variant": settings.variant,
+            "seeds": list(settings.seeds),
+            "threads": settings.threads,
+            **settings.fixed(),
+        },
+        "machine": describe_computer(),
+        "tools": tool_versions(),
+        "populations": [name for name, _ in nest.baseline.populations],
+        "statistics": list(STATISTICS),
+        "reference": {
+            "recipe": settings.recipe.reference,
+            "note": nest.note,
+            "realisations": list(nest.origin),
+            "windows": [int(seed) for seed in nest.baseline.window_seed],
+        },
+        "seeds": [{"seed": c.seed, **c.facts} for c in done],
+        "distances": {
+            "candidate_nest": distances.to_nest.tolist(),
+            "candidate_candidate": distances.among.tolist(),
+            "nest_nest": distances.nest.tolist(),
+        },
+        "whole": _whole(done, settings, nest),
+        "verdict": verdict.to_dict(),
+    }
+    return content, verdict, distances
+
+
+def _whole(done: Sequence[Candidate], settings: Settings, nest: Reference) -> dict[str, Any] | None:
+    """Return the distances of candidates over all of their runs, if NEST covers a part only."""
+    if len(done[0].windows) < 2:
+        return None
+    names = [name for name, _ in nest.baseline.populations]
+    found = None
+    if len(done) > 1:
+        pairs = among([c.windows[1] for c in done], names)
+        i, j = np.triu_indices(len(done), 1)
+        each = pairs[:, :, i, j]
+        found = {
+            statistic: [each[s].min(axis=1).tolist(), each[s].max(axis=1).tolist()]
+            for s, statistic in enumerate(STATISTICS)
+        }
+    return {"duration_ms": settings.time_ms, "candidate_candidate": found}
+
+
+def _conclude(
+    directory: Path,
+    done: Sequence[Candidate],
+    settings: Settings,
+    nest: Reference,
+    command: str | None,
+) -> Outcome:
+    content, verdict, distances = _content(done, settings, nest, command)
+    images = {
+        "distances": to_png(figures.distance_overview(verdict, distances)),
+        "distributions": to_png(figures.distributions([c.windows[0] for c in done], nest)),
+    }
+    with reported(directory / folder.FIGURES):
+        (directory / folder.FIGURES).mkdir(exist_ok=True)
+    files = {f"{folder.FIGURES}/{name}.png": png for name, png in images.items()}
+    files[folder.RESULT] = encode_json(content)
+    files[folder.REPORT] = page.render(content, verdict, images).encode()
+    with ExitStack() as stack:
+        for name, written in files.items():
+            stack.enter_context(atomic_file(directory / name)).write_bytes(written)
+    folder.write_manifest(directory, settings.fixed())
+    return Outcome(verdict=verdict, content=content, report=directory / folder.REPORT)

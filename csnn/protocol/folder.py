@@ -1,0 +1,156 @@
+"""The output directory of a protocol: whose it is, one process at a time, what it vouches for."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from csnn.errors import InvalidInputError, reject
+from csnn.files import MANIFEST_NAME, reported, require_kind, require_outside, sha256
+from csnn.image.store import content_digest, tool_versions
+from csnn.output import write_json
+
+SCHEMA, VERSION = "csnn-protocol", 1
+LOCK = ".lock"
+RESULT, REPORT, FIGURES, NEST = "protocol.json", "report.html", "figures", "nest"
+
+
+def seed_folder(directory: Path, seed: int) -> Path:
+    """Return the folder of a seed."""
+    return directory / f"seed_{seed}"
+
+
+@contextmanager
+def claimed(path: str | Path, fixed: Mapping[str, Any]) -> Iterator[Path]:
+    """Hold the output directory of a protocol for this process alone.
+
+    Parameters
+    ----------
+    path : str or Path
+        Absent, empty, or the directory of an earlier command with the same `fixed` settings.
+    fixed : mapping
+        Settings that all seeds in it have in common.
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    InvalidInputError
+        If it is something else, of other settings, or another process is at work in it.
+    """
+    directory = Path(os.path.realpath(path))
+    require_kind(directory, SCHEMA)
+    require_outside(directory)
+    missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
+    with reported(path):
+        directory.mkdir(parents=True, exist_ok=True)
+    try:
+        with _locked(directory, path):
+            manifest = directory / MANIFEST_NAME
+            if manifest.exists():
+                _check_fixed(manifest, fixed)
+            else:
+                write_manifest(directory, fixed)
+            _clean(directory)
+            yield directory
+    except BaseException:
+        if missing:
+            _leave(directory, missing)
+        raise
+
+
+def _leave(directory: Path, made: Sequence[Path]) -> None:
+    """Remove folders that were made for nothing: nothing was computed into them."""
+    with contextlib.suppress(OSError):
+        if {entry.name for entry in directory.iterdir()} <= {MANIFEST_NAME, LOCK, NEST}:
+            if (directory / NEST).exists():
+                (directory / NEST).rmdir()
+            for name in (MANIFEST_NAME, LOCK):
+                (directory / name).unlink(missing_ok=True)
+            for folder in made:
+                folder.rmdir()
+
+
+@contextmanager
+def _locked(directory: Path, path: str | Path) -> Iterator[None]:
+    # The system gives the lock back when its process ends, however that happens.
+    with reported(path), (directory / LOCK).open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            who = file.read(20).strip()
+            rule = f"process {who}" if who.isdecimal() else "another process"
+            raise InvalidInputError(f"{path}: {rule} is at work in it") from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _check_fixed(manifest: Path, fixed: Mapping[str, Any]) -> None:
+    content = json.loads(manifest.read_bytes())
+    if content.get("version") != VERSION:
+        raise reject(f"{manifest}: version", content.get("version"), f"must be {VERSION}")
+    earlier = content.get("settings")
+    if not isinstance(earlier, dict) or content.get("digest") != content_digest(content):
+        raise InvalidInputError(f"{manifest}: digest: the manifest was altered or truncated")
+    for name, value in fixed.items():
+        if earlier.get(name) != value:
+            rule = f"must be {earlier.get(name)!r}, as before in {manifest.parent}"
+            raise reject(f"protocol.{name}", value, rule)
+
+
+def _clean(directory: Path) -> None:
+    """Remove what a killed process left half written; nobody else is at work here."""
+    for folder in (directory, directory / FIGURES, directory / NEST, *directory.glob("seed_*"),
+                   *directory.glob("seed_*/run")):  # fmt: skip
+        if not folder.is_dir():
+            continue
+        for left in (*folder.glob(".tmp-*"), *folder.glob("*.tmp-????????")):
+            with contextlib.suppress(OSError):
+                if left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
+
+
+def keep_partial(directory: Path, content: dict[str, Any]) -> None:
+    """Replace protocol.json, and remove report and figures, which are of an earlier command."""
+    write_json(directory / RESULT, content)
+    with reported(directory):
+        (directory / REPORT).unlink(missing_ok=True)
+        for figure in (directory / FIGURES).glob("*.png"):
+            figure.unlink()
+
+
+def write_manifest(directory: Path, fixed: Mapping[str, Any]) -> None:
+    """Write the manifest of what the directory holds; seeds have digests of their own."""
+    with reported(directory):
+        files = {
+            str(path.relative_to(directory)): sha256(path)
+            for path in (
+                directory / RESULT,
+                directory / REPORT,
+                *sorted((directory / FIGURES).glob("*.png")),
+            )
+            if path.is_file()
+        }
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "tools": tool_versions(),
+        "settings": dict(fixed),
+        "files": files,
+    }
+    content["digest"] = content_digest(content)
+    write_json(directory / MANIFEST_NAME, content)

@@ -1,0 +1,226 @@
+"""The stages of one seed: image, simulation, samples; each is kept, and reused if it is whole.
+
+In the folder of a seed, `image` is removed when the seed is done unless it is to be kept; `run`
+holds spikes and result, as `csnn simulate` writes them; `samples.npz` holds FR, CV and CC with the
+digest of the spikes that they are of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from csnn import output
+from csnn.errors import InvalidInputError, reject
+from csnn.files import MANIFEST_NAME, reported
+from csnn.image.store import Image, open_image
+from csnn.progress import progress
+from csnn.protocol.samples import Populations, Samples, load_samples, save_samples, take_samples
+from csnn.protocol.settings import Settings
+from csnn.run import run_simulation
+from csnn.spec.description import Description
+from csnn.spec.machine import Run
+from csnn.spec.toml import dumps
+from csnn.validation.statistics import Window
+
+Generate = Callable[..., Image]
+IMAGE, RUN, SAMPLES = "image", "run", "samples.npz"
+# What is kept of the result of a run.
+FACTS = ("neurons", "synapses", "spikes", "events", "rtf", "timings", "peak_mb", "mean_rates_hz",
+         "image_digest", "command", "warnings", "manifest")  # fmt: skip
+
+
+class Unfinished(Exception):
+    """The simulation was interrupted and saved; the same command continues it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Candidate:
+    """What one seed gave.
+
+    Attributes
+    ----------
+    seed : int
+    windows : tuple of Samples
+        One for each window that was asked for.
+    facts : dict
+        What the run measured, and the SHA-256 of its spikes.
+    reused : bool
+        Whether nothing had to be simulated.
+    spent_s : float
+        Wall time of this call.
+    """
+
+    seed: int
+    windows: tuple[Samples, ...]
+    facts: dict[str, Any]
+    reused: bool
+    spent_s: float
+
+
+def run_seed(
+    seed: int,
+    folder: Path,
+    settings: Settings,
+    description: Description,
+    generate: Generate,
+    windows: Sequence[Window],
+    *,
+    keep_image: bool = False,
+    command: str | None = None,
+) -> Candidate:
+    """Do what is not done yet of a seed.
+
+    Parameters
+    ----------
+    seed : int
+    folder : Path
+        Of this seed.
+    settings : Settings
+    description : Description
+        The network that must have been simulated.
+    generate : callable
+        `netgen.build.generate`.
+    windows : sequence of Window
+        To take samples of.
+    keep_image : bool
+        Leave the image where it is.
+    command : str, optional
+        To be recorded in the result of the run.
+
+    Returns
+    -------
+    Candidate
+
+    Raises
+    ------
+    InvalidInputError
+        If the folder holds a run of something else, or a damaged one.
+    Unfinished
+        If Ctrl-C ended the simulation.
+    """
+    began = time.perf_counter()
+    with reported(folder):
+        folder.mkdir(exist_ok=True)
+    run = settings.run(seed)
+    network = _network_digest(description)
+    result = finished_run(folder / RUN, run, network)
+    reused = result is not None
+    if result is None:
+        image = _image(folder / IMAGE, description, seed, settings.threads, generate)
+        result = simulate_seed(image, run, folder / RUN, command)
+    populations = [(p.name, p.size) for p in description.network.populations]
+    samples, digest = _samples(folder, populations, windows, settings.recipe.all_pairs)
+    if not keep_image:
+        with reported(folder / IMAGE):
+            shutil.rmtree(folder / IMAGE, ignore_errors=True)
+    facts = {name: result[name] for name in FACTS if name in result} | {"spikes_sha256": digest}
+    return Candidate(
+        seed=seed,
+        windows=samples,
+        facts=facts,
+        reused=reused,
+        spent_s=time.perf_counter() - began,
+    )
+
+
+def simulate_seed(image: Image, run: Run, directory: Path, command: str | None) -> dict[str, Any]:
+    """Simulate a seed into its directory, or go on from where Ctrl-C stopped it.
+
+    Returns
+    -------
+    dict
+        The content of result.json.
+
+    Raises
+    ------
+    Unfinished
+        If Ctrl-C stops it (again).
+    """
+    with output.prepared(directory):
+        result = run_simulation(
+            image,
+            run,
+            directory,
+            resume=(directory / output.CHECKPOINT).exists(),
+            timings={"generate_s": image.manifest["generate_s"]},
+            command=command,
+        )
+    if not result["complete"]:
+        raise Unfinished
+    return result
+
+
+def _network_digest(description: Description) -> str:
+    return hashlib.sha256(dumps(description).encode()).hexdigest()
+
+
+def finished_run(directory: Path, run: Run, network_sha256: str) -> dict[str, Any] | None:
+    """Return the result of a complete run; None if there is none or it was interrupted.
+
+    Raises
+    ------
+    InvalidInputError
+        If what is there is damaged, or is of another network or other settings.
+    """
+    if not (directory / output.RESULT).exists():
+        return None
+    result = output.read_result(directory)
+    wanted: dict[str, Any] = {
+        "seed": run.seed,
+        "warmup_ms": run.warmup_ms,
+        "time_ms": run.time_ms,
+    }
+    for name, value in wanted.items():
+        if result[name] != value:
+            raise reject(f"{directory / output.RESULT}: {name}", result[name], f"must be {value}")
+    if result["manifest"].get("network") != network_sha256:
+        raise InvalidInputError(f"{directory}: is a run of another network; remove it")
+    return result if result["complete"] else None
+
+
+def _image(
+    path: Path, description: Description, seed: int, threads: int, generate: Generate
+) -> Image:
+    """Return the image of a seed, made if it is not there, or not whole, or of something else."""
+    if path.exists():
+        try:
+            image = open_image(path)
+        except InvalidInputError:
+            pass  # made again below
+        else:
+            found = (image.manifest["seed"], image.manifest["network_sha256"])
+            if found == (seed, _network_digest(description)):
+                return image
+    return generate(description, seed, path, threads=threads)
+
+
+def _samples(
+    folder: Path, populations: Populations, windows: Sequence[Window], all_pairs: bool
+) -> tuple[tuple[Samples, ...], str]:
+    """Return the samples of a finished run, from their file if it is of the same spikes."""
+    manifest = json.loads((folder / RUN / MANIFEST_NAME).read_bytes())
+    digest = str(manifest["files"][output.SPIKES]["sha256"])
+    key = {
+        "spikes_sha256": digest,
+        "windows": [(w.first_step, w.n_steps, w.dt_ms) for w in windows],
+        "all_pairs": all_pairs,
+        "populations": list(populations),
+    }
+    found = load_samples(folder / SAMPLES, key, populations, len(windows))
+    if found is None:
+        step, source = output.read_spikes(folder / RUN)
+        with progress(len(windows), "statistics", "windows") as bar:
+            taken = []
+            for window in windows:
+                taken.append(take_samples(step, source, populations, window, all_pairs=all_pairs))
+                bar.update()
+        found = tuple(taken)
+        save_samples(folder / SAMPLES, key, found)
+    return found, digest

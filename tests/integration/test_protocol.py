@@ -1,0 +1,467 @@
+"""The protocol on a small network, whose "NEST" are runs of the machine with other seeds."""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commands import csnn, refused, tree, unchanged
+
+import csnn.protocol.seeds as stages
+from csnn import output
+from csnn.errors import InvalidInputError
+from csnn.protocol import folder
+from csnn.protocol.command import run_protocol
+from csnn.protocol.nest import find_recordings, read_recordings
+from csnn.protocol.reference import recorded_reference
+from csnn.protocol.seeds import Unfinished
+from csnn.protocol.settings import Settings
+from csnn.simulator.session import simulate
+from csnn.spec.description import Description
+from csnn.spec.pd14 import pd14
+from netgen.build import generate
+
+SCALE, TIME_MS = 0.05, 2000.0
+
+
+def network(**changes) -> Description:
+    return Description(network=pd14(n_scale=SCALE, k_scale=SCALE, **changes))
+
+
+def record(path: Path, seed: int, scratch: Path, **changes) -> None:
+    """Write a run of the machine as if NEST had made it."""
+    image = generate(network(), seed, scratch / "image", threads=1)
+    run = simulate(image, time_ms=TIME_MS, warmup_ms=500.0, threads=1).recording
+    timing = {"seed": seed, "T_ms": TIME_MS, "scale": SCALE, "bg": "poisson", **changes}
+    np.savez(path, sender=run.source, step=run.step, timing=np.array(json.dumps(timing)))
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    place = tmp_path_factory.mktemp("nest")
+    paths = [place / f"nest_{seed}.npz" for seed in (11, 12, 13)]
+    for path, seed in zip(paths, (11, 12, 13), strict=True):
+        record(path, seed, place)
+    return paths
+
+
+def settings(*seeds: int, **changes) -> Settings:
+    return Settings(**{"seeds": seeds, "time_ms": TIME_MS, "threads": 1, **changes})
+
+
+def run(recordings, out, chosen, description=None, make=generate, **options):
+    description = network() if description is None else description
+    populations = [(p.name, p.size) for p in description.network.populations]
+
+    def reference(cache):
+        found = read_recordings(recordings, scale=SCALE)
+        return recorded_reference(found, chosen, populations=populations, cache=cache)
+
+    return run_protocol(chosen, out, description, reference, make, **options)
+
+
+@pytest.fixture(scope="module")
+def finished(recordings, tmp_path_factory) -> Path:
+    """Return the directory of a protocol of two seeds; tests only read or copy it."""
+    out = tmp_path_factory.mktemp("protocol") / "deep" / "out"
+    said: list[str] = []
+    outcome = run(recordings, out, settings(1, 2), command="csnn validate", tell=said.append)
+    assert outcome.verdict.passed, outcome.verdict.reasons
+    assert [line.split(":")[0] for line in said] == ["seed 1, 1 of 2", "seed 2, 2 of 2"]
+    assert said[0].endswith("left")
+    return out
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / "copy", symlinks=True))
+
+
+def never(*arguments, **options):
+    raise AssertionError("an image was made that was there")
+
+
+def test_what_a_protocol_leaves(finished: Path) -> None:
+    assert {path.name for path in finished.iterdir()} == {
+        ".lock", "manifest.json", "protocol.json", "report.html", "figures", "nest", "seed_1",
+        "seed_2",
+    }  # fmt: skip
+    assert {path.name for path in (finished / "seed_1").iterdir()} == {"run", "samples.npz"}
+    content = json.loads((finished / "protocol.json").read_text(), parse_constant=pytest.fail)
+    assert content["complete"]
+    assert content["command"] == "csnn validate"
+    assert [seed["seed"] for seed in content["seeds"]] == [1, 2]
+    shape = np.array(content["distances"]["candidate_nest"]).shape
+    assert shape == (3, 8, 2, 3)
+    assert content["whole"] is None
+    assert content["verdict"]["smallest_p"] == pytest.approx(0.1)
+    page = (finished / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert "Agrees with NEST" in page
+    manifest = json.loads((finished / "manifest.json").read_text())
+    assert set(manifest["files"]) == {
+        "protocol.json", "report.html", "figures/distances.png", "figures/distributions.png",
+    }  # fmt: skip
+
+
+def test_a_repeated_command_reuses_every_stage(recordings, copy: Path, monkeypatch) -> None:
+    before = {k: v for k, v in tree(copy).items() if k.startswith(("seed_", "nest"))}
+    monkeypatch.setattr(stages, "run_simulation", never)
+    outcome = run(recordings, copy, settings(2, 1), make=never)
+    assert outcome.verdict.seeds == (2, 1)
+    after = {k: v for k, v in tree(copy).items() if k.startswith(("seed_", "nest"))}
+    assert after == before
+
+
+def test_seeds_are_added_and_partial_results_kept(recordings, copy: Path, monkeypatch) -> None:
+    made: list[int] = []
+
+    def make(description, seed, *arguments, **options):
+        made.append(seed)
+        partial = json.loads((copy / "protocol.json").read_text())
+        assert [s["seed"] for s in partial["seeds"]] == [1, 2]
+        assert not partial["complete"]
+        assert not (copy / "report.html").exists()
+        return generate(description, seed, *arguments, **options)
+
+    outcome = run(recordings, copy, settings(1, 2, 3), make=make, keep_images=True)
+    assert made == [3]
+    assert (copy / "seed_3" / "image" / "manifest.json").exists()
+    assert outcome.content["complete"]
+    assert len(outcome.verdict.seed_failures) == 3
+
+
+def test_lost_samples_are_taken_again_and_are_the_same(recordings, copy: Path) -> None:
+    wanted = json.loads((copy / "protocol.json").read_text())["distances"]
+    (copy / "seed_1" / "samples.npz").write_bytes(b"damaged")
+    (copy / "seed_2" / "samples.npz").unlink()
+    for path in (copy / "nest").iterdir():
+        path.unlink()
+    outcome = run(recordings, copy, settings(1, 2), make=never)
+    assert outcome.content["distances"] == wanted
+
+
+def test_a_whole_image_is_simulated_and_a_damaged_one_made_again(recordings, copy: Path) -> None:
+    wanted = json.loads((copy / "protocol.json").read_text())["distances"]
+    image = copy / "seed_1" / "image"
+    for damage, maker in ((False, never), (True, generate)):
+        shutil.rmtree(copy / "seed_1")
+        image.parent.mkdir()
+        generate(network(), 1, image)
+        if damage:
+            with (image / "node_00000.bin").open("r+b") as file:
+                file.seek(-1, 2)
+                last = file.read(1)
+                file.seek(-1, 2)
+                file.write(bytes([last[0] ^ 1]))
+        outcome = run(recordings, copy, settings(1, 2), make=maker)
+        assert outcome.content["distances"] == wanted
+        assert not image.exists()
+
+
+def test_interrupted_simulation_goes_on(recordings, copy: Path, monkeypatch) -> None:
+    wanted = (copy / "seed_1" / "run" / "spikes.npz").read_bytes()
+    shutil.rmtree(copy / "seed_1")
+    whole = stages.run_simulation
+
+    def halved(image, run, directory, **options):
+        import dataclasses
+
+        result = whole(image, dataclasses.replace(run, time_ms=700.0), directory,
+                       checkpoint=True, **options)  # fmt: skip
+        # What Ctrl-C would have left: the time that was asked for, and that it is not over.
+        result |= {"complete": False, "time_ms": run.time_ms}
+        output.write_result(directory, result, image)
+        return result
+
+    monkeypatch.setattr(stages, "run_simulation", halved)
+    with pytest.raises(Unfinished):
+        run(recordings, copy, settings(1, 2))
+    assert (copy / "seed_1" / "image").exists()
+    monkeypatch.setattr(stages, "run_simulation", whole)
+    outcome = run(recordings, copy, settings(1, 2), make=never)
+    assert outcome.content["complete"]
+    assert (copy / "seed_1" / "run" / "spikes.npz").read_bytes() == wanted
+
+
+def test_what_a_killed_process_left_is_removed(recordings, copy: Path) -> None:
+    left = [copy / ".tmp-1234abcd-protocol.json", copy / "seed_1" / "run" / ".tmp-00ff00ff-x.npz"]
+    for path in left:
+        path.write_bytes(b"half")
+    (copy / "seed_1" / "image.tmp-00ff00ff").mkdir()
+    run(recordings, copy, settings(1, 2), make=never)
+    assert not any(path.exists() for path in [*left, copy / "seed_1" / "image.tmp-00ff00ff"])
+
+
+def test_altered_spikes_are_refused(recordings, copy: Path) -> None:
+    path = copy / "seed_2" / "run" / "spikes.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InvalidInputError, match=r"spikes.npz: altered"):
+        run(recordings, copy, settings(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"time_ms": 1500.0}, "time_ms = 1500.0: must be 2000.0"),
+        ({"warmup_ms": 600.0}, "warmup_ms = 600.0: must be 500.0"),
+        ({"variant": "paper", "warmup_ms": 500.0}, "all_pairs = True: must be False"),
+    ],
+    ids=["time", "warm-up", "variant"],
+)
+def test_other_settings_need_another_directory(recordings, copy: Path, changes, words) -> None:
+    with pytest.raises(InvalidInputError, match=words):
+        run(recordings, copy, settings(1, 2, **changes))
+
+
+def test_a_run_of_another_network_is_refused(recordings, copy: Path) -> None:
+    with pytest.raises(InvalidInputError, match="another network"):
+        run(recordings, copy, settings(1, 2), network(inhibition=-4.5))
+
+
+def test_one_process_at_a_time(copy: Path) -> None:
+    program = (
+        "import sys, csnn.protocol.folder as f\n"
+        f"with f.claimed({str(copy)!r}, {settings(1).fixed()!r}):\n"
+        "    print('in', flush=True); sys.stdin.read()\n"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "in\n"
+        with (
+            pytest.raises(InvalidInputError, match=f"process {other.pid} is at work"),
+            folder.claimed(copy, settings(1).fixed()),
+        ):
+            pass
+        other.kill()
+        other.wait()
+        with folder.claimed(copy, settings(1).fixed()):
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+
+
+@pytest.mark.parametrize("size", [0, 100, 2000])
+def test_a_full_disk_leaves_nothing_or_what_was_finished(recordings, tmp_path, size) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        with pytest.raises(InvalidInputError, match="File too large"):
+            run(recordings, tmp_path / "new" / "out", settings(1))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (tmp_path / "new").exists()
+
+
+# What it is judged by
+
+
+def test_a_shorter_recording_cuts_the_candidates(recordings, tmp_path: Path) -> None:
+    outcome = run(recordings, tmp_path / "out", settings(1, 2, time_ms=2500.0))
+    assert outcome.verdict.judged_ms == TIME_MS
+    assert "the first 2000 ms of 2500 ms are judged" in outcome.verdict.notes[0]
+    whole = outcome.content["whole"]
+    assert whole["duration_ms"] == 2500.0
+    assert np.array(whole["candidate_candidate"]["FR"]).shape == (2, 8)
+    assert "Candidates among themselves over 2.5 s" in outcome.report.read_text()
+
+
+def test_a_longer_recording_is_cut_into_windows(recordings, tmp_path: Path) -> None:
+    outcome = run(recordings, tmp_path / "out", settings(1, time_ms=1000.0))
+    assert outcome.verdict.judged_ms == 1000.0
+    assert outcome.verdict.nest_windows == 6
+    assert outcome.content["reference"]["windows"] == [0, 0, 1, 1, 2, 2]
+    assert outcome.content["reference"]["note"] == ""
+
+
+def test_the_paper_s_variant_correlates_all_pairs(recordings, tmp_path: Path) -> None:
+    chosen = settings(1, variant="paper", warmup_ms=500.0)
+    outcome = run(recordings, tmp_path / "out", chosen)
+    with np.load(tmp_path / "out" / "seed_1" / "samples.npz") as data:
+        pairs = {n: int(data[f"0/CC/{n}/counts"].sum()) for n in ("L4E", "L6I")}
+    size = round(21915 * SCALE)
+    assert pairs["L4E"] > 250 * 249 / 2
+    assert pairs["L4E"] <= size * (size - 1) // 2
+    assert outcome.content["settings"]["all_pairs"]
+
+
+REFUSED = {
+    "twice": "same sha256",
+    "seed": "same seed",
+    "scale": "timing.scale = 1.0",
+    "background": "timing.bg = 'dc'",
+    "time": "timing.T_ms = 3000.0",
+    "neuron": "must be a neuron",
+    "late": "begins after 700 ms",
+    "short": "two windows",
+    "empty": "not empty",
+    "no steps": "cannot be read",
+    "silence": "FR of L4E does not vary",
+    "timing": "JSON object",
+}
+
+
+def without_l4e(path: Path, folder: Path) -> Path:
+    """Return a copy of a recording without the spikes of L4E."""
+    with np.load(path) as data:
+        arrays = {name: data[name] for name in data.files}
+    first = np.cumsum([0, *(p.size for p in network().network.populations)])
+    kept = (arrays["sender"] < first[2]) | (arrays["sender"] >= first[3])
+    arrays |= {name: arrays[name][kept] for name in ("step", "sender")}
+    np.savez(folder / path.name, **arrays)
+    return folder / path.name
+
+
+@pytest.mark.parametrize("change", REFUSED)
+def test_recordings_that_are_refused(recordings, tmp_path: Path, change: str) -> None:
+    with np.load(recordings[0]) as data:
+        arrays = {name: data[name] for name in data.files}
+    timing = json.loads(str(arrays["timing"])) | {"seed": 77}
+    timing |= {
+        "seed": {"seed": 12}, "scale": {"scale": 1.0}, "background": {"bg": "dc"},
+        "time": {"T_ms": 3000.0}, "late": {"T_ms": 1800.0}, "short": {"T_ms": 1200.0},
+    }.get(change, {})  # fmt: skip
+    arrays["timing"] = np.array("[1]" if change == "timing" else json.dumps(timing))
+    kept = np.ones(arrays["step"].size, bool)
+    if change == "late":
+        kept = arrays["step"] > 7000
+    if change == "short":
+        kept = arrays["step"] <= 17000
+    if change == "empty":
+        kept[:] = False
+    arrays |= {name: arrays[name][kept] for name in ("step", "sender")}
+    if change == "neuron":
+        arrays["sender"][-1] = 77169
+    if change == "no steps":
+        del arrays["step"]
+    if change == "silence":
+        recordings = [without_l4e(path, tmp_path) for path in recordings]
+    path = tmp_path / "x.npz"
+    if change == "twice":
+        shutil.copy(recordings[1], path)
+    else:
+        np.savez(path, **arrays)
+    if change == "silence":
+        path = recordings[0]
+    with pytest.raises(InvalidInputError, match=REFUSED[change]):
+        run([path, *recordings[1:]], tmp_path / "out", settings(1))
+    # What was computed of them is kept.
+    assert (tmp_path / "out").exists() == (change == "silence")
+
+
+def test_recordings_are_found_in_folders(recordings, tmp_path: Path) -> None:
+    assert find_recordings([recordings[0].parent]) == sorted(recordings)
+    assert find_recordings(recordings) == recordings
+    for paths, words in (
+        ([tmp_path], "holds no .npz"),
+        (recordings[:2], "3 or more"),
+        ([tmp_path / "none"], "No such file"),
+    ):
+        with pytest.raises(InvalidInputError, match=words):
+            find_recordings(paths)
+
+
+# Wrong networks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "passes"), [({}, True), ({"inhibition": -3.5}, False)], ids=["right", "inhibition"]
+)
+def test_a_wrong_network_fails(recordings, tmp_path: Path, changes, passes) -> None:
+    outcome = run(recordings, tmp_path / "out", settings(1, 2, 3), network(**changes))
+    assert outcome.verdict.passed == passes
+    assert ("FR of all" in outcome.verdict.failures) == (not passes)
+
+
+@pytest.mark.slow
+def test_swapped_populations_fail(recordings, finished: Path, tmp_path: Path) -> None:
+    # Candidates in which L23E and L4E have changed places, or NEST in which they have.
+    sizes = [p.size for p in network().network.populations]
+    first = np.cumsum([0, *sizes])
+    n = min(sizes[0], sizes[2])
+    number = np.arange(first[-1])
+    number[first[0] : first[0] + n], number[first[2] : first[2] + n] = (
+        number[first[2] : first[2] + n].copy(),
+        number[first[0] : first[0] + n].copy(),
+    )
+    swapped = []
+    for path in recordings:
+        with np.load(path) as data:
+            arrays = {name: data[name] for name in data.files}
+        arrays["sender"] = number[arrays["sender"]]
+        swapped.append(tmp_path / path.name)
+        np.savez(swapped[-1], **arrays)
+    copied = Path(shutil.copytree(finished, tmp_path / "copy", symlinks=True))
+    outcome = run(swapped, copied, settings(1, 2), make=never)
+    assert {"FR of L23E", "FR of L4E", "FR of all"} <= set(outcome.verdict.failures)
+
+
+@pytest.mark.slow
+def test_the_command_at_full_scale(tmp_path: Path) -> None:
+    line = ("validate", "--protocol", "pd14", "--seeds", "1-1", "--time-ms", "1000", "--out")
+    outcome = csnn(*line, tmp_path / "out", "--json")
+    assert outcome.code == 0, outcome
+    assert outcome.json["verdict"]["passed"]
+    assert Path(outcome.json["report"]).exists()
+    again = csnn(*line, tmp_path / "out")
+    assert again.code == 0
+    assert "already simulated" in again.err
+    assert again.out.splitlines()[-2:] == ["passed", str(tmp_path / "out" / "report.html")]
+    assert max(map(len, again.out.splitlines()[:-1])) <= 79
+
+
+# The command line, without simulating anything
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "code"),
+    [
+        ("", "required: DIR or --protocol", 2),
+        ("x --protocol pd14 --out o", "exclude each other", 2),
+        ("--protocol pd14", "--protocol needs --out", 2),
+        ("--protocol brunel --out o", "invalid choice", 2),
+        ("x --seeds 3", "--seeds needs --protocol", 2),
+        ("x --keep-images", "--keep-images needs --protocol", 2),
+        ("--protocol pd14 --scale 0.1 --out o", "--scale = 0.1: must be 1", 3),
+        ("--protocol pd14 --variant paper --out o", "needs --nest", 3),
+        ("--protocol pd14 --variant mine --out o", "invalid choice", 2),
+        ("--protocol pd14 --time-ms 500 --out o", "at least 1000", 3),
+        ("--protocol pd14 --seeds 2,2 --out o", "different", 3),
+        ("--protocol pd14 --seeds x --out o", "--seeds = 'x'", 3),
+        ("--protocol pd14 --warmup-ms 100 --out o", "at least 500", 3),
+        ("--protocol pd14 --nest none --out o", "none: No such file", 3),
+        ("--protocol pd14 --out ''", "--out = ''", 3),
+    ],
+)
+def test_bad_command_lines(line: str, words: str, code: int, tmp_path: Path, monkeypatch) -> None:
+    import shlex
+
+    monkeypatch.chdir(tmp_path)
+    with unchanged(tmp_path):
+        refused(csnn("validate", *shlex.split(line)), words, code=code)
+
+
+@pytest.mark.parametrize("holds", ["a file", "an image", "a run"])
+def test_foreign_directories_are_left_alone(holds: str, place: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    if holds == "a file":
+        out.mkdir()
+        (out / "thesis.tex").write_text("x")
+    else:
+        shutil.copytree(place / holds.split()[-1], out, symlinks=True)
+    with unchanged(tmp_path):
+        outcome = csnn("validate", "--protocol", "pd14", "--time-ms", "1000", "--out", out)
+        refused(outcome, str(out))
