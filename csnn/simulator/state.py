@@ -151,4 +151,3 @@ def _fault(arrays: dict[str, npt.NDArray[Any]], image: Image) -> str | None:
         ),
     }
     return next((rule for rule, kept in rules.items() if not kept), None)
-
