@@ -2,7 +2,7 @@
 
 `segment-NNNNNNNNNN.npz` holds what was recorded up to a step, `checkpoint-NNNNNNNNNN.npz` the state
 after it. A name is given to nothing but a complete file, and a segment has its name before its
-checkpoint has: a checkpoint without its recording cannot be.
+checkpoint has. Only a power failure can leave a checkpoint without its recording; it is not used.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def steps(folder: Path, kind: str) -> list[int]:
 
 
 def write_segment(folder: Path, segment: Segment) -> None:
-    """Write a segment and make it durable."""
+    """Write a segment; its content is durable, its name when the folder is synchronised."""
     recording = segment.recording
     header = {
         "schema": SCHEMA,
@@ -116,7 +116,6 @@ def write_segment(folder: Path, segment: Segment) -> None:
     }
     arrays = {"step": recording.step, "source": recording.source, "traces": recording.traces}
     write_sealed(path_of(folder, SEGMENT, segment.last_step), header, arrays)
-    sync_directory(folder)
 
 
 def read_segment(folder: Path, last_step: int, image: Image) -> Segment:
@@ -171,7 +170,7 @@ def _fault(segment: Segment, image: Image) -> str | None:
 
 
 def write_checkpoint(folder: Path, state: MachineState, image: Image) -> None:
-    """Write a checkpoint and make it durable."""
+    """Write a checkpoint, and make durable which files the folder holds."""
     save_checkpoint(path_of(folder, CHECKPOINT, state.step), state, image)
     sync_directory(folder)
 

@@ -235,7 +235,7 @@ def _journaled(
 
 def _beginning(image: Image, run: Run) -> _Past:
     """Return what a run has recorded before its first step."""
-    words = len(MODELS[image.nodes[0].model].float_states) + 2
+    words = len(MODELS[image.manifest["model"]].float_states) + 2
     empty, traces = np.empty(0, np.uint32), np.empty((0, words, len(run.record)), np.uint32)
     return _Past(Recording(empty, empty, traces, 0), summed([]), initial_state(image))
 
@@ -294,7 +294,7 @@ def _spikes(directory: Path, result: dict[str, Any], image: Image) -> tuple[U32,
 
 def _earlier_words(directory: Path, image: Image, run: Run, n_steps: int) -> U32:
     """Return the traced words of the run to be resumed, after checking all of its traces."""
-    model = MODELS[image.nodes[0].model]
+    model = MODELS[image.manifest["model"]]
     words = np.empty((n_steps, len(model.float_states) + 2, len(run.record)), np.uint32)
     if not run.record:
         return words
