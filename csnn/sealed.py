@@ -23,7 +23,11 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def write_sealed(
-    path: str | Path, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]
+    path: str | Path,
+    header: Mapping[str, Any],
+    arrays: Mapping[str, npt.NDArray[Any]],
+    *,
+    compress: bool = False,
 ) -> None:
     """Write arrays and a header atomically.
 
@@ -33,6 +37,8 @@ def write_sealed(
     header : mapping
         JSON values; `schema` and `version` among them. `arrays` and `digest` are added.
     arrays : mapping of str to ndarray
+    compress : bool
+        Worth its time for arrays that are mostly zero.
 
     Raises
     ------
@@ -43,8 +49,7 @@ def write_sealed(
     sealed["digest"] = content_digest(sealed)
     members: dict[str, Any] = {"header": np.array(json.dumps(sealed)), **arrays}
     with atomic_file(path) as temporary, temporary.open("wb") as file:
-        # Not compressed: zlib would take longer than a second of model time for a large machine.
-        np.savez(file, allow_pickle=False, **members)
+        (np.savez_compressed if compress else np.savez)(file, allow_pickle=False, **members)
 
 
 def read_sealed(

@@ -98,7 +98,8 @@ def with_state(node: NodeImage, state: MachineState) -> NodeImage:
 def save_checkpoint(path: str | Path, state: MachineState, image: Image) -> None:
     """Write a checkpoint atomically: all state words and the digest of the image they belong to."""
     arrays = {field.name: np.asarray(getattr(state, field.name)) for field in fields(state)}
-    write_sealed(path, {"schema": SCHEMA, "version": VERSION, "image": image.digest}, arrays)
+    header = {"schema": SCHEMA, "version": VERSION, "image": image.digest}
+    write_sealed(path, header, arrays, compress=True)
 
 
 def load_checkpoint(path: str | Path, image: Image) -> MachineState:
