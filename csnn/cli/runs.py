@@ -284,9 +284,11 @@ def add_report(commands: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from csnn import output
     from csnn.directory_lock import locked
     from csnn.run import report_run
 
+    output.check(Path(options.run))
     with locked(Path(options.run)):
         path = report_run(Path(options.run))
     answer(options, {"report": str(path)}, [str(path)])
