@@ -34,8 +34,8 @@ from csnn.spec.machine import Run
 from csnn.spec.pd14 import pd14
 from csnn.spec.toml import dumps, load, loads
 
-# Longer than the slowest case, and than what no signal can end.
-HANGS_S, STUCK_S = 30, 240
+# Longer than the slowest case, compilation included, and than what no signal can end.
+HANGS_S, STUCK_S = 120, 600
 STEPS = 25
 SETTINGS = ("--warmup-ms", "1", "--time-ms", "5", "--record", "0,99")
 
