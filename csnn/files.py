@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from csnn.errors import InvalidInputError
 
 MANIFEST_NAME = "manifest.json"
 _MAX_MANIFEST_BYTES = 64 * 2**20
+_LEFTOVER = re.compile(r"\.tmp-[0-9a-f]{8}-.+|.+\.tmp-[0-9a-f]{8}")
 
 
 def describe_os_error(error: OSError, path: str | Path, stand_in: Path | None = None) -> str:
@@ -101,17 +103,44 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
             raise
 
 
+def sync_directory(path: Path) -> None:
+    """Make durable which names a directory holds: after a power failure they are those of now.
+
+    Raises
+    ------
+    InvalidInputError
+        If the system refuses.
+    """
+    with reported(path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what killed processes left under temporary names; no other may be writing there."""
+    with contextlib.suppress(OSError):
+        for path in [path for path in directory.iterdir() if _LEFTOVER.fullmatch(path.name)]:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+
+
 def is_own_directory(path: Path) -> bool:
     """Return whether `path` is a directory that may be replaced.
 
-    It may if it is empty or holds a manifest.json written by csnn: a JSON object in which a key or
-    a string, at most one level down, begins with "csnn".
+    It may if it is empty, but for what a killed process left under temporary names, or holds a
+    manifest.json written by csnn: a JSON object in which a key or a string, at most one level down,
+    begins with "csnn".
     """
     if not path.is_dir():
         return False
     manifest = path / MANIFEST_NAME
     if not manifest.is_file():
-        return next(path.iterdir(), None) is None
+        return all(_LEFTOVER.fullmatch(entry.name) for entry in path.iterdir())
     if manifest.stat().st_size > _MAX_MANIFEST_BYTES:
         return False
     try:

@@ -20,10 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from csnn.directory_lock import locked
 from csnn.errors import InvalidInputError, reject
 from csnn.files import (
     MANIFEST_NAME,
     atomic_file,
+    remove_leftovers,
     reported,
     require_kind,
     require_regular,
@@ -98,7 +100,9 @@ _RESULT_FIELDS: dict[str, tuple[Kind, str]] = {
 def prepared(path: str | Path) -> Iterator[Path]:
     """Create the output directory, or accept an empty one or one of an earlier run.
 
-    If the body raises, what was created here is removed again, unless the body put files there.
+    Until the body ends no other process can do the same. What a killed one left under temporary
+    names is removed. If the body raises, so is what was created here, unless the body put files
+    there.
 
     Yields
     ------
@@ -108,7 +112,7 @@ def prepared(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     InvalidInputError
-        If it cannot be created or holds something else.
+        If it cannot be created, holds something else, or another process is writing there.
     """
     directory = Path(path)
     if ".." in directory.parts:
@@ -125,11 +129,13 @@ def prepared(path: str | Path) -> Iterator[Path]:
     try:
         with reported(directory):
             directory.mkdir(parents=True, exist_ok=True)
-        if not (directory / MANIFEST_NAME).exists():
-            claimed = True
-            # So that a run that is killed later can be repeated into this directory.
-            write_manifest(directory, None)
-        yield directory
+        with locked(directory):
+            remove_leftovers(directory)
+            if not (directory / MANIFEST_NAME).exists():
+                claimed = True
+                # So that a run that is killed later can be repeated into this directory.
+                write_manifest(directory, None)
+            yield directory
     except BaseException:
         with contextlib.suppress(OSError):
             if claimed and {entry.name for entry in directory.iterdir()} <= {MANIFEST_NAME}:

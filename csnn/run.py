@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,15 +16,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from csnn import output
+from csnn import journal, output
 from csnn.errors import InvalidInputError, located, reject
 from csnn.image.store import NETWORK_FILE, Image, open_image
+from csnn.journal_files import summed
 from csnn.neurons.final_state import warnings_of
 from csnn.neurons.registry import MODELS, rest_mV
 from csnn.progress import progress
 from csnn.report.neurons import describe
-from csnn.simulator.session import Session, mean_rates_hz, simulate, whole_steps
-from csnn.simulator.state import load_checkpoint, save_checkpoint
+from csnn.simulator.recording import Recording, join
+from csnn.simulator.session import (
+    Session,
+    mean_rates_hz,
+    simulate,
+    simulate_parts,
+    whole_steps,
+)
+from csnn.simulator.state import (
+    MachineState,
+    initial_state,
+    load_checkpoint,
+    save_checkpoint,
+)
 from csnn.spec.machine import Run
 from csnn.spec.network import Population
 from csnn.spec.neuron import weight_suffix
@@ -71,14 +85,17 @@ def run_simulation(
     kind: str = "fast",
     resume: bool = False,
     checkpoint: bool = False,
+    checkpoint_every_ms: float | None = None,
     timings: dict[str, float] | None = None,
     command: str | None = None,
+    warn: journal.Warn = lambda notes: None,
 ) -> dict[str, Any]:
     """Simulate an image into `directory`.
 
     Writes spikes.npz, traces.npz (if neurons are recorded), result.json, the manifest, the link to
-    an image that lies elsewhere, and checkpoint.npz if it is asked for, the run was interrupted, or
-    it resumes another. Until then the directory holds what it held before.
+    an image that lies elsewhere, and checkpoint.npz if it is asked for, the run was interrupted,
+    resumes another or had checkpoints on its way. Until then the directory holds what it held
+    before, and the journal of a run with checkpoints on its way.
 
     Parameters
     ----------
@@ -89,13 +106,19 @@ def run_simulation(
     kind : str
         "fast" or "plain".
     resume : bool
-        Continue from the directory's checkpoint and append to its spikes and traces.
+        Continue from the directory's journal, or from its checkpoint, and append to what was
+        recorded. With `checkpoint_every_ms`, start from step 0 if there is neither.
     checkpoint : bool
         Save the final state.
+    checkpoint_every_ms : float, optional
+        Model time between two entries of the journal; by default that of the journal to be
+        resumed, else there is none.
     timings : dict
         Earlier stages' seconds, to be kept in the result.
     command : str
         The command line to be recorded in the result; None if there was none.
+    warn : callable
+        Takes warnings about files that are passed over.
 
     Returns
     -------
@@ -103,14 +126,61 @@ def run_simulation(
         The content of result.json.
     """
     output.check_link(directory, image)
-    start, earlier = None, None
-    if resume:
-        earlier = _earlier(directory, image, run)
-        start = load_checkpoint(directory / output.CHECKPOINT, image)
-        if start.step != earlier["last_step"]:
-            raise InvalidInputError(f"{directory}: checkpoint and result belong to different runs")
-        timings = earlier["timings"]
     rest = _rest_mV(image, run)
+    has_journal = journal.is_there(directory)
+    period = None
+    if checkpoint_every_ms is not None:
+        period = journal.period_steps(checkpoint_every_ms, image.dt_ms)
+    if has_journal and not resume:
+        journal.require_none(directory)
+    book = None
+    if has_journal or period is not None:
+        session, costs, book = _journaled(
+            image, run, directory, kind, period, resume, timings or {}, warn
+        )
+    else:
+        past = _past(directory, image, run) if resume else None
+        session, costs = _simulated(image, run, kind, past, timings or {})
+    result = {
+        "schema": output.RESULT_SCHEMA,
+        "command": command,
+        **_result(image, run, kind, session, costs),
+    }
+    recording = session.recording
+    spikes = {"step": recording.step, "source": recording.source}
+    files: dict[str, output.Writer] = {
+        output.SPIKES: partial(output.write_arrays, arrays=spikes),
+        output.RESULT: partial(output.write_json, content=result),
+    }
+    if run.record:
+        traces = _traces(image, run, recording.traces, rest)
+        files[output.TRACES] = partial(output.write_arrays, arrays=traces)
+    if checkpoint or resume or book or not session.complete:
+        files[output.CHECKPOINT] = partial(save_checkpoint, state=session.state, image=image)
+    try:
+        output.write_run(directory, files, image)
+    except InvalidInputError as error:
+        if book is None:
+            raise
+        raise InvalidInputError(f"{error}; {book.kept()}") from None
+    if book is not None:
+        book.remove()
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Past:
+    """What an earlier run in the directory recorded, its costs, and its last state."""
+
+    recording: Recording
+    costs: dict[str, float]
+    state: MachineState
+
+
+def _simulated(
+    image: Image, run: Run, kind: str, past: _Past | None, timings: dict[str, float]
+) -> tuple[Session, dict[str, float]]:
+    """Simulate in one go; return a session of all that was recorded, and what all of it cost."""
     session = simulate(
         image,
         time_ms=run.time_ms,
@@ -118,30 +188,81 @@ def run_simulation(
         kind=kind,
         threads=run.threads,
         record=run.record,
-        start=start,
+        start=past.state if past else None,
     )
-    step, source = session.recording.step, session.recording.source
-    traces = _traces(image, run, session, rest) if run.record else None
-    if earlier is not None:
-        first = _spikes(directory, earlier, image)
-        step, source = np.concatenate([first[0], step]), np.concatenate([first[1], source])
-        if traces is not None:
-            traces = _appended(directory / output.TRACES, traces)
-    result = {
-        "schema": output.RESULT_SCHEMA,
-        "command": command,
-        **_result(image, run, kind, session, source, timings or {}, earlier or {}),
-    }
-    files: dict[str, output.Writer] = {
-        output.SPIKES: partial(output.write_arrays, arrays={"step": step, "source": source}),
-        output.RESULT: partial(output.write_json, content=result),
-    }
-    if traces is not None:
-        files[output.TRACES] = partial(output.write_arrays, arrays=traces)
-    if checkpoint or resume or not session.complete:
-        files[output.CHECKPOINT] = partial(save_checkpoint, state=session.state, image=image)
-    output.write_run(directory, files, image)
-    return result
+    costs = summed([*([past.costs] if past else []), {**timings, **_costs(session)}])
+    recordings = [*([past.recording] if past else []), session.recording]
+    return _whole(image, run, session, join(recordings)), costs
+
+
+def _journaled(
+    image: Image,
+    run: Run,
+    directory: Path,
+    kind: str,
+    period: int | None,
+    resume: bool,
+    timings: dict[str, float],
+    warn: journal.Warn,
+) -> tuple[Session, dict[str, float], journal.Journal]:
+    """Simulate part by part, each of which is kept before the next begins."""
+    book, state = journal.recover(directory, image, run, period, warn)
+    if state is None:
+        past = None
+        if resume and (directory / output.RESULT).exists():
+            past = _past(directory, image, run)
+        elif resume:
+            warn([f"{directory}: no checkpoint to resume from: the run starts from step 0"])
+        past = past or _beginning(image, run)
+        state = past.state
+        book.append(past.recording, state, past.costs)
+    parts = simulate_parts(
+        image,
+        time_ms=run.time_ms,
+        warmup_ms=run.warmup_ms,
+        kind=kind,
+        threads=run.threads,
+        record=run.record,
+        start=state,
+        period_steps=book.settings["period_steps"],
+    )
+    with closing(parts):
+        for session in parts:
+            book.append(session.recording, session.state, {**timings, **_costs(session)})
+    recording, costs = book.whole()
+    return _whole(image, run, session, recording), costs, book
+
+
+def _beginning(image: Image, run: Run) -> _Past:
+    """Return what a run has recorded before its first step."""
+    words = len(MODELS[image.manifest["model"]].float_states) + 2
+    empty, traces = np.empty(0, np.uint32), np.empty((0, words, len(run.record)), np.uint32)
+    return _Past(Recording(empty, empty, traces, 0), summed([]), initial_state(image))
+
+
+def _costs(session: Session) -> dict[str, float]:
+    """Return what a part of a run cost."""
+    stages = {stage: getattr(session, stage) for stage in ("load_s", "warmup_s", "simulate_s")}
+    return {**stages, "peak_mb": round(peak_mb(), 1)}
+
+
+def _whole(image: Image, run: Run, last: Session, recording: Recording) -> Session:
+    """Return the last part of a run with what all parts recorded."""
+    warmup = whole_steps("run", "warmup_ms", run.warmup_ms, image.dt_ms)
+    return replace(last, recording=recording, first_traced_step=warmup + 1)
+
+
+def _past(directory: Path, image: Image, run: Run) -> _Past:
+    """Read the run that `run` continues."""
+    earlier = _earlier(directory, image, run)
+    state = load_checkpoint(directory / output.CHECKPOINT, image)
+    if state.step != earlier["last_step"]:
+        raise InvalidInputError(f"{directory}: checkpoint and result belong to different runs")
+    step, source = _spikes(directory, earlier, image)
+    warmup = whole_steps("run", "warmup_ms", run.warmup_ms, image.dt_ms)
+    words = _earlier_words(directory, image, run, max(0, state.step - warmup))
+    recording = Recording(step, source, words, earlier["events"])
+    return _Past(recording, {**earlier["timings"], "peak_mb": earlier["peak_mb"]}, state)
 
 
 def _earlier(directory: Path, image: Image, run: Run) -> dict[str, Any]:
@@ -171,19 +292,23 @@ def _spikes(directory: Path, result: dict[str, Any], image: Image) -> tuple[U32,
     return step, source
 
 
-def _appended(path: Path, traces: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    before = dict(zip(traces, output.read_arrays(path, *traces), strict=True))
-    n_steps = before["step"].shape[:1]
-    for name, part in traces.items():
-        shape = part.shape if name == "neuron" else (*n_steps, *part.shape[1:])
+def _earlier_words(directory: Path, image: Image, run: Run, n_steps: int) -> U32:
+    """Return the traced words of the run to be resumed, after checking all of its traces."""
+    model = MODELS[image.manifest["model"]]
+    words = np.empty((n_steps, len(model.float_states) + 2, len(run.record)), np.uint32)
+    if not run.record:
+        return words
+    path = directory / output.TRACES
+    like = _traces(image, run, words[:0], _rest_mV(image, run))
+    before = dict(zip(like, output.read_arrays(path, *like), strict=True))
+    for name, part in like.items():
+        shape = part.shape if name == "neuron" else (n_steps, *part.shape[1:])
         if before[name].shape != shape or before[name].dtype != part.dtype:
             raise InvalidInputError(f"{path}: {name}: is of another shape or type than a trace")
-    if not np.array_equal(before["neuron"], traces["neuron"]):
+    if not np.array_equal(before["neuron"], like["neuron"]):
         raise InvalidInputError(f"{path}: neuron: holds other neurons than the run recorded")
-    return {
-        name: part if name == "neuron" else np.concatenate([before[name], part])
-        for name, part in traces.items()
-    }
+    traced: U32 = before["words"]
+    return traced
 
 
 def _populations(image: Image) -> tuple[Population, ...]:
@@ -221,18 +346,17 @@ def _physical(
 
 
 def _traces(
-    image: Image, run: Run, session: Session, rest: npt.NDArray[np.float64]
+    image: Image, run: Run, traced: U32, rest: npt.NDArray[np.float64]
 ) -> dict[str, npt.NDArray[Any]]:
-    recording = session.recording
+    """Return the traces that a run holds, from the words that were traced since the warm-up."""
+    first = whole_steps("run", "warmup_ms", run.warmup_ms, image.dt_ms) + 1
     names = MODELS[image.nodes[0].model].float_states
     unit = weight_suffix(image.manifest["weight_unit"])
-    values = dict(
-        zip(names, np.moveaxis(recording.traces[:, :-2].view(np.float32), 1, 0), strict=True)
-    )
-    inputs = recording.traces[:, -2:].astype(np.float64)
+    values = dict(zip(names, np.moveaxis(traced[:, :-2].view(np.float32), 1, 0), strict=True))
+    inputs = traced[:, -2:].astype(np.float64)
     grid = float(image.manifest["weight_grid"])
     return {
-        "step": np.arange(session.first_traced_step, session.last_step + 1, dtype=np.uint32),
+        "step": np.arange(first, first + len(traced), dtype=np.uint32),
         "neuron": np.array(run.record, dtype=np.uint32),
         "V_mV": values.pop("V").astype(np.float64) + rest,
         **dict(
@@ -240,29 +364,19 @@ def _traces(
         ),
         f"input_ex{unit}": inputs[:, 0] * grid,
         f"input_in{unit}": -inputs[:, 1] * grid,
-        "words": recording.traces,
+        "words": traced,
     }
 
 
 def _result(
-    image: Image,
-    run: Run,
-    kind: str,
-    session: Session,
-    source: U32,
-    timings: dict[str, float],
-    earlier: dict[str, Any],
+    image: Image, run: Run, kind: str, session: Session, costs: dict[str, float]
 ) -> dict[str, Any]:
-    """Return the content of result.json; costs are those of all parts of a resumed run."""
+    """Return the content of result.json; recording and costs are those of all parts of a run."""
     manifest, populations = image.manifest, _populations(image)
     warmup = whole_steps("run", "warmup_ms", run.warmup_ms, image.dt_ms)
     recorded_s = max(0, session.last_step - warmup) * image.dt_ms * 1e-3
-    events = earlier.get("events", 0) + session.recording.events
-    spent = {
-        stage: timings.get(stage, 0.0) + getattr(session, stage)
-        for stage in ("load_s", "warmup_s", "simulate_s")
-    }
-    simulate_s = spent["simulate_s"]
+    source, events = session.recording.source, session.recording.events
+    simulate_s = costs["simulate_s"]
     full_scale = is_full_scale_pd14(manifest)
     return {
         "network": manifest["network"],
@@ -285,10 +399,11 @@ def _result(
         "events_per_s": events / simulate_s if simulate_s else 0.0,
         "rtf": simulate_s / recorded_s if recorded_s else None,
         "timings": {
-            **{stage: s for stage, s in timings.items() if stage == "generate_s"},
-            **{stage: round(s, 3) for stage, s in spent.items()},
+            stage: round(costs[stage], 3)
+            for stage in ("generate_s", "load_s", "warmup_s", "simulate_s")
+            if stage in costs
         },
-        "peak_mb": max(earlier.get("peak_mb", 0.0), round(peak_mb(), 1)),
+        "peak_mb": max(costs["peak_mb"], round(peak_mb(), 1)),
         "notes": manifest.get("notes", []),
         "warnings": warnings_of(
             populations,

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -176,3 +177,14 @@ def unchanged(folder: Path) -> Iterator[None]:
     after = tree(folder)
     assert sorted(after) == sorted(before)
     assert after == before
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Let every write beyond `size` bytes of a file fail, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

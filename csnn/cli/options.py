@@ -99,3 +99,8 @@ def add_simulation_options(parser: Any) -> None:
     parser.add_argument("--record", metavar="LIST",
                         help="neurons to trace (V, currents, input), such as 0,5-7")  # fmt: skip
     parser.add_argument("--checkpoint", action="store_true", help="save the final state")
+    parser.add_argument("--checkpoint-every", type=float, metavar="MS",
+                        help="keep what is recorded, and the state, every MS of model time, "
+                        "so that a killed run can be resumed")  # fmt: skip
+    parser.add_argument("--resume", action="store_true",
+                        help="continue the run in DIR from its last checkpoint")  # fmt: skip

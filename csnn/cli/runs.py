@@ -30,10 +30,14 @@ from csnn.cli.options import (
     add_time_options,
 )
 from csnn.cli.settings import blamed, check_run, read_description, read_run
+from csnn.errors import InvalidInputError
 from csnn.spec.toml import load
 
 if TYPE_CHECKING:
+    from csnn.image.store import Image
     from csnn.run import Validation
+    from csnn.spec.description import Description
+    from csnn.spec.machine import Run
     from csnn.validation.statistics import Statistics
 
 
@@ -44,7 +48,10 @@ def add_run(commands: Any) -> None:
         "generate, simulate, validate and report in one go",
         """
   csnn run pd14 --scale 1.0 --time-ms 1000 --warmup-ms 500 --seed 1 \\
-      --threads 2 --out out/pd14""",
+      --threads 2 --out out/pd14
+  csnn run pd14 --time-ms 60000 --checkpoint-every 1000 --out out/long
+  csnn run pd14 --time-ms 60000 --checkpoint-every 1000 --out out/long \\
+      --resume""",
     )  # fmt: skip
     add_network_options(run)
     add_machine_options(run)
@@ -55,40 +62,71 @@ def add_run(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from csnn import output
+    from csnn import journal, output
     from csnn.run import report_run, run_simulation
     from csnn.simulator.session import require_simulator
-    from netgen.build import generate
 
     description = read_description(options)
     run = read_run(options, description.run)
     with blamed(options):
         check_run(run, description.network)
     require_simulator(options.simulator)
-    with output.prepared(options.out) as directory, output.own_image(directory) as path:
-        with blamed(options):
-            image = generate(description, run.seed, path, threads=run.threads)
+    every_ms = options.checkpoint_every
+    if every_ms is not None:
+        journal.period_steps(every_ms, description.network.dt_ms)
+    with output.prepared(options.out) as directory:
+        if not options.resume:
+            journal.require_none(directory)
+        elif every_ms is None and not journal.is_there(directory):
+            output.read_result(directory)
+        image = _own_image(options, description, run, directory)
         warn(image.manifest["notes"])
         result = run_simulation(
             image,
             run,
             directory,
             kind=options.simulator,
+            resume=options.resume,
             checkpoint=options.checkpoint,
+            checkpoint_every_ms=every_ms,
             timings={"generate_s": image.manifest["generate_s"]},
             command=options.command_line,
+            warn=warn,
         )
-    if result["last_step"] * result["dt_ms"] > result["warmup_ms"]:
-        report = str(report_run(directory))
-        result = output.read_result(directory)
-    else:
         report = None
-    _conclude(options, result, path)
+        if result["last_step"] * result["dt_ms"] > result["warmup_ms"]:
+            report = str(report_run(directory))
+            result = output.read_result(directory)
+    _conclude(options, result, image.path)
     answer(options, {**result, "report": report}, [report] if report else [])
     if not result["complete"]:
         return INTERRUPTED
     verdict = result["verdict"]
     return MISMATCH if verdict and not verdict["passed"] else OK
+
+
+def _own_image(
+    options: argparse.Namespace, description: Description, run: Run, directory: Path
+) -> Image:
+    """Generate the image of a run, or take the one that the run to be resumed has made."""
+    from csnn import output
+    from csnn.image.store import open_image
+    from netgen.build import generate, is_image_of
+
+    path = directory / output.IMAGE_DIRECTORY
+    if options.resume and path.exists():
+        try:
+            image = open_image(path)
+        except InvalidInputError as error:
+            warn([f"{error}; the image is generated anew"])
+        else:
+            if is_image_of(image, description, run.seed):
+                return image
+            raise InvalidInputError(
+                f"{path}: is of another network, machine or seed: what began a run resumes it"
+            )
+    with output.own_image(directory) as path, blamed(options):
+        return generate(description, run.seed, path, threads=run.threads)
 
 
 def add_simulate(commands: Any) -> None:
@@ -104,13 +142,11 @@ def add_simulate(commands: Any) -> None:
     add_time_options(simulate)
     add_seed_and_threads(simulate, seed=False)
     add_simulation_options(simulate)
-    simulate.add_argument("--resume", action="store_true",
-                          help="continue the run in DIR from its checkpoint")  # fmt: skip
     simulate.add_argument("--out", required=True, metavar="DIR", help="output directory")
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from csnn import output
+    from csnn import journal, output
     from csnn.image.store import NETWORK_FILE, open_image
     from csnn.run import run_simulation
     from csnn.simulator.recording import check_recorded
@@ -118,11 +154,18 @@ def _simulate(options: argparse.Namespace) -> int:
 
     image = open_image(options.image)
     settings = load(image.path / NETWORK_FILE).run
+    every_ms = options.checkpoint_every
+    if every_ms is not None:
+        journal.period_steps(every_ms, image.dt_ms)
+    out = Path(options.out)
     if options.resume:
         # What is not given stays as it was.
-        earlier = output.read_result(Path(options.out))
-        kept = {name: earlier[name] for name in ("time_ms", "warmup_ms", "threads")}
-        settings = dataclasses.replace(settings, **kept, record=tuple(earlier["record"]))
+        earlier = journal.last_settings(out, image)
+        if earlier is None and (every_ms is None or (out / output.RESULT).exists()):
+            earlier = output.read_result(out)
+        if earlier is not None:
+            kept = {name: earlier[name] for name in ("time_ms", "warmup_ms", "threads")}
+            settings = dataclasses.replace(settings, **kept, record=tuple(earlier["record"]))
     run = dataclasses.replace(read_run(options, settings), seed=image.manifest["seed"])
     check_recorded(run.record, image.n_neurons)
     run_steps(run.time_ms, run.warmup_ms, image.dt_ms)
@@ -135,7 +178,9 @@ def _simulate(options: argparse.Namespace) -> int:
             kind=options.simulator,
             resume=options.resume,
             checkpoint=options.checkpoint,
+            checkpoint_every_ms=every_ms,
             command=options.command_line,
+            warn=warn,
         )
     _conclude(options, result, options.image)
     spikes = str(directory / output.SPIKES)
@@ -247,8 +292,12 @@ def add_report(commands: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from csnn import output
+    from csnn.directory_lock import locked
     from csnn.run import report_run
 
-    path = report_run(Path(options.run))
+    output.check(Path(options.run))
+    with locked(Path(options.run)):
+        path = report_run(Path(options.run))
     answer(options, {"report": str(path)}, [str(path)])
     return OK

@@ -1,12 +1,12 @@
-"""Running an image for a given time: warm-up, progress, Ctrl-C, resuming."""
+"""Running an image for a given time: warm-up, progress, interruption, parts, resuming."""
 
 from __future__ import annotations
 
 import importlib
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,7 +41,7 @@ class Simulator(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Session:
-    """The outcome of one simulation.
+    """The outcome of one simulation, or of a part of it.
 
     Attributes
     ----------
@@ -52,9 +52,11 @@ class Session:
     last_step : int
         Last completed step.
     complete : bool
-        Whether the requested time was reached; False after Ctrl-C.
+        Whether the requested time was reached; False after an interruption, and of all parts but
+        the last.
     load_s, warmup_s, simulate_s : float
-        Wall time to set up (compilation included), of the warm-up, and after it.
+        Wall time to set up (compilation included), of the warm-up, and after it. What is done with
+        a part counts into the one after it.
     state : MachineState
         State after the last step.
     """
@@ -134,29 +136,27 @@ def require_simulator(kind: str) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[list[bool]]:
-    """Turn Ctrl-C into a flag; a second one acts at once.
+    """Turn Ctrl-C and SIGTERM into a flag; a second one acts at once.
 
-    Does nothing outside the main thread, nor in a process that was started to ignore Ctrl-C.
+    Does nothing outside the main thread, nor with what the process was started to ignore.
     """
     pressed = [False]
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        yield pressed
-        return
 
     def press(number: int, frame: object) -> None:
         if pressed[0]:
             raise KeyboardInterrupt
         pressed[0] = True
 
+    before = {}
     try:
-        before = signal.signal(signal.SIGINT, press)
-    except ValueError:
-        yield pressed
-        return
-    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                with suppress(ValueError):
+                    before[number] = signal.signal(number, press)
         yield pressed
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def simulate(
@@ -195,6 +195,37 @@ def simulate(
     InvalidInputError
         If a time is not a whole number of steps or lies before `start`.
     """
+    (session,) = simulate_parts(
+        image,
+        time_ms=time_ms,
+        warmup_ms=warmup_ms,
+        kind=kind,
+        threads=threads,
+        record=record,
+        start=start,
+    )
+    return session
+
+
+def simulate_parts(
+    image: Image,
+    *,
+    time_ms: float,
+    warmup_ms: float = 0.0,
+    kind: str = "fast",
+    threads: int = 2,
+    record: npt.ArrayLike = (),
+    start: MachineState | None = None,
+    period_steps: int = _MAX_STEPS,
+) -> Generator[Session]:
+    """Simulate as `simulate` does, in parts that end with multiples of `period_steps`.
+
+    Yields
+    ------
+    Session
+        What happened since the part before. The last part ends the run, or was interrupted; it is
+        empty if nothing was left to do.
+    """
     warmup, end = run_steps(time_ms, warmup_ms, image.dt_ms)
     began = time.perf_counter()
     with progress(None, "load and compile"):
@@ -202,9 +233,21 @@ def simulate(
         if simulator.step > end:
             raise reject("run.time_ms", time_ms, f"ends before step {simulator.step}, already done")
         parts = [simulator.run(0)]
-    load_s = time.perf_counter() - began
+    spent = {"load": time.perf_counter() - began, "warm-up": 0.0, "simulate": 0.0}
     first_traced = max(simulator.step, warmup) + 1
-    spent = {"warm-up": 0.0, "simulate": 0.0}
+
+    def ended() -> Session:
+        return Session(
+            recording=join(parts),
+            first_traced_step=first_traced,
+            last_step=simulator.step,
+            complete=simulator.step == end,
+            load_s=spent["load"],
+            warmup_s=spent["warm-up"],
+            simulate_s=spent["simulate"],
+            state=simulator.state(),
+        )
+
     with _interruptible() as pressed:
         for label, until in (("warm-up", warmup), ("simulate", end)):
             remaining = until - simulator.step
@@ -214,24 +257,24 @@ def simulate(
             chunk = 1
             with progress(remaining, label, "steps") as bar:
                 while simulator.step < until and not pressed[0]:
-                    n = min(chunk, until - simulator.step)
+                    part_end = simulator.step - simulator.step % period_steps + period_steps
+                    n = min(chunk, until - simulator.step, part_end - simulator.step)
                     started = time.perf_counter()
                     recording = simulator.run(n)
-                    chunk = _next_chunk(n, time.perf_counter() - started)
+                    now = time.perf_counter()
+                    chunk = _next_chunk(n, now - started)
                     bar.update(n)
                     if label == "simulate":
                         parts.append(recording)
-            spent[label] = time.perf_counter() - began
-    return Session(
-        recording=join(parts),
-        first_traced_step=first_traced,
-        last_step=simulator.step,
-        complete=simulator.step == end,
-        load_s=load_s,
-        warmup_s=spent["warm-up"],
-        simulate_s=spent["simulate"],
-        state=simulator.state(),
-    )
+                    if simulator.step == part_end < end and not pressed[0]:
+                        spent[label] += now - began
+                        began = now
+                        yield ended()
+                        spent = dict.fromkeys(spent, 0.0)
+                        first_traced = max(simulator.step, warmup) + 1
+                        parts = [simulator.run(0)]
+            spent[label] += time.perf_counter() - began
+        yield ended()
 
 
 def _next_chunk(steps: int, spent_s: float) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from csnn.errors import InvalidInputError, reject
-from csnn.files import atomic_file
+from csnn.errors import InvalidInputError
 from csnn.image.node import NodeImage
-from csnn.image.store import Image, content_digest
+from csnn.image.store import Image
+from csnn.sealed import read_sealed, write_sealed
 from csnn.spec.machine import SUM_LIMIT_UNITS
 
 U32 = npt.NDArray[np.uint32]
@@ -100,16 +98,8 @@ def with_state(node: NodeImage, state: MachineState) -> NodeImage:
 def save_checkpoint(path: str | Path, state: MachineState, image: Image) -> None:
     """Write a checkpoint atomically: all state words and the digest of the image they belong to."""
     arrays = {field.name: np.asarray(getattr(state, field.name)) for field in fields(state)}
-    header = {
-        "schema": SCHEMA,
-        "version": VERSION,
-        "image": image.digest,
-        "arrays": {name: _digest(array) for name, array in arrays.items()},
-    }
-    header["digest"] = content_digest(header)
-    with atomic_file(path) as temporary, temporary.open("wb") as file:
-        members: dict[str, Any] = {"header": np.array(json.dumps(header)), **arrays}
-        np.savez_compressed(file, **members)
+    header = {"schema": SCHEMA, "version": VERSION, "image": image.digest}
+    write_sealed(path, header, arrays, compress=True)
 
 
 def load_checkpoint(path: str | Path, image: Image) -> MachineState:
@@ -120,25 +110,8 @@ def load_checkpoint(path: str | Path, image: Image) -> MachineState:
     InvalidInputError
         If the file is no checkpoint, damaged, of another version, or of another image.
     """
-    try:
-        # np.load would not close a damaged file that it had opened itself.
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as data:
-            header = json.loads(str(data["header"]))
-            arrays = {field.name: np.asarray(data[field.name]) for field in fields(MachineState)}
-            intact = _is_intact(header, arrays)
-    except OSError as error:
-        reason = error.strerror or "damaged or not a checkpoint"
-        raise InvalidInputError(f"{path}: cannot be read as a checkpoint ({reason})") from None
-    except Exception:
-        # Damaged bytes make zipfile, zlib and NumPy's parser raise types of their own.
-        reason = "damaged or not a checkpoint"
-        raise InvalidInputError(f"{path}: cannot be read as a checkpoint ({reason})") from None
-    if not isinstance(header, dict) or header.get("schema") != SCHEMA:
-        raise InvalidInputError(f"{path}: schema must be {SCHEMA!r}")
-    if header.get("version") != VERSION:
-        raise reject(f"{path}: version", header.get("version"), f"must be {VERSION}")
-    if not intact:
-        raise InvalidInputError(f"{path}: damaged checkpoint (digest)")
+    names = tuple(field.name for field in fields(MachineState))
+    header, arrays = read_sealed(path, SCHEMA, VERSION, names, "checkpoint")
     if header.get("image") != image.digest:
         raise InvalidInputError(f"{path}: belongs to another image than {image.path}")
     fault = _fault(arrays, image)
@@ -146,12 +119,6 @@ def load_checkpoint(path: str | Path, image: Image) -> MachineState:
         raise InvalidInputError(f"{path}: {fault}")
     step = int(arrays.pop("step"))
     return MachineState(step=step, **arrays)
-
-
-def _is_intact(header: Any, arrays: dict[str, npt.NDArray[Any]]) -> bool:
-    if not isinstance(header, dict) or header.get("digest") != content_digest(header):
-        return False
-    return bool(header.get("arrays") == {name: _digest(array) for name, array in arrays.items()})
 
 
 def _fault(arrays: dict[str, npt.NDArray[Any]], image: Image) -> str | None:
@@ -185,10 +152,3 @@ def _fault(arrays: dict[str, npt.NDArray[Any]], image: Image) -> str | None:
         ),
     }
     return next((rule for rule, kept in rules.items() if not kept), None)
-
-
-def _digest(array: npt.NDArray[np.generic]) -> str:
-    content = np.ascontiguousarray(array)
-    return hashlib.sha256(
-        f"{content.dtype}{content.shape}".encode() + content.tobytes()
-    ).hexdigest()

@@ -5,15 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from commands import (
     RUN_FILES,
     csnn,
+    files_up_to,
     names,
     refused,
     require_modules,
@@ -45,17 +43,6 @@ def test_a_directory_with_an_image_of_its_own_takes_no_other(copy: Path) -> None
 
 
 # Disks that fill up
-
-
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """Let every write beyond `size` bytes of a file fail, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("size", [0, 100, 3000])
