@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csnn.cli.console import INTERRUPTED, MISMATCH, OK, answer, say
+from csnn.cli.console import INTERRUPTED, MISMATCH, OK, answer, say, warn
 from csnn.errors import reject
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
             keep_images=options.keep_images,
             command=options.command_line,
             tell=lambda line: None if options.quiet else say(line),
+            warn=warn,
         )
     except Unfinished:
         say("csnn: interrupted; the same command continues")

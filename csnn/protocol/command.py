@@ -15,6 +15,7 @@ import numpy as np
 from csnn.drawing import to_png
 from csnn.files import atomic_file, reported
 from csnn.image.store import tool_versions
+from csnn.journal import Warn
 from csnn.output import encode_json
 from csnn.protocol import figures, folder, page
 from csnn.protocol.computer import describe_computer
@@ -49,6 +50,7 @@ def run_protocol(
     keep_images: bool = False,
     command: str | None = None,
     tell: Tell = lambda line: None,
+    warn: Warn = lambda notes: None,
 ) -> Outcome:
     """Simulate what is not simulated yet, judge, and write everything.
 
@@ -69,6 +71,8 @@ def run_protocol(
         The command line, to be recorded.
     tell : callable
         Told in a line what is done and how long the rest takes.
+    warn : callable
+        Takes warnings about damaged files that are passed over.
 
     Returns
     -------
@@ -99,6 +103,7 @@ def run_protocol(
                 windows,
                 keep_image=keep_images,
                 command=command,
+                warn=warn,
             )
             done.append(candidate)
             tell(_progress(done, settings))

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from csnn.directory_lock import locked
 from csnn.errors import InvalidInputError, reject
-from csnn.files import MANIFEST_NAME, reported, require_kind, require_outside, sha256
+from csnn.files import (
+    MANIFEST_NAME,
+    remove_leftovers,
+    reported,
+    require_kind,
+    require_outside,
+    sha256,
+)
 from csnn.image.store import content_digest, tool_versions
 from csnn.output import write_json
 
 SCHEMA, VERSION = "csnn-protocol", 1
-LOCK = ".lock"
 RESULT, REPORT, FIGURES, NEST = "protocol.json", "report.html", "figures", "nest"
 
 
@@ -54,7 +59,7 @@ def claimed(path: str | Path, fixed: Mapping[str, Any]) -> Iterator[Path]:
     with reported(path):
         directory.mkdir(parents=True, exist_ok=True)
     try:
-        with _locked(directory, path):
+        with locked(directory):
             manifest = directory / MANIFEST_NAME
             if manifest.exists():
                 _check_fixed(manifest, fixed)
@@ -71,30 +76,12 @@ def claimed(path: str | Path, fixed: Mapping[str, Any]) -> Iterator[Path]:
 def _leave(directory: Path, made: Sequence[Path]) -> None:
     """Remove folders that were made for nothing: nothing was computed into them."""
     with contextlib.suppress(OSError):
-        if {entry.name for entry in directory.iterdir()} <= {MANIFEST_NAME, LOCK, NEST}:
+        if {entry.name for entry in directory.iterdir()} <= {MANIFEST_NAME, NEST}:
             if (directory / NEST).exists():
                 (directory / NEST).rmdir()
-            for name in (MANIFEST_NAME, LOCK):
-                (directory / name).unlink(missing_ok=True)
+            (directory / MANIFEST_NAME).unlink(missing_ok=True)
             for folder in made:
                 folder.rmdir()
-
-
-@contextmanager
-def _locked(directory: Path, path: str | Path) -> Iterator[None]:
-    # The system gives the lock back when its process ends, however that happens.
-    with reported(path), (directory / LOCK).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            who = file.read(20).strip()
-            rule = f"process {who}" if who.isdecimal() else "another process"
-            raise InvalidInputError(f"{path}: {rule} is at work in it") from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
 
 
 def _check_fixed(manifest: Path, fixed: Mapping[str, Any]) -> None:
@@ -112,16 +99,9 @@ def _check_fixed(manifest: Path, fixed: Mapping[str, Any]) -> None:
 
 def _clean(directory: Path) -> None:
     """Remove what a killed process left half written; nobody else is at work here."""
-    for folder in (directory, directory / FIGURES, directory / NEST, *directory.glob("seed_*"),
-                   *directory.glob("seed_*/run")):  # fmt: skip
-        if not folder.is_dir():
-            continue
-        for left in (*folder.glob(".tmp-*"), *folder.glob("*.tmp-????????")):
-            with contextlib.suppress(OSError):
-                if left.is_dir() and not left.is_symlink():
-                    shutil.rmtree(left)
-                else:
-                    left.unlink()
+    inside = (directory / FIGURES, directory / NEST)
+    for folder in (directory, *inside, *directory.glob("seed_*"), *directory.glob("seed_*/run")):
+        remove_leftovers(folder)
 
 
 def keep_partial(directory: Path, content: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from csnn import output
 from csnn.errors import InvalidInputError, reject
 from csnn.files import MANIFEST_NAME, reported
 from csnn.image.store import Image, open_image
+from csnn.journal import Warn
 from csnn.progress import progress
 from csnn.protocol.samples import Populations, Samples, load_samples, save_samples, take_samples
 from csnn.protocol.settings import Settings
@@ -34,6 +35,8 @@ IMAGE, RUN, SAMPLES = "image", "run", "samples.npz"
 # What is kept of the result of a run.
 FACTS = ("neurons", "synapses", "spikes", "events", "rtf", "timings", "peak_mb", "mean_rates_hz",
          "image_digest", "command", "warnings", "manifest")  # fmt: skip
+# Half a minute of wall time at full scale, which a kill may cost.
+PERIOD_MS = 10_000.0
 
 
 class Unfinished(Exception):
@@ -74,6 +77,7 @@ def run_seed(
     *,
     keep_image: bool = False,
     command: str | None = None,
+    warn: Warn = lambda notes: None,
 ) -> Candidate:
     """Do what is not done yet of a seed.
 
@@ -93,6 +97,8 @@ def run_seed(
         Leave the image where it is.
     command : str, optional
         To be recorded in the result of the run.
+    warn : callable
+        Takes warnings about damaged files that are passed over.
 
     Returns
     -------
@@ -114,7 +120,7 @@ def run_seed(
     reused = result is not None
     if result is None:
         image = _image(folder / IMAGE, description, seed, settings.threads, generate)
-        result = simulate_seed(image, run, folder / RUN, command)
+        result = simulate_seed(image, run, folder / RUN, command, warn)
     populations = [(p.name, p.size) for p in description.network.populations]
     samples, digest = _samples(folder, populations, windows, settings.recipe.all_pairs)
     if not keep_image:
@@ -130,8 +136,10 @@ def run_seed(
     )
 
 
-def simulate_seed(image: Image, run: Run, directory: Path, command: str | None) -> dict[str, Any]:
-    """Simulate a seed into its directory, or go on from where Ctrl-C stopped it.
+def simulate_seed(
+    image: Image, run: Run, directory: Path, command: str | None, warn: Warn
+) -> dict[str, Any]:
+    """Simulate a seed into its directory, or go on from where it was stopped or killed.
 
     Returns
     -------
@@ -148,9 +156,11 @@ def simulate_seed(image: Image, run: Run, directory: Path, command: str | None) 
             image,
             run,
             directory,
-            resume=(directory / output.CHECKPOINT).exists(),
+            resume=True,
+            checkpoint_every_ms=PERIOD_MS,
             timings={"generate_s": image.manifest["generate_s"]},
             command=command,
+            warn=warn,
         )
     if not result["complete"]:
         raise Unfinished

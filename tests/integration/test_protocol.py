@@ -14,8 +14,10 @@ import pytest
 from commands import csnn, refused, tree, unchanged
 
 import csnn.protocol.seeds as stages
+import csnn.run as csnn_run
 from csnn import output
 from csnn.errors import InvalidInputError
+from csnn.journal import Journal
 from csnn.protocol import folder
 from csnn.protocol.command import run_protocol
 from csnn.protocol.nest import find_recordings, read_recordings
@@ -89,7 +91,7 @@ def never(*arguments, **options):
 
 def test_what_a_protocol_leaves(finished: Path) -> None:
     assert {path.name for path in finished.iterdir()} == {
-        ".lock", "manifest.json", "protocol.json", "report.html", "figures", "nest", "seed_1",
+        "manifest.json", "protocol.json", "report.html", "figures", "nest", "seed_1",
         "seed_2",
     }  # fmt: skip
     assert {path.name for path in (finished / "seed_1").iterdir()} == {"run", "samples.npz"}
@@ -190,6 +192,40 @@ def test_interrupted_simulation_goes_on(recordings, copy: Path, monkeypatch) -> 
     assert (copy / "seed_1" / "run" / "spikes.npz").read_bytes() == wanted
 
 
+def test_a_killed_simulation_goes_on_from_its_last_checkpoint(
+    recordings, finished: Path, tmp_path: Path, monkeypatch
+) -> None:
+    """Stands for a kill: nothing after the third entry of the journal is done."""
+    monkeypatch.setattr(stages, "PERIOD_MS", 500.0)
+    with monkeypatch.context() as patch:
+        append = Journal.append
+
+        def killed(self, recording, state, costs):
+            append(self, recording, state, costs)
+            if state.step == 10_000:
+                raise BrokenPipeError
+
+        patch.setattr(Journal, "append", killed)
+        with pytest.raises(BrokenPipeError):
+            run(recordings, tmp_path / "out", settings(2))
+    begun: list[int] = []
+    parts = csnn_run.simulate_parts
+
+    def noted(*arguments, start=None, **options):
+        begun.append(start.step)
+        return parts(*arguments, start=start, **options)
+
+    monkeypatch.setattr(csnn_run, "simulate_parts", noted)
+    run(recordings, tmp_path / "out", settings(2))
+    assert begun == [10_000]
+    for mine, theirs in zip(
+        output.read_spikes(tmp_path / "out/seed_2/run"),
+        output.read_spikes(finished / "seed_2/run"),
+        strict=True,
+    ):
+        assert np.array_equal(mine, theirs)
+
+
 def test_what_a_killed_process_left_is_removed(recordings, copy: Path) -> None:
     left = [copy / ".tmp-1234abcd-protocol.json", copy / "seed_1" / "run" / ".tmp-00ff00ff-x.npz"]
     for path in left:
@@ -240,7 +276,7 @@ def test_one_process_at_a_time(copy: Path) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "in\n"
         with (
-            pytest.raises(InvalidInputError, match=f"process {other.pid} is at work"),
+            pytest.raises(InvalidInputError, match="another process is writing there"),
             folder.claimed(copy, settings(1).fixed()),
         ):
             pass
