@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,9 @@ from csnn.spikes.trains import Spikes, numbered
 from csnn.validation.baseline import Baseline, choose_duration, has_baseline
 from csnn.validation.criteria import Verdict, judge_spikes
 from csnn.validation.statistics import Statistics, Window, compute_statistics
+
+if TYPE_CHECKING:
+    from csnn.simulator.divided import Team
 
 U32 = npt.NDArray[np.uint32]
 
@@ -73,6 +76,7 @@ def run_simulation(
     checkpoint: bool = False,
     timings: dict[str, float] | None = None,
     command: str | None = None,
+    team: Team | None = None,
 ) -> dict[str, Any]:
     """Simulate an image into `directory`.
 
@@ -96,6 +100,8 @@ def run_simulation(
         Earlier stages' seconds, to be kept in the result.
     command : str
         The command line to be recorded in the result; None if there was none.
+    team : Team, optional
+        Ranks over which the simulator is divided; rank 0 calls this.
 
     Returns
     -------
@@ -119,6 +125,7 @@ def run_simulation(
         threads=run.threads,
         record=run.record,
         start=start,
+        team=team,
     )
     step, source = session.recording.step, session.recording.source
     traces = _traces(image, run, session, rest) if run.record else None
@@ -132,6 +139,7 @@ def run_simulation(
         "command": command,
         **_result(image, run, kind, session, source, timings or {}, earlier or {}),
     }
+    result["manifest"]["ranks"] = 1 if team is None else team.size
     files: dict[str, output.Writer] = {
         output.SPIKES: partial(output.write_arrays, arrays={"step": step, "source": source}),
         output.RESULT: partial(output.write_json, content=result),
@@ -198,7 +206,7 @@ def _populations(image: Image) -> tuple[Population, ...]:
 def _neuron_model(image: Image, populations: Sequence[Population]) -> dict[str, Any]:
     """Return what a result says of the neurons."""
     neurons = [(p.name, p.neuron) for p in populations]
-    return describe(image.nodes[0].model, neurons, image.dt_ms)
+    return describe(image.manifest["model"], neurons, image.dt_ms)
 
 
 def _rest_mV(image: Image, run: Run) -> npt.NDArray[np.float64]:
@@ -224,7 +232,7 @@ def _traces(
     image: Image, run: Run, session: Session, rest: npt.NDArray[np.float64]
 ) -> dict[str, npt.NDArray[Any]]:
     recording = session.recording
-    names = MODELS[image.nodes[0].model].float_states
+    names = MODELS[image.manifest["model"]].float_states
     unit = weight_suffix(image.manifest["weight_unit"])
     values = dict(
         zip(names, np.moveaxis(recording.traces[:, :-2].view(np.float32), 1, 0), strict=True)

@@ -23,6 +23,7 @@ from csnn.cli.console import (
 from csnn.cli.options import (
     add_command,
     add_machine_options,
+    add_mpi_option,
     add_network_options,
     add_seed_and_threads,
     add_simulation_options,
@@ -50,6 +51,7 @@ def add_run(commands: Any) -> None:
     add_time_options(run)
     add_seed_and_threads(run)
     add_simulation_options(run)
+    add_mpi_option(run)
     run.add_argument("--out", required=True, metavar="DIR", help="output directory")
 
 
@@ -63,10 +65,10 @@ def _run(options: argparse.Namespace) -> int:
     run = read_run(options, description.run)
     with blamed(options):
         check_run(run, description.network)
-    require_simulator(options.simulator)
+    require_simulator(options.simulator, divided=options.mpi)
     with output.prepared(options.out) as directory, output.own_image(directory) as path:
         with blamed(options):
-            image = generate(description, run.seed, path, threads=run.threads)
+            image = generate(description, run.seed, path, threads=run.threads, crew=options.team)
         warn(image.manifest["notes"])
         result = run_simulation(
             image,
@@ -76,6 +78,7 @@ def _run(options: argparse.Namespace) -> int:
             checkpoint=options.checkpoint,
             timings={"generate_s": image.manifest["generate_s"]},
             command=options.command_line,
+            team=options.team,
         )
     if result["last_step"] * result["dt_ms"] > result["warmup_ms"]:
         report = str(report_run(directory))
@@ -103,6 +106,7 @@ def add_simulate(commands: Any) -> None:
     add_time_options(simulate)
     add_seed_and_threads(simulate, seed=False)
     add_simulation_options(simulate)
+    add_mpi_option(simulate)
     simulate.add_argument("--resume", action="store_true",
                           help="continue the run in DIR from its checkpoint")  # fmt: skip
     simulate.add_argument("--out", required=True, metavar="DIR", help="output directory")
@@ -115,7 +119,9 @@ def _simulate(options: argparse.Namespace) -> int:
     from csnn.simulator.recording import check_recorded
     from csnn.simulator.session import require_simulator, run_steps
 
-    image = open_image(options.image)
+    require_simulator(options.simulator, divided=options.mpi)
+    # A team's ranks check and open the files of their own nodes.
+    image = open_image(options.image, nodes=() if options.mpi else None)
     settings = load(image.path / NETWORK_FILE).run
     if options.resume:
         # What is not given stays as it was.
@@ -125,7 +131,6 @@ def _simulate(options: argparse.Namespace) -> int:
     run = dataclasses.replace(read_run(options, settings), seed=image.manifest["seed"])
     check_recorded(run.record, image.n_neurons)
     run_steps(run.time_ms, run.warmup_ms, image.dt_ms)
-    require_simulator(options.simulator)
     with output.prepared(options.out) as directory:
         result = run_simulation(
             image,
@@ -135,6 +140,7 @@ def _simulate(options: argparse.Namespace) -> int:
             resume=options.resume,
             checkpoint=options.checkpoint,
             command=options.command_line,
+            team=options.team,
         )
     _conclude(options, result, options.image)
     spikes = str(directory / output.SPIKES)
