@@ -163,7 +163,7 @@ class Team:
     def allgather_rest(self, own: U32, received: U32, counts: npt.NDArray[np.int64]) -> None:
         """Put `own` of every rank, `counts` words each, one after the other into `received`."""
         first = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        self._world.Allgatherv(own, (received, counts.tolist(), first.tolist()))
+        self._world.Allgatherv(own, (received, (counts.tolist(), first.tolist())))
 
     def abort(self, error: BaseException) -> NoReturn:
         """Say why and end the job: other ranks wait for this one and would for ever."""
@@ -178,8 +178,10 @@ class Team:
             text = type(error).__name__
         where = f"rank {self.rank} of {self.size}: " if self.size > 1 else ""
         _say(f"{where}{text or type(error).__name__}")
+        sys.stdout.flush()
         self._world.Abort(code)
-        raise SystemExit(code)
+        # MPICH's may return; nothing else may be said or done.
+        os._exit(code)
 
     def _lead(self, program: Callable[[Team], int]) -> int:
         code = _BROKEN
