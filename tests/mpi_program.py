@@ -16,9 +16,11 @@ from csnn.errors import InvalidInputError
 from csnn.image import store
 from csnn.image.store import open_image
 from csnn.mpi import team as teams
+from csnn.progress import set_quiet
 from csnn.simulator.divided import DividedSimulator
 from csnn.simulator.exchange import Exchange
 from csnn.simulator.recording import Recording, join
+from csnn.simulator.session import simulate
 from csnn.simulator.state import MachineState
 
 STEPS = 90
@@ -150,6 +152,34 @@ def struck(blow: str) -> Callable[[teams.Team, Path, Path], int]:
     return program
 
 
+def press(team: teams.Team) -> None:
+    """Let every rank, as a launcher does, feel Ctrl-C in its fortieth exchange."""
+    calls = [0]
+
+    def pressed(self: Exchange, stage: int) -> int:
+        calls[0] += 1
+        if calls[0] == 40:
+            os.kill(os.getpid(), signal.SIGINT)
+        return HONEST(self, stage)
+
+    Exchange._call = pressed  # type: ignore[method-assign]
+
+
+def interrupted(team: teams.Team, image: Path, out: Path) -> int:
+    """Run a session that is interrupted, then another from where it stopped."""
+    opened = open_image(image, nodes=())
+    set_quiet(True)
+    options: dict[str, Any] = {"time_ms": STEPS * 0.1, "record": recorded(opened.n_neurons)}
+    team.call(press)
+    first = simulate(opened, team=team, **options)
+    assert not first.complete
+    assert 40 <= first.last_step < STEPS
+    second = simulate(opened, team=team, start=first.state, **options)
+    assert second.complete
+    save(out / "whole.npz", join([first.recording, second.recording]), second.state)
+    return 0
+
+
 def watch(team: teams.Team) -> None:
     """Note every node file that this rank maps or checks."""
     opened = team.kept["opened"] = []
@@ -196,6 +226,7 @@ PROGRAMS: dict[str, Callable[[teams.Team, Path, Path], int]] = {
     "killed": struck("killed"),
     "exit": struck("exit"),
     "error": struck("error"),
+    "interrupted": interrupted,
     "reading": reading,
     "altered": altered,
 }

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -101,15 +102,16 @@ class Team:
         if self._calling:
             raise RuntimeError("a call within a call")
         self._calling = True
-        self._world.Ibarrier().Wait()
-        self._world.bcast((function, arguments, own is not None, together))
-        if own is not None:
-            arguments = (*arguments, self._world.scatter(own))
-        run = (lambda: function(self, *arguments)) if here is None else here
-        outcome = self._outcome(run, together)
-        # What this rank returns need not be sent.
-        outcomes = [outcome, *self._world.gather(None)[1:]]
-        self._calling = False
+        with _deferred() as handler:
+            self._world.Ibarrier().Wait()
+            self._world.bcast((function, arguments, own is not None, together))
+            if own is not None:
+                arguments = (*arguments, self._world.scatter(own))
+            run = (lambda: function(self, *arguments)) if here is None else here
+            outcome = self._outcome(run, together, handler)
+            # What this rank returns need not be sent.
+            outcomes = [outcome, *self._world.gather(None)[1:]]
+            self._calling = False
         for _, error in outcomes:
             if error is not None:
                 raise error
@@ -127,8 +129,10 @@ class Team:
                 function, arguments, has_own, together = message
                 if has_own:
                     arguments = (*arguments, self._world.scatter(None))
-                outcome = self._outcome(lambda: function(self, *arguments), together)  # noqa: B023
-                self._world.gather(outcome)
+                # A launcher sends Ctrl-C to all ranks. Those who work alone may stop at once.
+                handler = signal.SIG_IGN if together else signal.default_int_handler
+                run = partial(function, self, *arguments)
+                self._world.gather(self._outcome(run, together, handler))
 
     def _rest(self) -> None:
         """Wait for rank 0 without taking a processor from it."""
@@ -137,19 +141,19 @@ class Team:
         while not request.Test():
             time.sleep(0.0 if time.monotonic() - began < _ALERT_S else _NAP_S)
 
-    def _outcome(self, run: Callable[[], Any], together: bool) -> tuple[Any, BaseException | None]:
-        if together:
-            try:
-                return run(), None
-            except BaseException as error:
-                self.abort(error)
-        # A launcher sends Ctrl-C to all ranks; those who work may stop at once.
-        ears = signal.default_int_handler if self.rank else None
+    def _outcome(
+        self, run: Callable[[], Any], together: bool, handler: Any
+    ) -> tuple[Any, BaseException | None]:
+        """Return what `run` returns, or what it raises and others are to know of."""
         try:
-            with _handled(ears):
+            with _handled(handler):
                 return run(), None
         except (CsnnError, OSError, MemoryError, KeyboardInterrupt) as error:
+            if together:
+                self.abort(error)
             return None, error
+        except BaseException as error:
+            self.abort(error)
 
     def allgather(self, own: U32, received: U32) -> None:
         """Put `own` of every rank into the rows of `received`."""
@@ -208,16 +212,23 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _handled(handler: Any) -> Iterator[None]:
-    """Let `handler` deal with Ctrl-C; None changes nothing."""
-    if handler is None:
-        yield
-        return
+def _handled(handler: Any) -> Iterator[Any]:
+    """Let `handler` deal with Ctrl-C."""
     before = signal.signal(signal.SIGINT, handler)
     try:
-        yield
+        yield before
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _deferred() -> Iterator[Any]:
+    """Keep Ctrl-C until the ranks have parted, for the handler there was, which is yielded."""
+    pressed: list[int] = []
+    with _handled(lambda number, frame: pressed.append(number)) as before:
+        yield before
+    if pressed:
+        signal.raise_signal(signal.SIGINT)
 
 
 def run(program: Callable[[Team], int]) -> int:

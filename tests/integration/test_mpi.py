@@ -116,12 +116,20 @@ def test_planted_faults_of_the_exchange_are_caught(
         assert difference(wanted["independent"], found) is not None, fault
 
 
+def test_ctrl_c_stops_all_ranks_after_one_step(
+    images: Path, wanted: dict[str, Outcome], tmp_path: Path
+) -> None:
+    code, _, err = mpi_jobs.program(2, "interrupted", images / "independent", tmp_path)
+    assert (code, err) == (0, "")
+    assert difference(wanted["independent"], read(tmp_path / "whole.npz")) is None
+
+
 def test_a_rank_reads_its_own_nodes_only(images: Path, tmp_path: Path) -> None:
     code, _, err = mpi_jobs.program(3, "reading", images / "pd14", tmp_path)
     assert (code, err) == (0, "")
 
 
-@pytest.mark.parametrize("blow", ["killed", "exit"])
+@pytest.mark.parametrize("blow", ["killed", pytest.param("exit", marks=pytest.mark.slow)])
 def test_a_rank_that_dies_ends_the_job(images: Path, tmp_path: Path, blow: str) -> None:
     code, _, _ = mpi_jobs.program(2, blow, images / "independent", tmp_path)
     assert code != 0
