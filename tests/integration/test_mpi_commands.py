@@ -16,8 +16,9 @@ from csnn.image.store import open_image
 from csnn.mpi import team
 from csnn.simulator.state import load_checkpoint
 from csnn.spec.description import Description
+from csnn.spec.distributions import Constant
 from csnn.spec.machine import Machine
-from csnn.spec.network import PoissonInput
+from csnn.spec.network import FixedIndegree
 from csnn.spec.toml import dumps
 
 
@@ -114,12 +115,10 @@ def test_errors_are_said_once(
 def test_generation_that_fails_on_another_rank_is_said_once_and_leaves_nothing(
     tmp_path: Path,
 ) -> None:
-    # Node 1, which rank 1 makes, has input whose sum is too large for the grid.
-    populations = (
-        networks.population("E", 23, poisson=None),
-        networks.population("I", 23, poisson=PoissonInput(rate_hz=1e4, weight=90.0)),
-    )
-    network = networks.network(populations=populations)
+    # Node 1, which rank 1 makes, has synapses whose sum is too large for the grid.
+    populations = tuple(networks.population(name, 23, poisson=None) for name in "EI")
+    many = networks.projection("E", "I", FixedIndegree(indegree=600), weight=Constant(value=3.6))
+    network = networks.network(many, populations=populations)
     machine = Machine(neurons_per_node=23, weight_grid=2.0**-13)
     path = tmp_path / "fine.toml"
     path.write_text(dumps(Description(network=network, machine=machine)))
