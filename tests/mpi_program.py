@@ -59,7 +59,7 @@ def equal(team: teams.Team, image: Path, out: Path) -> int:
             }
             first = DividedSimulator(opened, team, **options)
             before = first.run(LEG)
-            longer = [figures[1] for figures in first.exchange_figures()]
+            longer = first.longer_exchanges()
             second = DividedSimulator(opened, team, state=first.state(), **options)
             recording = join([before, second.run(STEPS - LEG)])
             save(out / f"{path.name}-{threads}.npz", recording, second.state())

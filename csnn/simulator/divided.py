@@ -150,12 +150,16 @@ class DividedSimulator:
             whole.saturated[list(own)] = part.saturated
         return whole
 
-    def exchange_figures(self) -> list[tuple[float, int]]:
-        """Return of each rank the wall time in exchanges and how often one message was too short.
+    def exchange_marks(self) -> list[list[tuple[float, float]]]:
+        """Return of each rank when its exchanges since the last such call began and ended.
 
-        Both are counted from its start.
+        In seconds of the rank's own clock; the first call returns nothing yet.
         """
-        return self._team.call(_figures, self._number)
+        return self._team.call(_marks, self._number)
+
+    def longer_exchanges(self) -> list[int]:
+        """Return of each rank how often a message was too short for all spikes of a step."""
+        return self._team.call(_longer, self._number)
 
     def _neurons(self, nodes: range) -> I64:
         """Return the numbers of all neurons of some nodes."""
@@ -230,8 +234,18 @@ def _state(team: Team, number: int) -> MachineState:
     return compiled.state()
 
 
-def _figures(team: Team, number: int) -> tuple[float, int]:
+def _exchange(team: Team, number: int) -> Exchange:
     exchange = _kept(team, number).exchange
     if exchange is None:
         raise RuntimeError("not started")
-    return exchange.spent_s, exchange.longer
+    return exchange
+
+
+def _marks(team: Team, number: int) -> list[tuple[float, float]]:
+    exchange = _exchange(team, number)
+    marks, exchange.marks = exchange.marks or [], []
+    return marks
+
+
+def _longer(team: Team, number: int) -> int:
+    return _exchange(team, number).longer

@@ -23,7 +23,7 @@ U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
 
 # A rank of PD14 has 4 spikes per step in 10,000 neurons; bursts go the longer way.
-_NEURONS_PER_PLACE = 256
+_NEURONS_PER_PLACE = 1024
 _LINE_WORDS = 16
 _MESSAGE, _REST = 0, 1
 
@@ -39,6 +39,12 @@ class Channel(Protocol):
 
     def allgather_rest(self, own: U32, received: U32, counts: I64) -> None:
         """Put `own` of every rank, `counts` words each, one after the other into `received`."""
+
+
+def message_places(neurons: int) -> int:
+    """Return the spikes that a message has room for, of ranks of up to so many neurons."""
+    lines = -(-neurons // (_NEURONS_PER_PLACE * _LINE_WORDS))
+    return (lines + 1) * _LINE_WORDS - 1
 
 
 class Exchange:
@@ -58,8 +64,8 @@ class Exchange:
         Of a C function int64 f(int64 stage) that returns 0 unless it failed.
     error : BaseException or None
         Why it failed.
-    spent_s : float
-        Wall time in it: waiting for other ranks, and for their words.
+    marks : list of (float, float), optional
+        If there is a list, begin and end of each step's exchange are put into it, in seconds.
     longer : int
         Steps that took a second collective.
     """
@@ -68,15 +74,14 @@ class Exchange:
         self, channel: Channel, neurons: Sequence[int], *, places: int | None = None
     ) -> None:
         if places is None:
-            lines = -(-max(neurons) // (_NEURONS_PER_PLACE * _LINE_WORDS))
-            places = lines * _LINE_WORDS + _LINE_WORDS - 1
+            places = message_places(max(neurons))
         self.channel = channel
         self.places = places
         self.send = np.zeros(1 + max(neurons[channel.rank], places), dtype=np.uint32)
         self.received = np.zeros((channel.size, 1 + places), dtype=np.uint32)
         self.rest = np.zeros(sum(neurons), dtype=np.uint32)
         self.n_neurons = sum(neurons)
-        self.spent_s = 0.0
+        self.marks: list[tuple[float, float]] | None = None
         self.longer = 0
         self.error: BaseException | None = None
         self._function = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(self._call)
@@ -97,7 +102,8 @@ class Exchange:
             # Nothing may pass through compiled code.
             self.error = error
             return 1
-        self.spent_s += time.perf_counter() - began
+        if self.marks is not None:
+            self.marks.append((began, time.perf_counter()))
         return 0
 
 

@@ -394,7 +394,11 @@ def _run(
                 if i + 1 < counts[parity, other]:
                     prefetch_rows(w, sources[i + 1])
                 for shard in range(n_shards):
-                    n_events += deliver(w, shard, source, now, slot_mask, used, neuron, delay, code)
+                    # On many ranks, most spikes of others have no row here.
+                    if w.row_first[shard, source] < w.row_first[shard, source + 1]:
+                        n_events += deliver(
+                            w, shard, source, now, slot_mask, used, neuron, delay, code
+                        )
     flush.restore(mode)
     return n_out, n_events
 
