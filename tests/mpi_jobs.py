@@ -70,6 +70,12 @@ def job(ranks: int, *arguments: str | Path) -> tuple[int, str, str]:
     return finish(start(ranks, *arguments))
 
 
+def voice(err: str) -> list[str]:
+    """Return what the program itself says; Open MPI's launcher adds remarks of its own."""
+    assert "Traceback" not in err, err
+    return [line for line in err.splitlines() if line.startswith("csnn:")]
+
+
 def program(ranks: int, what: str, *places: Path) -> tuple[int, str, str]:
     """Run a program of mpi_program.py."""
     return job(ranks, TESTS / "mpi_program.py", what, *places)

@@ -139,8 +139,7 @@ def test_a_rank_that_dies_ends_the_job(images: Path, tmp_path: Path, blow: str) 
 def test_an_error_of_one_rank_ends_the_job_and_is_said_once(images: Path, tmp_path: Path) -> None:
     code, _, err = mpi_jobs.program(3, "error", images / "independent", tmp_path)
     assert code == 3
-    assert err.count("csnn: rank 2 of 3: no words left") == 1
-    assert "Traceback" not in err
+    assert mpi_jobs.voice(err) == ["csnn: rank 2 of 3: no words left"]
     assert {path.name for path in tmp_path.iterdir()} == {"started"}
 
 
@@ -152,11 +151,12 @@ def test_a_file_that_only_another_rank_reads_is_checked(images: Path, tmp_path: 
     path.write_bytes(content)
     code, _, err = mpi_jobs.program(2, "altered", tmp_path / "image", tmp_path)
     assert code == 3
-    assert err == f"csnn: {path}: altered: its SHA-256 is not the manifest's\n"
+    assert mpi_jobs.voice(err) == [f"csnn: {path}: altered: its SHA-256 is not the manifest's"]
 
 
 def test_more_ranks_than_nodes_are_refused(images: Path, tmp_path: Path) -> None:
     image = images / "independent"
     code, _, err = mpi_jobs.program(5, "altered", image, tmp_path)
     assert code == 3
-    assert err == f"csnn: number of ranks = 5: must be at most 4, the nodes of {image}\n"
+    rule = f"must be at most 4, the nodes of {image}"
+    assert mpi_jobs.voice(err) == [f"csnn: number of ranks = 5: {rule}"]
