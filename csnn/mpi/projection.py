@@ -28,8 +28,9 @@ from csnn.mpi.options import positive_integers, program
 from csnn.simulator.exchange import message_places
 
 _WORD_BYTES = 4
-# Of a source, a rank keeps in each shard where its rows begin, how many are vectors, and events.
-_SOURCE_BYTES = 16
+# Of a source, a rank keeps where its rows begin, how many are vectors, and their events, for each
+# shard (16 bytes), and room for its spike in three lists.
+_SOURCE_BYTES = 28
 DEFAULT_RANKS = (1, 2, 4, 8, 16, 64, 256, 1024, 4096)
 
 
