@@ -149,6 +149,8 @@ def spike_cost_ns(image: Image, spikes: int = 2000) -> float:
     """
     nodes = image.read([image.n_nodes // 2])
     node = nodes[0]
+    # No more than could spike in one step: there is no room for others.
+    spikes = min(spikes, image.n_neurons)
     found = [node.rows(index) for index in range(len(node.blocks))]
     reached = [source[length > 0] for source, _, length in found]
     sources = np.setdiff1d(np.arange(image.n_neurons, dtype=np.uint32), np.concatenate(reached))
