@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,9 @@ from csnn.spikes.trains import Spikes, numbered
 from csnn.validation.baseline import Baseline, choose_duration, has_baseline
 from csnn.validation.criteria import Verdict, judge_spikes
 from csnn.validation.statistics import Statistics, Window, compute_statistics
+
+if TYPE_CHECKING:
+    from csnn.simulator.divided import Team
 
 U32 = npt.NDArray[np.uint32]
 
@@ -89,6 +92,7 @@ def run_simulation(
     timings: dict[str, float] | None = None,
     command: str | None = None,
     warn: journal.Warn = lambda notes: None,
+    team: Team | None = None,
 ) -> dict[str, Any]:
     """Simulate an image into `directory`.
 
@@ -119,6 +123,8 @@ def run_simulation(
         The command line to be recorded in the result; None if there was none.
     warn : callable
         Takes warnings about files that are passed over.
+    team : Team, optional
+        Ranks over which the simulator is divided; rank 0 calls this.
 
     Returns
     -------
@@ -136,16 +142,17 @@ def run_simulation(
     book = None
     if has_journal or period is not None:
         session, costs, book = _journaled(
-            image, run, directory, kind, period, resume, timings or {}, warn
+            image, run, directory, kind, period, resume, timings or {}, warn, team
         )
     else:
         past = _past(directory, image, run) if resume else None
-        session, costs = _simulated(image, run, kind, past, timings or {})
+        session, costs = _simulated(image, run, kind, past, timings or {}, team)
     result = {
         "schema": output.RESULT_SCHEMA,
         "command": command,
         **_result(image, run, kind, session, costs),
     }
+    result["manifest"]["ranks"] = 1 if team is None else team.size
     recording = session.recording
     spikes = {"step": recording.step, "source": recording.source}
     files: dict[str, output.Writer] = {
@@ -178,7 +185,12 @@ class _Past:
 
 
 def _simulated(
-    image: Image, run: Run, kind: str, past: _Past | None, timings: dict[str, float]
+    image: Image,
+    run: Run,
+    kind: str,
+    past: _Past | None,
+    timings: dict[str, float],
+    team: Team | None,
 ) -> tuple[Session, dict[str, float]]:
     """Simulate in one go; return a session of all that was recorded, and what all of it cost."""
     session = simulate(
@@ -189,6 +201,7 @@ def _simulated(
         threads=run.threads,
         record=run.record,
         start=past.state if past else None,
+        team=team,
     )
     costs = summed([*([past.costs] if past else []), {**timings, **_costs(session)}])
     recordings = [*([past.recording] if past else []), session.recording]
@@ -204,6 +217,7 @@ def _journaled(
     resume: bool,
     timings: dict[str, float],
     warn: journal.Warn,
+    team: Team | None,
 ) -> tuple[Session, dict[str, float], journal.Journal]:
     """Simulate part by part, each of which is kept before the next begins."""
     book, state = journal.recover(directory, image, run, period, warn)
@@ -213,9 +227,12 @@ def _journaled(
             past = _past(directory, image, run)
         elif resume:
             warn([f"{directory}: no checkpoint to resume from: the run starts from step 0"])
-        past = past or _beginning(image, run)
-        state = past.state
-        book.append(past.recording, state, past.costs)
+        if past is None and team is None:
+            past = _beginning(image, run)
+        # Rank 0 of a team has read its own nodes only, and begins without an entry of step 0.
+        if past is not None:
+            state = past.state
+            book.append(past.recording, state, past.costs)
     parts = simulate_parts(
         image,
         time_ms=run.time_ms,
@@ -225,6 +242,7 @@ def _journaled(
         record=run.record,
         start=state,
         period_steps=book.settings["period_steps"],
+        team=team,
     )
     with closing(parts):
         for session in parts:
@@ -323,7 +341,7 @@ def _populations(image: Image) -> tuple[Population, ...]:
 def _neuron_model(image: Image, populations: Sequence[Population]) -> dict[str, Any]:
     """Return what a result says of the neurons."""
     neurons = [(p.name, p.neuron) for p in populations]
-    return describe(image.nodes[0].model, neurons, image.dt_ms)
+    return describe(image.manifest["model"], neurons, image.dt_ms)
 
 
 def _rest_mV(image: Image, run: Run) -> npt.NDArray[np.float64]:
@@ -350,7 +368,7 @@ def _traces(
 ) -> dict[str, npt.NDArray[Any]]:
     """Return the traces that a run holds, from the words that were traced since the warm-up."""
     first = whole_steps("run", "warmup_ms", run.warmup_ms, image.dt_ms) + 1
-    names = MODELS[image.nodes[0].model].float_states
+    names = MODELS[image.manifest["model"]].float_states
     unit = weight_suffix(image.manifest["weight_unit"])
     values = dict(zip(names, np.moveaxis(traced[:, :-2].view(np.float32), 1, 0), strict=True))
     inputs = traced[:, -2:].astype(np.float64)

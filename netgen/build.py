@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +84,26 @@ class _NodeStatistics:
     largest_sum: int
 
 
-def generate(description: Description, seed: int, out: str | Path, *, threads: int = 2) -> Image:
+class Crew(Protocol):
+    """The processes that make an image together, as `csnn.mpi.team.Team` has them."""
+
+    rank: int
+    size: int
+
+    def call(
+        self, function: Callable[..., Any], *arguments: Any, here: Callable[[], Any] | None = None
+    ) -> list[Any]:
+        """Run `function(crew, *arguments)` in every process, `here` in this one; return results."""
+
+
+def generate(
+    description: Description,
+    seed: int,
+    out: str | Path,
+    *,
+    threads: int = 2,
+    crew: Crew | None = None,
+) -> Image:
     """Compile a network into an image directory.
 
     Parameters
@@ -96,7 +115,10 @@ def generate(description: Description, seed: int, out: str | Path, *, threads: i
     out : str or Path
         Directory to write; replaced only if it is empty or an image.
     threads : int
-        Nodes made at the same time. The image does not depend on it.
+        Nodes made at the same time (by each process). The image does not depend on it.
+    crew : Crew, optional
+        Processes over which the nodes are divided; they must all see the same files. The image
+        does not depend on it either.
 
     Returns
     -------
@@ -123,7 +145,7 @@ def generate(description: Description, seed: int, out: str | Path, *, threads: i
     while True:
         try:
             with atomic_directory(out) as directory:
-                _Build(description, edges, seed, exponent, threads).write(directory)
+                _Build(description, edges, seed, exponent, threads).write(directory, crew)
             return open_image(out, verify=False)
         except GridTooFineError:
             # The choice rests on expected sums; a rare draw beyond them takes the next grid.
@@ -167,6 +189,10 @@ def is_image_of(image: Image, description: Description, seed: int) -> bool:
     text = dumps(description).encode()
     same = image.manifest.get("network_sha256") == hashlib.sha256(text).hexdigest()
     return same and bool(image.manifest["seed"] == seed)
+
+
+# Statistics of nodes, and of edges fitted in them.
+_Made = tuple[list[_NodeStatistics | None], dict[Any, Any] | None]
 
 
 class _Build:
@@ -299,8 +325,34 @@ class _Build:
             self._sequence(0, index),
         )
 
-    def write(self, directory: Path) -> None:
-        """Write all nodes and the manifest."""
+    def write(self, directory: Path, crew: Crew | None) -> None:
+        """Write all nodes, of which others may make some, and the manifest."""
+        if crew is None:
+            self.make(directory, self.plans)
+        else:
+            arguments = (self.description, self.seed, self.exponent, self.threads, str(directory))
+            results = crew.call(
+                _make_part, *arguments, here=lambda: self.make(directory, self.plans[:: crew.size])
+            )
+            for rank, made in enumerate(results[1:], start=1):
+                self.include(made, self.plans[rank :: crew.size])
+        (directory / NETWORK_FILE).write_text(dumps(self.description), encoding="utf-8")
+        write_manifest(directory, self._manifest(directory))
+
+    def made(self, plans: Sequence[NodePlan]) -> _Made:
+        """Return what is remembered of nodes that were made here."""
+        fitted = self.fit.parts() if self.fit is not None else None
+        return [self.statistics[plan.index] for plan in plans], fitted
+
+    def include(self, made: _Made, plans: Sequence[NodePlan]) -> None:
+        """Remember nodes that another process made."""
+        for plan, statistics in zip(plans, made[0], strict=True):
+            self.statistics[plan.index] = statistics
+        if self.fit is not None:
+            self.fit.include(made[1] or {})
+
+    def make(self, directory: Path, plans: Sequence[NodePlan]) -> None:
+        """Make nodes and write their files."""
 
         def task(plan: NodePlan) -> None:
             if not self.stop.is_set():
@@ -308,17 +360,15 @@ class _Build:
                 bar.update()
 
         with (
-            progress(len(self.plans), "generate", "nodes") as bar,
+            progress(len(plans), "generate", "nodes") as bar,
             ThreadPoolExecutor(self.threads) as pool,
         ):
             try:
-                for _ in pool.map(task, self.plans):
+                for _ in pool.map(task, plans):
                     pass
             except BaseException:
                 self.stop.set()
                 raise
-        (directory / NETWORK_FILE).write_text(dumps(self.description), encoding="utf-8")
-        write_manifest(directory, self._manifest(directory))
 
     def _write_node(self, directory: Path, plan: NodePlan) -> None:
         population = self.network.population(plan.population)
@@ -521,6 +571,18 @@ class _Build:
                 }
             )
         return rows
+
+
+def _make_part(
+    crew: Crew, description: Description, seed: int, exponent: int, threads: int, directory: str
+) -> _Made:
+    """Make this process's share of the nodes; what couples nodes is drawn alike everywhere."""
+    listed = description.network.edges
+    edges = None if listed is None else _read_edges(description.network, description.machine)[0]
+    build = _Build(description, edges, seed, exponent, threads)
+    plans = build.plans[crew.rank :: crew.size]
+    build.make(Path(directory), plans)
+    return build.made(plans)
 
 
 @contextmanager

@@ -148,6 +148,14 @@ class FitReport:
             )
             self.add(parts[0].population, target, node.node, fit)
 
+    def parts(self) -> dict[tuple[str, str, int], _Summary]:
+        """Return what was measured, for `include` in another process."""
+        return self._summaries
+
+    def include(self, parts: dict[tuple[str, str, int], _Summary]) -> None:
+        """Add what was measured elsewhere, of other nodes."""
+        self._summaries.update(parts)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report for the manifest: `overall`, and `pairs` of populations."""
         pairs = []

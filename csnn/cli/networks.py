@@ -11,6 +11,7 @@ from csnn.cli.console import OK, answer, format_size, warn
 from csnn.cli.options import (
     add_command,
     add_machine_options,
+    add_mpi_option,
     add_network_options,
     add_scale_options,
     add_seed_and_threads,
@@ -30,6 +31,7 @@ def add_generate(commands: Any) -> None:
     add_network_options(generate)
     add_machine_options(generate)
     add_seed_and_threads(generate)
+    add_mpi_option(generate)
     generate.add_argument("--out", required=True, metavar="DIR", help="image directory")
 
 
@@ -41,7 +43,7 @@ def _generate(options: argparse.Namespace) -> int:
     description = read_description(options)
     run = read_run(options, description.run)
     with blamed(options):
-        image = generate(description, run.seed, options.out, threads=run.threads)
+        image = generate(description, run.seed, options.out, threads=run.threads, crew=options.team)
     manifest = image.manifest
     warn(manifest["notes"])
     explicit = manifest["explicit_bytes"] / max(image.node_bytes, 1)

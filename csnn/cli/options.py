@@ -92,6 +92,12 @@ def add_seed_and_threads(parser: Any, *, seed: bool = True) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default 2)")
 
 
+def add_mpi_option(parser: Any) -> None:
+    """Add --mpi; `csnn.cli.parallel` looks for it before options are parsed."""
+    parser.add_argument("--mpi", action="store_true",
+                        help="divide nodes over the processes that mpiexec started")  # fmt: skip
+
+
 def add_simulation_options(parser: Any) -> None:
     """Add what simulates, and what is kept of it."""
     parser.add_argument("--simulator", choices=("fast", "plain"), default="fast",

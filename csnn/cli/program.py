@@ -15,10 +15,11 @@ import sys
 from collections.abc import Sequence
 
 import csnn
-from csnn.cli import dse, export, hardware, networks, performance, runs
+from csnn.cli import dse, export, hardware, networks, parallel, performance, runs
 from csnn.cli.console import INTERRUPTED, OK, one_line, say
 from csnn.cli.options import Parser
 from csnn.errors import CsnnError, InvalidInputError, reject
+from csnn.mpi.team import Team
 from csnn.progress import set_quiet
 
 # In the order of `csnn --help`.
@@ -42,9 +43,15 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    given = sys.argv[1:] if arguments is None else arguments
+    return parallel.run(given, lambda team: _main(given, team))
+
+
+def _main(arguments: Sequence[str], team: Team | None) -> int:
+    """Run the command line in the only process, or on the first of several."""
     options = make_parser().parse_args(arguments)
     options.command_line = _command_line(arguments)
+    options.team = team
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names of files that are not UTF-8 are printed as the bytes they are.
         sys.stdout.reconfigure(errors="surrogateescape")

@@ -24,6 +24,7 @@ from csnn.cli.console import (
 from csnn.cli.options import (
     add_command,
     add_machine_options,
+    add_mpi_option,
     add_network_options,
     add_seed_and_threads,
     add_simulation_options,
@@ -58,6 +59,7 @@ def add_run(commands: Any) -> None:
     add_time_options(run)
     add_seed_and_threads(run)
     add_simulation_options(run)
+    add_mpi_option(run)
     run.add_argument("--out", required=True, metavar="DIR", help="output directory")
 
 
@@ -70,7 +72,7 @@ def _run(options: argparse.Namespace) -> int:
     run = read_run(options, description.run)
     with blamed(options):
         check_run(run, description.network)
-    require_simulator(options.simulator)
+    require_simulator(options.simulator, divided=options.mpi)
     every_ms = options.checkpoint_every
     if every_ms is not None:
         journal.period_steps(every_ms, description.network.dt_ms)
@@ -92,6 +94,7 @@ def _run(options: argparse.Namespace) -> int:
             timings={"generate_s": image.manifest["generate_s"]},
             command=options.command_line,
             warn=warn,
+            team=options.team,
         )
         report = None
         if result["last_step"] * result["dt_ms"] > result["warmup_ms"]:
@@ -126,7 +129,7 @@ def _own_image(
                 f"{path}: is of another network, machine or seed: what began a run resumes it"
             )
     with output.own_image(directory) as path, blamed(options):
-        return generate(description, run.seed, path, threads=run.threads)
+        return generate(description, run.seed, path, threads=run.threads, crew=options.team)
 
 
 def add_simulate(commands: Any) -> None:
@@ -142,6 +145,7 @@ def add_simulate(commands: Any) -> None:
     add_time_options(simulate)
     add_seed_and_threads(simulate, seed=False)
     add_simulation_options(simulate)
+    add_mpi_option(simulate)
     simulate.add_argument("--out", required=True, metavar="DIR", help="output directory")
 
 
@@ -152,7 +156,9 @@ def _simulate(options: argparse.Namespace) -> int:
     from csnn.simulator.recording import check_recorded
     from csnn.simulator.session import require_simulator, run_steps
 
-    image = open_image(options.image)
+    require_simulator(options.simulator, divided=options.mpi)
+    # A team's ranks check and open the files of their own nodes.
+    image = open_image(options.image, nodes=() if options.mpi else None)
     settings = load(image.path / NETWORK_FILE).run
     every_ms = options.checkpoint_every
     if every_ms is not None:
@@ -169,7 +175,6 @@ def _simulate(options: argparse.Namespace) -> int:
     run = dataclasses.replace(read_run(options, settings), seed=image.manifest["seed"])
     check_recorded(run.record, image.n_neurons)
     run_steps(run.time_ms, run.warmup_ms, image.dt_ms)
-    require_simulator(options.simulator)
     with output.prepared(options.out) as directory:
         result = run_simulation(
             image,
@@ -181,6 +186,7 @@ def _simulate(options: argparse.Namespace) -> int:
             checkpoint_every_ms=every_ms,
             command=options.command_line,
             warn=warn,
+            team=options.team,
         )
     _conclude(options, result, options.image)
     spikes = str(directory / output.SPIKES)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy
 
 import csnn
@@ -164,28 +166,29 @@ class Image:
     @cached_property
     def nodes(self) -> tuple[NodeImage, ...]:
         """All nodes, memory-mapped; InvalidInputError if one is damaged or does not fit in."""
-        nodes: list[NodeImage] = []
-        first = 0
-        populations = self.manifest["populations"]
-        owner = np.repeat(np.arange(len(populations)), [p["nodes"] for p in populations])
-        for k in range(self.n_nodes):
+        nodes = self.read(range(self.n_nodes))
+        self.check_together([header_of(node) for node in nodes])
+        return tuple(nodes)
+
+    def read(self, numbers: Iterable[int]) -> list[NodeImage]:
+        """Memory-map some nodes; InvalidInputError if one is damaged or not of this image.
+
+        Whether they fit the others is what `check_together` finds out.
+        """
+        nodes = []
+        owner = self._population_of_nodes()
+        for k in numbers:
             path = self.path / node_file(k)
             node = read_node(path)
-            common = nodes[0] if nodes else node
             expected = {
                 "node": k,
                 "population": int(owner[k]),
-                "first_neuron": first,
                 "n_sources": self.n_neurons,
                 "dt_ms": self.dt_ms,
                 "model": self.manifest["model"],
-                **{name: getattr(common, name) for name in _COMMON_FIELDS},
             }
             for name, value in expected.items():
-                if getattr(node, name) != value:
-                    raise InvalidInputError(
-                        f"{path}: header: {name} = {getattr(node, name)!r}: must be {value!r}"
-                    )
+                _require_header(path, name, getattr(node, name), value)
             if 2.0**node.grid_exponent != self.manifest["weight_grid"]:
                 grid = self.manifest["weight_grid"]
                 raise InvalidInputError(
@@ -193,15 +196,35 @@ class Image:
                     f"manifest's weight_grid = {grid!r}"
                 )
             nodes.append(node)
-            first += node.n_neurons
-        held = np.bincount(owner, [node.n_neurons for node in nodes])
+        return nodes
+
+    def check_together(self, headers: Sequence[Mapping[str, int]]) -> None:
+        """Require that all nodes, of which `header_of` tells, make up the machine.
+
+        Raises
+        ------
+        InvalidInputError
+            If neurons are missing or twice there, or what nodes share differs.
+        """
+        first = 0
+        for k, header in enumerate(headers):
+            path = self.path / node_file(k)
+            _require_header(path, "first_neuron", header["first_neuron"], first)
+            for name in _COMMON_FIELDS:
+                _require_header(path, name, header[name], headers[0][name])
+            first += header["n_neurons"]
+        sizes = [header["n_neurons"] for header in headers]
+        held = np.bincount(self._population_of_nodes(), sizes)
         for (name, size), number in zip(self.populations, held.tolist(), strict=True):
             if number != size:
                 raise InvalidInputError(
                     f"{self.path}: the nodes of population {name} hold {number:.0f} neurons: "
                     f"must be {size}"
                 )
-        return tuple(nodes)
+
+    def _population_of_nodes(self) -> npt.NDArray[np.intp]:
+        populations = self.manifest["populations"]
+        return np.repeat(np.arange(len(populations)), [p["nodes"] for p in populations])
 
     @property
     def dt_ms(self) -> float:
@@ -209,7 +232,19 @@ class Image:
         return float(self.manifest["dt_ms"])
 
 
-def open_image(path: str | Path, *, verify: bool = True) -> Image:
+def header_of(node: NodeImage) -> dict[str, int]:
+    """Return what `Image.check_together` needs of a node."""
+    return {name: getattr(node, name) for name in ("first_neuron", "n_neurons", *_COMMON_FIELDS)}
+
+
+def _require_header(path: Path, name: str, found: Any, expected: Any) -> None:
+    if found != expected:
+        raise InvalidInputError(f"{path}: header: {name} = {found!r}: must be {expected!r}")
+
+
+def open_image(
+    path: str | Path, *, verify: bool = True, nodes: Collection[int] | None = None
+) -> Image:
     """Open an image directory.
 
     Parameters
@@ -218,6 +253,8 @@ def open_image(path: str | Path, *, verify: bool = True) -> Image:
         The directory.
     verify : bool
         Compare every file with its digest, not only its size.
+    nodes : collection of int, optional
+        Look at the files of these nodes only, and at those that belong to no node.
 
     Raises
     ------
@@ -227,7 +264,12 @@ def open_image(path: str | Path, *, verify: bool = True) -> Image:
     directory = Path(path)
     where = directory / MANIFEST_NAME
     manifest = _read_manifest(where)
+    others = set()
+    if nodes is not None:
+        others = {node_file(k) for k in range(manifest["n_nodes"]) if k not in nodes}
     for name, entry in manifest["files"].items():
+        if name in others:
+            continue
         file = directory / name
         try:
             size = file.stat().st_size

@@ -23,6 +23,7 @@ from csnn.neurons import flush
 from csnn.prng import EXT_SHIFTS
 from csnn.rows_compiled import SLACK, unroll_row
 from csnn.simulator.atomics import prefetch_read, prefetch_write, wait
+from csnn.simulator.exchange import exchange_spikes
 from csnn.simulator.lanes import EXT_LANES, LANES, draw_external_lanes, unroll_lanes
 
 ACCUMULATOR_BITS = 17
@@ -300,9 +301,15 @@ def _run(
     counts: Any,
     out_step: Any,
     out_source: Any,
+    far: Any,
+    address: int,
+    rank: int,
+    send: Any,
+    received: Any,
+    rest: Any,
 ) -> tuple[int, int]:
     mode = flush.enable()
-    workers = counts.shape[1]
+    workers = exchange.shape[1]
     n_shards, n_slots = w.cursor.shape
     slot_mask = _u4(n_slots - 1)
     n_nodes = len(w.node_size)
@@ -366,14 +373,32 @@ def _run(
             n_out += 1
         generation += 1
         wait(barrier, workers, generation)
+        if address != 0:
+            # Behind the workers' own spikes stand those of other ranks.
+            if worker == 0:
+                flush.restore(mode)
+                counts[parity, workers] = exchange_spikes(
+                    address, rank, send, received, rest, exchange[parity], counts[parity],
+                    workers, far[parity],
+                )  # fmt: skip
+                mode = flush.enable()
+            generation += 1
+            wait(barrier, workers, generation)
+            if counts[parity, workers] < 0:
+                break
         now = _u4(step + 1)
-        for other in range(workers):
+        for other in range(workers + 1):
+            sources = exchange[parity, other] if other < workers else far[parity]
             for i in range(counts[parity, other]):
-                source = exchange[parity, other, i]
+                source = sources[i]
                 if i + 1 < counts[parity, other]:
-                    prefetch_rows(w, exchange[parity, other, i + 1])
+                    prefetch_rows(w, sources[i + 1])
                 for shard in range(n_shards):
-                    n_events += deliver(w, shard, source, now, slot_mask, used, neuron, delay, code)
+                    # On many ranks, most spikes of others have no row here.
+                    if w.row_first[shard, source] < w.row_first[shard, source + 1]:
+                        n_events += deliver(
+                            w, shard, source, now, slot_mask, used, neuron, delay, code
+                        )
     flush.restore(mode)
     return n_out, n_events
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from csnn.image.store import Image
 from csnn.progress import progress
 from csnn.simulator.recording import Recording, join
 from csnn.simulator.state import MachineState
+
+if TYPE_CHECKING:
+    from csnn.simulator.divided import Team
 
 SIMULATORS = ("fast", "plain")
 # Wall time between two looks at the keyboard, and the most steps in between.
@@ -104,8 +107,9 @@ def make_simulator(
     threads: int = 2,
     state: MachineState | None = None,
     record: npt.ArrayLike = (),
+    team: Team | None = None,
 ) -> Simulator:
-    """Return a simulator of `image`.
+    """Return a simulator of `image`, divided over the ranks of `team` if there is one.
 
     Raises
     ------
@@ -117,14 +121,23 @@ def make_simulator(
 
         return PlainSimulator(image, state=state, record=record)
     require_simulator(kind)
+    if team is not None:
+        from csnn.simulator.divided import DividedSimulator
+
+        return DividedSimulator(image, team, threads=threads, state=state, record=record)
     from csnn.simulator.fast import FastSimulator
 
     return FastSimulator(image, threads=threads, state=state, record=record)
 
 
-def require_simulator(kind: str) -> None:
-    """Raise ToolMissingError if the simulator `kind` is the fast one and numba is not there."""
+def require_simulator(kind: str, *, divided: bool = False) -> None:
+    """Raise ToolMissingError if the simulator `kind` is the fast one and numba is not there.
+
+    InvalidInputError if it is the plain one and to be divided over ranks.
+    """
     if kind == "plain":
+        if divided:
+            raise reject("--simulator", kind, "runs in one process only; --mpi needs fast")
         return
     try:
         importlib.import_module("csnn.simulator.fast")
@@ -168,6 +181,7 @@ def simulate(
     threads: int = 2,
     record: npt.ArrayLike = (),
     start: MachineState | None = None,
+    team: Team | None = None,
 ) -> Session:
     """Simulate an image up to `warmup_ms` + `time_ms` of model time.
 
@@ -184,6 +198,8 @@ def simulate(
         Neurons to trace.
     start : MachineState, optional
         State to resume from.
+    team : Team, optional
+        Ranks over which the nodes are divided (`csnn.mpi`); rank 0 calls this.
 
     Returns
     -------
@@ -203,6 +219,7 @@ def simulate(
         threads=threads,
         record=record,
         start=start,
+        team=team,
     )
     return session
 
@@ -217,6 +234,7 @@ def simulate_parts(
     record: npt.ArrayLike = (),
     start: MachineState | None = None,
     period_steps: int = _MAX_STEPS,
+    team: Team | None = None,
 ) -> Generator[Session]:
     """Simulate as `simulate` does, in parts that end with multiples of `period_steps`.
 
@@ -229,7 +247,9 @@ def simulate_parts(
     warmup, end = run_steps(time_ms, warmup_ms, image.dt_ms)
     began = time.perf_counter()
     with progress(None, "load and compile"):
-        simulator = make_simulator(image, kind=kind, threads=threads, state=start, record=record)
+        simulator = make_simulator(
+            image, kind=kind, threads=threads, state=start, record=record, team=team
+        )
         if simulator.step > end:
             raise reject("run.time_ms", time_ms, f"ends before step {simulator.step}, already done")
         parts = [simulator.run(0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,18 @@ class MachineState:
 
 def initial_state(image: Image) -> MachineState:
     """Return the state that an image starts from."""
-    nodes = image.nodes
+    return start_of(image.nodes)
+
+
+def start_of(nodes: Sequence[NodeImage]) -> MachineState:
+    """Return the state that nodes, all of an image or some, start from, one behind the other."""
     slots = nodes[0].delay_slots
-    buffer = np.zeros((slots, 2, image.n_neurons), dtype=np.uint32)
+    buffer = np.zeros((slots, 2, sum(node.n_neurons for node in nodes)), dtype=np.uint32)
+    first = 0
     for node in nodes:
         if node.delay_buffer.size:
-            part = slice(node.first_neuron, node.first_neuron + node.n_neurons)
-            buffer[:, :, part] = node.delay_buffer
+            buffer[:, :, first : first + node.n_neurons] = node.delay_buffer
+        first += node.n_neurons
     return MachineState(
         step=0,
         state=np.concatenate([node.state for node in nodes], axis=1),
@@ -126,7 +132,8 @@ def _fault(arrays: dict[str, npt.NDArray[Any]], image: Image) -> str | None:
 
     Compiled code trusts shapes and counts; see `csnn.image.consistency`.
     """
-    first, n_neurons = image.nodes[0], image.n_neurons
+    # Of a divided machine, rank 0 has read the first node and no other rank's.
+    first, n_neurons = image.read([0])[0], image.n_neurons
     shapes: dict[str, tuple[int, ...]] = {
         "step": (),
         "state": (first.state.shape[0], n_neurons),

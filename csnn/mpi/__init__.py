@@ -1,0 +1,1 @@
+"""One machine divided over processes that MPI has started."""
