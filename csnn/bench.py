@@ -11,10 +11,10 @@ import numpy as np
 
 from csnn.errors import InvalidInputError
 from csnn.image.store import Image
+from csnn.memory import peak_mb
 from csnn.oracle.experiment import require_lif
 from csnn.oracle.nest import expected_synapses, is_installed, run_network
 from csnn.progress import Progress, progress
-from csnn.run import peak_mb
 from csnn.simulator.session import simulate
 from csnn.spec.description import Description
 from csnn.spec.machine import Run

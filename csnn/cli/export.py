@@ -66,7 +66,7 @@ def _export_edges(options: argparse.Namespace) -> int:
 def _export_spikes(options: argparse.Namespace) -> int:
     from csnn import spikes as spike_files
     from csnn.files import require_outside
-    from csnn.run import recorded_spikes
+    from csnn.recorded import recorded_spikes
 
     kind = options.format or spike_files.choose_format(options.out)
     spike_files.require_format(kind)

@@ -37,7 +37,7 @@ def add_generate(commands: Any) -> None:
 
 def _generate(options: argparse.Namespace) -> int:
     from csnn.report.machine import PAPER_EXPLICIT_BYTES
-    from csnn.run import is_full_scale_pd14
+    from csnn.result import is_full_scale_pd14
     from netgen.build import generate
 
     description = read_description(options)

@@ -1,8 +1,8 @@
 """Recorded spikes, their times in ms, and the files of other tools that hold them.
 
-`csnn.run.recorded_spikes` reads those of a run; `write` and the `read_*` functions exchange them as
-plain arrays (npz), as NEST's recorders write them (nest), as SONATA (extra `csnn[sonata]`) and as
-Neo blocks (extra `csnn[neo]`). docs/spikes.md defines the times and describes the files.
+`csnn.recorded.recorded_spikes` reads those of a run; `write` and the `read_*` functions exchange
+them as plain arrays (npz), as NEST's recorders write them (nest), as SONATA (extra `csnn[sonata]`)
+and as Neo blocks (extra `csnn[neo]`). docs/spikes.md defines the times and describes the files.
 """
 
 from csnn.spikes.files import FORMATS, choose_format, require_format, write

@@ -77,10 +77,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     monkeypatch.setattr("csnn.bench.simulate", simulated)
     monkeypatch.setattr("csnn.bench.run_network", run_network)
     monkeypatch.setattr("csnn.bench.is_installed", lambda: True)
-    # KiB, as Linux has it.
-    monkeypatch.setattr("csnn.run.sys", SimpleNamespace(platform="linux"))
-    usage = SimpleNamespace(ru_maxrss=250_000)
-    monkeypatch.setattr("csnn.run.resource.getrusage", lambda who: usage)
+    monkeypatch.setattr("csnn.bench.peak_mb", lambda: 256.0)
     return asked
 
 
@@ -132,18 +129,17 @@ def test_the_table_prints_the_figures(network: Path, asked: list[dict[str, Any]]
     assert own.splitlines()[1:] == [row.replace("MB *", "MB  ") for row in rows]
 
 
-def test_memory_is_in_millions_of_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = SimpleNamespace(ru_maxrss=250_000)
-    monkeypatch.setattr("csnn.run.resource.getrusage", lambda who: usage)
-    for platform, expected in (("linux", 256.0), ("darwin", 0.25)):
-        monkeypatch.setattr("csnn.run.sys", SimpleNamespace(platform=platform))
-        assert csnn.run.peak_mb() == expected
+def test_memory_of_nest_is_in_millions_of_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     status = tmp_path / "status"
     status.write_text("Name:\tnest\nVmHWM:\t  500000 kB\nVmRSS:\t  250000 kB\n")
     monkeypatch.setattr("csnn.oracle._nest_network.Path", lambda path: status)
     memory_mb = csnn.oracle._nest_network._memory_mb
     assert (memory_mb("VmRSS"), memory_mb("VmHWM")) == (256.0, 512.0)
     status.unlink()
+    usage = SimpleNamespace(ru_maxrss=250_000)
+    monkeypatch.setattr("csnn.oracle._nest_network.resource.getrusage", lambda who: usage)
     assert memory_mb("VmHWM") == 256.0
 
 

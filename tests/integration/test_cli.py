@@ -33,7 +33,8 @@ from csnn import edges as edge_files
 from csnn import output
 from csnn.cli import main
 from csnn.image.store import open_image
-from csnn.run import is_full_scale_pd14, run_simulation
+from csnn.result import is_full_scale_pd14
+from csnn.run import run_simulation
 from csnn.spec.machine import Run
 from csnn.spec.pd14 import POPULATIONS, SIZES
 from csnn.spec.toml import loads

@@ -16,7 +16,8 @@ import pytest
 from commands import csnn, network_file, refused, require_modules, require_nest, succeed, unchanged
 
 from csnn import spikes
-from csnn.run import recorded_spikes, validate_run
+from csnn.recorded import recorded_spikes
+from csnn.run import validate_run
 from csnn.spikes import Spikes
 
 MS = {"warmup": 20.0, "stop": 620.0}
