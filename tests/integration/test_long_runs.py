@@ -250,7 +250,7 @@ def test_killed_at_random_moments(command: str, tmp_path: Path) -> None:
     what = network if command == "run" else image
     succeed("generate", network, "--out", image)
     began = time.monotonic()
-    _process(command, what, *settings, "--checkpoint", "--out", tmp_path / "whole").wait()
+    _process(command, what, *settings, "--checkpoint", "--out", tmp_path / "whole").communicate()
     most_s = time.monotonic() - began
     chance = random.Random(f"kills of {command}")
     kills = finished = 0

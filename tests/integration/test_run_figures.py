@@ -115,6 +115,7 @@ def test_costs_in_the_result_follow_from_spikes_image_and_times(
 
     monkeypatch.setattr(run, "simulate", timed)
     monkeypatch.setattr(run, "peak_mb", lambda: 123.44)
+    monkeypatch.setattr("csnn.result.peak_mb", lambda: 23.44)
     result = succeed("simulate", image, "--out", tmp_path / "run", "--json").json
     machine = open_image(image)
     edges = edges_of(machine)
