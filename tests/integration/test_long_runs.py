@@ -263,8 +263,9 @@ def test_killed_at_random_moments(command: str, tmp_path: Path) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             _, told = process.communicate()
+        # It may have ended between the two.
+        if process.returncode == -signal.SIGKILL:
             kills += 1
-            assert process.returncode == -signal.SIGKILL
         else:
             assert process.returncode == 0, told
             assert differences(out, tmp_path / "whole") == []
