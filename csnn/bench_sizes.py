@@ -135,21 +135,25 @@ def table(costs: Sequence[Cost]) -> list[str]:
 
 def draw(costs: Sequence[Cost]) -> Figure:
     """Draw time per model second, time per event and memory per synapse against synapses."""
-    panels: tuple[tuple[str, Callable[[Cost], float]], ...] = (
-        ("wall seconds per model second", lambda c: c.rtf),
-        ("ns per synaptic event", lambda c: c.ns_per_event),
-        ("bytes of memory per synapse", lambda c: c.bytes_per_synapse),
+    panels: tuple[tuple[str, str, Callable[[Cost], float]], ...] = (
+        ("wall seconds per model second", "log", lambda c: c.rtf),
+        ("ns per synaptic event", "linear", lambda c: c.ns_per_event),
+        ("bytes of memory per synapse", "linear", lambda c: c.bytes_per_synapse),
     )
     figure = new_figure(10, 3.2)
     threads = sorted({c.threads for c in costs})
     colours = dict(zip(threads, (BLUE, VERMILION, GREY), strict=False))
-    for axes, (title, value) in zip(figure.subplots(1, 3), panels, strict=True):
+    for axes, (title, scale, value) in zip(figure.subplots(1, 3), panels, strict=True):
         for count in threads:
             part = [c for c in costs if c.threads == count]
-            axes.loglog(
+            axes.plot(
                 [c.synapses for c in part], [value(c) for c in part], marker="o", ms=4, lw=1.2,
                 color=colours.get(count, GREY), label=f"{count} thread{'s' * (count > 1)}",
             )  # fmt: skip
+        axes.set_xscale("log")
+        axes.set_yscale(scale)
+        if scale == "linear":
+            axes.set_ylim(bottom=0)
         axes.set_title(title, fontsize=9)
         axes.set_xlabel("synapses", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)

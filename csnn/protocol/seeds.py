@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from csnn import output
+from csnn import journal, output
 from csnn.errors import InvalidInputError, reject
 from csnn.files import MANIFEST_NAME, reported
 from csnn.image.store import Image, open_image
@@ -156,7 +156,7 @@ def simulate_seed(
             image,
             run,
             directory,
-            resume=True,
+            resume=journal.is_there(directory) or (directory / output.CHECKPOINT).exists(),
             checkpoint_every_ms=PERIOD_MS,
             timings={"generate_s": image.manifest["generate_s"]},
             command=command,

@@ -73,7 +73,10 @@ def finished(recordings, tmp_path_factory) -> Path:
     """Return the directory of a protocol of two seeds; tests only read or copy it."""
     out = tmp_path_factory.mktemp("protocol") / "deep" / "out"
     said: list[str] = []
-    outcome = run(recordings, out, settings(1, 2), command="csnn validate", tell=said.append)
+    warned: list[object] = []
+    outcome = run(recordings, out, settings(1, 2), command="csnn validate", tell=said.append,
+                  warn=warned.append)  # fmt: skip
+    assert warned == []
     assert outcome.verdict.passed, outcome.verdict.reasons
     assert [line.split(":")[0] for line in said] == ["seed 1, 1 of 2", "seed 2, 2 of 2"]
     assert said[0].endswith("left")
