@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from csnn.drawing import BLUE, GREY, VERMILION, new_figure, write_svg
 from csnn.errors import CsnnError, InvalidInputError, ToolFailedError
 from csnn.files import atomic_file
+from csnn.spec import checks
 
 # Neurons against those of one microcircuit. Parts of one keep its in-degrees; several are columns.
 SIZES = ("0.1", "0.2", "0.5", "1", "2", "3", "4")
@@ -178,6 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE.json")
     parser.add_argument("--figure", type=Path, metavar="FILE.svg")
     given = parser.parse_args(arguments)
+    checks.integer("bench_sizes", "repeat", given.repeat, 1, 1000)
     points = [(size, threads) for size in given.sizes for threads in given.threads]
     for size, _ in points:
         arguments_of(size)

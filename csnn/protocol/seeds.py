@@ -116,7 +116,9 @@ def run_seed(
         folder.mkdir(exist_ok=True)
     run = settings.run(seed)
     network = _network_digest(description)
-    result = finished_run(folder / RUN, run, network)
+    # A run whose journal is there was killed, perhaps while its files took their names.
+    unfinished = journal.is_there(folder / RUN)
+    result = None if unfinished else finished_run(folder / RUN, run, network)
     reused = result is not None
     if result is None:
         image = _image(folder / IMAGE, description, seed, settings.threads, generate)

@@ -229,6 +229,31 @@ def test_a_killed_simulation_goes_on_from_its_last_checkpoint(
         assert np.array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize("named", [True, False], ids=["all", "some"])
+def test_a_run_killed_while_its_files_take_their_names_goes_on(
+    recordings, finished: Path, tmp_path: Path, monkeypatch, named
+) -> None:
+    """Stands for a kill: the journal is still there, and `named` tells of the files."""
+    with monkeypatch.context() as patch:
+
+        def killed(self):
+            raise BrokenPipeError
+
+        patch.setattr(Journal, "remove", killed)
+        with pytest.raises(BrokenPipeError):
+            run(recordings, tmp_path / "out", settings(2))
+    place = tmp_path / "out/seed_2/run"
+    if not named:
+        # The manifest is the one that the run began with.
+        (place / "spikes.npz").unlink()
+        output.write_manifest(place, None)
+    assert (place / "progress").exists()
+    run(recordings, tmp_path / "out", settings(2))
+    assert not (place / "progress").exists()
+    wanted = finished / "seed_2/run/spikes.npz"
+    assert (place / "spikes.npz").read_bytes() == wanted.read_bytes()
+
+
 def test_what_a_killed_process_left_is_removed(recordings, copy: Path) -> None:
     left = [copy / ".tmp-1234abcd-protocol.json", copy / "seed_1" / "run" / ".tmp-00ff00ff-x.npz"]
     for path in left:

@@ -67,6 +67,11 @@ def test_rounds_keep_the_fastest(
     assert "| 0.5 | 1 |" in capsys.readouterr().out
 
 
+def test_no_rounds_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="repeat = 0"):
+        bench_sizes.main(["--repeat", "0"])
+
+
 def test_a_failed_measurement_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = SimpleNamespace(returncode=3, stdout="", stderr="csnn: error: no\n")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
