@@ -61,6 +61,10 @@ STATISTICS, FIGURES = "statistics.json", "figures"
 _MAX_JSON_BYTES = 64 * 2**20
 
 
+def _is_period(value: Any) -> bool:
+    return is_count(value) and value > 0
+
+
 def _is_image(value: Any) -> bool:
     return (
         object_of(anything, "bytes")(value)
@@ -93,7 +97,10 @@ _RESULT_FIELDS: dict[str, tuple[Kind, str]] = {
     "weight_unit": (is_weight_unit, "pA, nS, mV or 1"),
     "fidelity": (is_fidelity, "a list of the errors of each projection's tables"),
     "manifest": (object_of(anything), "an object"),
+    "checkpoint_every_steps": (or_null(_is_period), "an integer >= 1 or null"),
 }
+# Results of earlier versions are without it.
+_OPTIONAL_FIELDS = ("checkpoint_every_steps",)
 
 
 @contextmanager
@@ -338,7 +345,7 @@ def read_result(directory: Path) -> dict[str, Any]:
     content = _read_json(directory / RESULT)
     if content.get("schema") != RESULT_SCHEMA:
         raise InvalidInputError(f"{directory / RESULT}: schema must be {RESULT_SCHEMA!r}")
-    check_fields(directory / RESULT, content, _RESULT_FIELDS)
+    check_fields(directory / RESULT, content, _RESULT_FIELDS, optional=_OPTIONAL_FIELDS)
     return content
 
 

@@ -21,6 +21,7 @@ from csnn.neurons.registry import MODELS
 from csnn.progress import progress
 from csnn.recorded import Past, image_of, read_past, spikes_of
 from csnn.result import content_of, neuron_model, populations_of
+from csnn.simulator import division
 from csnn.simulator.recording import Recording, join
 from csnn.simulator.session import (
     Session,
@@ -89,8 +90,8 @@ def run_simulation(
     checkpoint : bool
         Save the final state.
     checkpoint_every_ms : float, optional
-        Model time between two entries of the journal; by default that of the journal to be
-        resumed, else there is none.
+        Model time between two entries of the journal; by default that of the run to be resumed,
+        else there is no journal.
     timings : dict
         Earlier stages' seconds, to be kept in the result.
     command : str
@@ -111,6 +112,8 @@ def run_simulation(
     period = None
     if checkpoint_every_ms is not None:
         period = journal.period_steps(checkpoint_every_ms, image.dt_ms)
+    elif resume and not has_journal:
+        period = output.read_result(directory).get("checkpoint_every_steps")
     if has_journal and not resume:
         journal.require_none(directory)
     book = None
@@ -125,6 +128,7 @@ def run_simulation(
         "schema": output.RESULT_SCHEMA,
         "command": command,
         **content_of(image, run, kind, session, costs),
+        "checkpoint_every_steps": book.settings["period_steps"] if book else None,
     }
     result["manifest"]["ranks"] = 1 if team is None else team.size
     recording = session.recording
@@ -192,12 +196,10 @@ def _journaled(
             past = read_past(directory, image, run)
         elif resume:
             warn([f"{directory}: no checkpoint to resume from: the run starts from step 0"])
-        if past is None and team is None:
-            past = _beginning(image, run)
-        # Rank 0 of a team has read its own nodes only, and begins without an entry of step 0.
-        if past is not None:
-            state = past.state
-            book.append(past.recording, state, past.costs)
+        if past is None:
+            past = _beginning(image, run, team)
+        state = past.state
+        book.append(past.recording, state, past.costs)
     parts = simulate_parts(
         image,
         time_ms=run.time_ms,
@@ -216,11 +218,12 @@ def _journaled(
     return _whole(image, run, session, recording), costs, book
 
 
-def _beginning(image: Image, run: Run) -> Past:
+def _beginning(image: Image, run: Run, team: Team | None) -> Past:
     """Return what a run has recorded before its first step."""
+    state = initial_state(image) if team is None else division.initial_state(image, team)
     words = len(MODELS[image.manifest["model"]].float_states) + 2
     empty, traces = np.empty(0, np.uint32), np.empty((0, words, len(run.record)), np.uint32)
-    return Past(Recording(empty, empty, traces, 0), summed([]), initial_state(image))
+    return Past(Recording(empty, empty, traces, 0), summed([]), state)
 
 
 def _costs(session: Session) -> dict[str, float]:

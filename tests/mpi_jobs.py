@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,52 @@ def finish(job: subprocess.Popen[str], limit_s: float = LIMIT_S) -> tuple[int, s
         out, err = job.communicate()
         pytest.fail(f"still running after {limit_s} s; stderr: {err[-2000:]}")
     return job.returncode, out, err
+
+
+def processes(job: subprocess.Popen[str]) -> list[int]:
+    """Return the launcher of a job and all that it has started, ranks last."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            # A name may hold blanks and brackets; the parent stands two words behind it.
+            parent = int(_status(int(folder.name))[1] or 0)
+            children.setdefault(parent, []).append(int(folder.name))
+    found = [job.pid]
+    for process in found:
+        found += children.get(process, [])
+    return found
+
+
+def _status(process: int) -> list[str]:
+    """Return state and parent of a process; a state of none if it has gone."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[:2]
+    except OSError:
+        return ["", ""]
+
+
+def ranks_of(job: subprocess.Popen[str]) -> list[int]:
+    """Return the processes of a job that run Python: those that the launcher started."""
+    return [
+        process
+        for process in processes(job)[1:]
+        if Path(f"/proc/{process}/exe").resolve() == Path(sys.executable).resolve()
+    ]
+
+
+def kill(job: subprocess.Popen[str], limit_s: float = LIMIT_S) -> str:
+    """Kill all processes of a job and wait until they have gone; return what was on stderr."""
+    killed = processes(job)
+    for process in killed:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    _, err = job.communicate()
+    until = time.monotonic() + limit_s
+    # Who is dead and not yet waited for holds nothing any more.
+    while any(_status(process)[0] not in ("", "Z", "X") for process in killed):
+        assert time.monotonic() < until, f"some of {killed} do not end"
+        time.sleep(0.01)
+    return err
 
 
 def job(ranks: int, *arguments: str | Path) -> tuple[int, str, str]:

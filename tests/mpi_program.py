@@ -12,15 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from csnn.cli.program import _main
 from csnn.errors import InvalidInputError
 from csnn.image import store
 from csnn.image.store import open_image
 from csnn.mpi import team as teams
 from csnn.progress import set_quiet
 from csnn.simulator.divided import DividedSimulator
+from csnn.simulator.division import open_divided
 from csnn.simulator.exchange import Exchange
+from csnn.simulator.fast import CompiledNodes
 from csnn.simulator.recording import Recording, join
-from csnn.simulator.session import simulate
+from csnn.simulator.session import simulate, simulate_parts
 from csnn.simulator.state import MachineState
 
 STEPS = 90
@@ -51,7 +54,7 @@ def equal(team: teams.Team, image: Path, out: Path) -> int:
     """Run images with several numbers of threads and rooms, in two simulators each."""
     for threads, places in ((1, None), (2, 1)):
         for path in sorted(image.iterdir()):
-            opened = open_image(path, nodes=())
+            opened = open_divided(path, team)
             options: dict[str, Any] = {
                 "threads": threads,
                 "places": places,
@@ -104,7 +107,7 @@ def faults(team: teams.Team, image: Path, out: Path) -> int:
     honest = Exchange._call
     for fault in FAULTS:
         team.call(plant, fault)
-        opened = open_image(image, nodes=())
+        opened = open_divided(image, team)
         simulator = DividedSimulator(opened, team, record=recorded(opened.n_neurons))
         save(out / f"{fault}.npz", simulator.run(STEPS), simulator.state())
         team.call(restore)
@@ -141,7 +144,7 @@ def strike(team: teams.Team, blow: str) -> None:
 
 def struck(blow: str) -> Callable[[teams.Team, Path, Path], int]:
     def program(team: teams.Team, image: Path, out: Path) -> int:
-        opened = open_image(image, nodes=())
+        opened = open_divided(image, team)
         team.call(strike, blow)
         simulator = DividedSimulator(opened, team)
         (out / "started").touch()
@@ -152,37 +155,55 @@ def struck(blow: str) -> Callable[[teams.Team, Path, Path], int]:
     return program
 
 
-def press(team: teams.Team) -> None:
-    """Let every rank, as a launcher does, feel Ctrl-C in its fortieth exchange."""
+def press(team: teams.Team, number: int, where: str) -> None:
+    """Let every rank feel a signal in its fortieth exchange, or as it first tells its state."""
     calls = [0]
 
-    def pressed(self: Exchange, stage: int) -> int:
+    def feel(at: int) -> None:
         calls[0] += 1
-        if calls[0] == 40:
-            os.kill(os.getpid(), signal.SIGINT)
+        if calls[0] == at:
+            os.kill(os.getpid(), number)
+
+    def exchanging(self: Exchange, stage: int) -> int:
+        feel(40)
         return HONEST(self, stage)
 
-    Exchange._call = pressed  # type: ignore[method-assign]
+    tell = CompiledNodes.state
+
+    def telling(self: CompiledNodes) -> MachineState:
+        feel(1)
+        return tell(self)
+
+    if where == "step":
+        Exchange._call = exchanging  # type: ignore[method-assign]
+    else:
+        CompiledNodes.state = telling  # type: ignore[method-assign]
 
 
-def interrupted(team: teams.Team, image: Path, out: Path) -> int:
-    """Run a session that is interrupted, then another from where it stopped."""
-    opened = open_image(image, nodes=())
-    set_quiet(True)
-    options: dict[str, Any] = {"time_ms": STEPS * 0.1, "record": recorded(opened.n_neurons)}
-    team.call(press)
-    first = simulate(opened, team=team, **options)
-    assert not first.complete
-    assert 40 <= first.last_step < STEPS
-    second = simulate(opened, team=team, start=first.state, **options)
-    assert second.complete
-    save(out / "whole.npz", join([first.recording, second.recording]), second.state)
-    return 0
+def interrupted(number: int, where: str) -> Callable[[teams.Team, Path, Path], int]:
+    def program(team: teams.Team, image: Path, out: Path) -> int:
+        """Run a session that is interrupted, then another from where it stopped."""
+        opened = open_divided(image, team)
+        set_quiet(True)
+        options: dict[str, Any] = {"time_ms": STEPS * 0.1, "record": recorded(opened.n_neurons)}
+        team.call(press, number, where)
+        parts = list(simulate_parts(opened, team=team, period_steps=50, **options))
+        last = parts[-1]
+        assert not last.complete
+        assert 40 <= last.last_step < STEPS
+        rest = simulate(opened, team=team, start=last.state, **options)
+        assert rest.complete
+        whole = join([part.recording for part in (*parts, rest)])
+        save(out / "whole.npz", whole, rest.state)
+        return 0
+
+    return program
 
 
 def watch(team: teams.Team) -> None:
     """Note every node file that this rank maps or checks."""
     opened = team.kept["opened"] = []
+    checked = team.kept["checked"] = []
     reads, checks = store.read_node, store.sha256
 
     def read(path: Path) -> Any:
@@ -190,33 +211,53 @@ def watch(team: teams.Team) -> None:
         return reads(path)
 
     def check(path: Path) -> str:
-        opened.append(Path(path).name)
+        checked.append(Path(path).name)
         return checks(path)
 
     store.read_node, store.sha256 = read, check
 
 
-def opened_files(team: teams.Team) -> set[str]:
-    return {name for name in team.kept["opened"] if name.startswith("node_")}
+def opened_files(team: teams.Team) -> tuple[set[str], set[str]]:
+    """Return the node files that this rank has mapped, and those that it has checked."""
+    opened, checked = (
+        {name for name in team.kept[what] if name.startswith("node_")}
+        for what in ("opened", "checked")
+    )
+    return opened, checked
 
 
 def reading(team: teams.Team, image: Path, out: Path) -> int:
     """Require that a rank reads and checks the files of its own nodes, and no other rank's."""
     team.call(watch)
-    opened = open_image(image, nodes=())
+    opened = open_divided(image, team)
     simulator = DividedSimulator(opened, team)
     simulator.run(5)
     simulator.state()
-    found = team.call(opened_files)
-    for rank, names in enumerate(found):
-        wanted = {store.node_file(k) for k in range(rank, opened.n_nodes, team.size)}
-        assert names == wanted, (rank, names)
+    require_own(team, opened.n_nodes)
     return 0
+
+
+def resuming(team: teams.Team, network: Path, out: Path) -> int:
+    """Require the same of `csnn run --resume`, for which the image is checked."""
+    team.call(watch)
+    code = _main(
+        ["run", str(network), "--record", "104,0,50", "--resume", "--mpi", "--out", str(out)], team
+    )
+    require_own(team, open_image(out / "image", nodes=()).n_nodes)
+    return code
+
+
+def require_own(team: teams.Team, n_nodes: int) -> None:
+    """Require of every rank that it has mapped and checked its nodes' files, and no others."""
+    found = team.call(opened_files)
+    for rank, (opened, checked) in enumerate(found):
+        wanted = {store.node_file(k) for k in range(rank, n_nodes, team.size)}
+        assert opened == checked == wanted, (rank, opened, checked)
 
 
 def altered(team: teams.Team, image: Path, out: Path) -> int:
     """Open an image of which a file that rank 0 does not read is damaged."""
-    DividedSimulator(open_image(image, nodes=()), team)
+    DividedSimulator(open_divided(image, team), team)
     return 0
 
 
@@ -226,8 +267,13 @@ PROGRAMS: dict[str, Callable[[teams.Team, Path, Path], int]] = {
     "killed": struck("killed"),
     "exit": struck("exit"),
     "error": struck("error"),
-    "interrupted": interrupted,
+    **{
+        f"{number.name} in a {where}": interrupted(number, where)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        for where in ("step", "state")
+    },
     "reading": reading,
+    "resuming": resuming,
     "altered": altered,
 }
 
@@ -235,6 +281,8 @@ if __name__ == "__main__":
     # Functions that are called travel by name: as those of a module that every rank can import.
     import mpi_program
 
+    # A background job of a script is started to ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     chosen = mpi_program.PROGRAMS[sys.argv[1]]
     places = [Path(argument) for argument in sys.argv[2:]]
     sys.exit(teams.run(lambda team: chosen(team, *places)))

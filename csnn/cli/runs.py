@@ -113,13 +113,12 @@ def _own_image(
 ) -> Image:
     """Generate the image of a run, or take the one that the run to be resumed has made."""
     from csnn import output
-    from csnn.image.store import open_image
     from netgen.build import generate, is_image_of
 
     path = directory / output.IMAGE_DIRECTORY
     if options.resume and path.exists():
         try:
-            image = open_image(path)
+            image = _opened(options, path)
         except InvalidInputError as error:
             warn([f"{error}; the image is generated anew"])
         else:
@@ -130,6 +129,14 @@ def _own_image(
             )
     with output.own_image(directory) as path, blamed(options):
         return generate(description, run.seed, path, threads=run.threads, crew=options.team)
+
+
+def _opened(options: argparse.Namespace, path: str | Path) -> Image:
+    """Open and check an image; ranks do so with the files of their own nodes each."""
+    from csnn.image.store import open_image
+    from csnn.simulator.division import open_divided
+
+    return open_image(path) if options.team is None else open_divided(path, options.team)
 
 
 def add_simulate(commands: Any) -> None:
@@ -151,14 +158,13 @@ def add_simulate(commands: Any) -> None:
 
 def _simulate(options: argparse.Namespace) -> int:
     from csnn import journal, output
-    from csnn.image.store import NETWORK_FILE, open_image
+    from csnn.image.store import NETWORK_FILE
     from csnn.run import run_simulation
     from csnn.simulator.recording import check_recorded
     from csnn.simulator.session import require_simulator, run_steps
 
     require_simulator(options.simulator, divided=options.mpi)
-    # A team's ranks check and open the files of their own nodes.
-    image = open_image(options.image, nodes=() if options.mpi else None)
+    image = _opened(options, options.image)
     settings = load(image.path / NETWORK_FILE).run
     every_ms = options.checkpoint_every
     if every_ms is not None:
@@ -201,9 +207,12 @@ def _conclude(options: argparse.Namespace, result: dict[str, Any], image: Any) -
         for line in _result_lines(result):
             say(line)
     if not result["complete"]:
+        command = ["csnn", "simulate", str(image), "--resume", "--out", options.out]
+        if options.team is not None:
+            command = ["mpiexec", "-n", str(options.team.size), *command, "--mpi"]
         say(
             f"csnn: interrupted after step {result['last_step']}; continue with "
-            f"csnn simulate {shlex.quote(str(image))} --resume --out {shlex.quote(options.out)}"
+            f"{shlex.join(command)}"
         )
 
 

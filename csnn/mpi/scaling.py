@@ -30,6 +30,7 @@ from csnn.image.store import Image, open_image
 from csnn.mpi import team as teams
 from csnn.mpi.options import positive_integers, program
 from csnn.simulator.divided import DividedSimulator
+from csnn.simulator.division import open_divided
 from csnn.simulator.exchange import Exchange
 from csnn.simulator.fast import CompiledNodes, FastSimulator
 from csnn.simulator.state import start_of
@@ -210,7 +211,7 @@ def measure_job(image: Path, ranks: int) -> dict[str, Any]:
 
 def _job(image: str) -> int:
     def lead(team: teams.Team) -> int:
-        print(json.dumps(measure(open_image(image, nodes=()), team)))
+        print(json.dumps(measure(open_divided(image, team), team)))
         return 0
 
     return teams.run(lead)

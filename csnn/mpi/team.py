@@ -2,7 +2,7 @@
 
 Only rank 0 reads options, writes files and talks; it calls functions that every rank runs on its
 own part. So a program differs little from that of one process, an error is printed once, and what
-only rank 0 may decide (Ctrl-C, how many steps next) needs no agreement.
+only rank 0 may decide (Ctrl-C and SIGTERM, how many steps next) needs no agreement.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NoReturn
@@ -36,6 +36,12 @@ _LOOKS = 50
 _give_way: Callable[[], object] = getattr(os, "sched_yield", partial(time.sleep, 0.0))
 # What an exit code may mean to others: the work is done, or broke off.
 _INTERRUPTED, _BROKEN = 130, 1
+# A launcher sends these to all ranks. What they do to a process that has not asked for them.
+_DEFAULTS: dict[int, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
+_IGNORED = dict.fromkeys(_DEFAULTS, signal.SIG_IGN)
 
 
 def launched() -> tuple[int, int]:
@@ -100,13 +106,17 @@ class Team:
         if self._calling:
             raise RuntimeError("a call within a call")
         self._calling = True
-        with _deferred() as handler:
+        with _deferred() as handlers:
+            # Others may stop at once where rank 0 would; what it heeds is for it to decide.
+            stopping = [n for n, by_default in _DEFAULTS.items() if handlers[n] == by_default]
+            if together:
+                stopping = []
             self._world.Ibarrier().Wait()
-            self._world.bcast((function, arguments, own is not None, together))
+            self._world.bcast((function, arguments, own is not None, together, stopping))
             if own is not None:
                 arguments = (*arguments, self._world.scatter(own))
             run = (lambda: function(self, *arguments)) if here is None else here
-            outcome = self._outcome(run, together, handler)
+            outcome = self._outcome(run, together, handlers)
             # What this rank returns need not be sent.
             outcomes = [outcome, *self._world.gather(None)[1:]]
             self._calling = False
@@ -118,19 +128,18 @@ class Team:
     def _serve(self) -> int:
         """Run what rank 0 calls until it ends; return the exit code that it gives."""
         set_quiet(True)
-        while True:
-            with _handled(signal.SIG_IGN):
+        with _handled(_IGNORED):
+            while True:
                 self._rest()
                 message = self._world.bcast(None)
                 if isinstance(message, int):
                     return message
-                function, arguments, has_own, together = message
+                function, arguments, has_own, together, stopping = message
                 if has_own:
                     arguments = (*arguments, self._world.scatter(None))
-                # A launcher sends Ctrl-C to all ranks. Those who work alone may stop at once.
-                handler = signal.SIG_IGN if together else signal.default_int_handler
+                handlers = {number: _DEFAULTS[number] for number in stopping}
                 run = partial(function, self, *arguments)
-                self._world.gather(self._outcome(run, together, handler))
+                self._world.gather(self._outcome(run, together, handlers))
 
     def _rest(self) -> None:
         """Wait for rank 0 without taking a processor from it."""
@@ -143,11 +152,11 @@ class Team:
                 time.sleep(_NAP_S)
 
     def _outcome(
-        self, run: Callable[[], Any], together: bool, handler: Any
+        self, run: Callable[[], Any], together: bool, handlers: Mapping[int, Any]
     ) -> tuple[Any, BaseException | None]:
         """Return what `run` returns, or what it raises and others are to know of."""
         try:
-            with _handled(handler):
+            with _handled(handlers):
                 return run(), None
         except (CsnnError, OSError, MemoryError, KeyboardInterrupt) as error:
             if together:
@@ -214,23 +223,25 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _handled(handler: Any) -> Iterator[Any]:
-    """Let `handler` deal with Ctrl-C."""
-    before = signal.signal(signal.SIGINT, handler)
+def _handled(handlers: Mapping[int, Any]) -> Iterator[dict[int, Any]]:
+    """Let handlers deal with signals; yield those there were."""
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield before
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
-def _deferred() -> Iterator[Any]:
-    """Keep Ctrl-C until the ranks have parted, for the handler there was, which is yielded."""
+def _deferred() -> Iterator[dict[int, Any]]:
+    """Keep a signal until the ranks have parted, for the handlers there were, which are yielded."""
     pressed: list[int] = []
-    with _handled(lambda number, frame: pressed.append(number)) as before:
+    keep = dict.fromkeys(_DEFAULTS, lambda number, frame: pressed.append(number))
+    with _handled(keep) as before:
         yield before
     if pressed:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(pressed[0])
 
 
 def run(program: Callable[[Team], int]) -> int:

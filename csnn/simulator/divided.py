@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from csnn.errors import InvalidInputError, reject
 from csnn.image.node import NodeImage
-from csnn.image.store import Image, header_of, open_image
+from csnn.image.store import Image, header_of
 from csnn.neurons.registry import MODELS
+from csnn.simulator.division import divide, read_own, require_nodes
 from csnn.simulator.exchange import Channel, Exchange
 from csnn.simulator.fast import CompiledNodes
 from csnn.simulator.recording import Recording, check_recorded
@@ -41,11 +41,6 @@ class Team(Channel, Protocol):
         """Let every rank run a function; return what it returned on each."""
 
 
-def own_nodes(rank: int, ranks: int, n_nodes: int) -> range:
-    """Return the nodes of a rank: dealt out in turn, for the reason that `divide_nodes` gives."""
-    return range(rank, n_nodes, ranks)
-
-
 @dataclass
 class _Part:
     """What a rank keeps: its nodes, from their files to compiled code."""
@@ -65,7 +60,7 @@ class DividedSimulator:
     Parameters
     ----------
     image : Image
-        As rank 0 opened it; other ranks find it under the same path.
+        As `open_divided` returns it; other ranks find it under the same path.
     team : Team
     threads : int
         Worker threads of each rank; the result depends neither on them nor on the ranks.
@@ -73,8 +68,6 @@ class DividedSimulator:
         Where to start; the image's initial state if absent.
     record : array_like of int
         Global numbers of the neurons to trace.
-    verify : bool
-        Let every rank compare the files of its nodes with their digests.
     places : int, optional
         Spikes that a message has room for; only tests change it.
 
@@ -92,26 +85,21 @@ class DividedSimulator:
         threads: int = 2,
         state: MachineState | None = None,
         record: npt.ArrayLike = (),
-        verify: bool = True,
         places: int | None = None,
     ) -> None:
-        if team.size > image.n_nodes:
-            rule = f"must be at most {image.n_nodes}, the nodes of {image.path}"
-            raise reject("number of ranks", team.size, rule)
+        require_nodes(image, team)
         self.image = image
         self.record = check_recorded(record, image.n_neurons)
         self.step = 0 if state is None else state.step
         self._team = team
         self._number = next(_numbers)
         self._model = MODELS[image.manifest["model"]]
-        headers = team.call(_read, self._number, str(image.path), image.digest, verify)
-        self._nodes = [own_nodes(rank, team.size, image.n_nodes) for rank in range(team.size)]
-        in_order = [headers[k % team.size][k // team.size] for k in range(image.n_nodes)]
-        image.check_together(in_order)
-        self._first = np.array([header["first_neuron"] for header in in_order])
-        self._sizes = np.array([header["n_neurons"] for header in in_order])
-        neurons = [int(self._sizes[list(own)].sum()) for own in self._nodes]
-        parts = [None if state is None else self._part(state, own) for own in self._nodes]
+        headers = team.call(_read, self._number, str(image.path), image.digest)
+        self._division = divide(image, headers)
+        neurons = [len(own) for own in self._division.neurons]
+        parts = [
+            None if state is None else self._division.part(state, rank) for rank in range(team.size)
+        ]
         team.call(_start, self._number, threads, self.record, neurons, places, own=parts)
 
     def run(self, steps: int) -> Recording:
@@ -130,25 +118,7 @@ class DividedSimulator:
 
     def state(self) -> MachineState:
         """Return every state word after the last step."""
-        parts: list[MachineState] = self._team.call(_state, self._number)
-        n_neurons, n_nodes = self.image.n_neurons, self.image.n_nodes
-        first = parts[0]
-        whole = MachineState(
-            step=self.step,
-            state=np.empty((len(first.state), n_neurons), dtype=np.uint32),
-            refractory=np.empty(n_neurons, dtype=np.uint32),
-            delay_buffer=np.empty((len(first.delay_buffer), 2, n_neurons), dtype=np.uint32),
-            ext_states=np.empty((n_nodes, *first.ext_states.shape[1:]), dtype=np.uint32),
-            saturated=np.empty(n_nodes, dtype=bool),
-        )
-        for own, part in zip(self._nodes, parts, strict=True):
-            neurons = self._neurons(own)
-            whole.state[:, neurons] = part.state
-            whole.refractory[neurons] = part.refractory
-            whole.delay_buffer[:, :, neurons] = part.delay_buffer
-            whole.ext_states[list(own)] = part.ext_states
-            whole.saturated[list(own)] = part.saturated
-        return whole
+        return self._division.whole(self._team.call(_state, self._number))
 
     def exchange_marks(self) -> list[list[tuple[float, float]]]:
         """Return of each rank when its exchanges since the last such call began and ended.
@@ -161,35 +131,11 @@ class DividedSimulator:
         """Return of each rank how often a message was too short for all spikes of a step."""
         return self._team.call(_longer, self._number)
 
-    def _neurons(self, nodes: range) -> I64:
-        """Return the numbers of all neurons of some nodes."""
-        return np.concatenate(
-            [np.arange(self._first[k], self._first[k] + self._sizes[k]) for k in nodes]
-        )
 
-    def _part(self, state: MachineState, nodes: range) -> MachineState:
-        """Return the part of a state that belongs to some nodes."""
-        neurons = self._neurons(nodes)
-        return MachineState(
-            step=state.step,
-            state=state.state[:, neurons],
-            refractory=state.refractory[neurons],
-            delay_buffer=state.delay_buffer[:, :, neurons],
-            ext_states=state.ext_states[list(nodes)],
-            saturated=state.saturated[list(nodes)],
-        )
-
-
-def _read(team: Team, number: int, path: str, digest: str, verify: bool) -> list[dict[str, int]]:
-    """Open the files of this rank's nodes; return what others need to know of them."""
+def _read(team: Team, number: int, path: str, digest: str) -> list[dict[str, int]]:
+    """Keep this rank's nodes; return what others need to know of them."""
     team.kept.pop(_KEPT, None)
-    image = open_image(path, verify=False, nodes=())
-    if image.digest != digest:
-        raise InvalidInputError(f"{path}: rank {team.rank} finds another image there than rank 0")
-    own = own_nodes(team.rank, team.size, image.n_nodes)
-    if verify:
-        open_image(path, nodes=own)
-    nodes = image.read(own)
+    nodes = read_own(team, path, digest)
     team.kept[_KEPT] = _Part(number, nodes)
     return [header_of(node) for node in nodes]
 

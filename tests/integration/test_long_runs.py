@@ -487,6 +487,51 @@ def test_a_signal_leaves_a_run_that_can_be_resumed(
     assert differences(out, whole) == []
 
 
+@pytest.mark.parametrize("complete", [True, False], ids=["complete", "interrupted"])
+def test_a_run_that_had_checkpoints_keeps_their_period(
+    complete: bool, image: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        if not complete:
+            patch.setattr(session, "_next_chunk", lambda n, spent_s: _press(n))
+        time_ms = ("--time-ms", "9") if complete else ()
+        outcome = csnn("simulate", image, *SETTINGS, *time_ms, *EVERY, "--out", out)
+    assert outcome.code == (0 if complete else 130)
+    stopped = output.read_result(out)["last_step"]
+    assert stopped == 140 if complete else stopped < 60
+    resume = ("simulate", image, "--resume", "--time-ms", "25", "--out", out)
+    with monkeypatch.context() as patch:
+        patch.setattr(output, "write_run", _full)
+        refused(csnn(*resume), "No space left", "recorded up to step 300")
+    ends = [stopped, *(end for end in ENDS if end > stopped)]
+    assert journal_files.steps(out / "progress", "segment") == ends
+    succeed(*resume)
+    assert differences(out, whole) == []
+    assert output.read_result(out)["checkpoint_every_steps"] == 60
+
+
+def _press(n: int) -> int:
+    signal.raise_signal(signal.SIGTERM)
+    return n
+
+
+def test_a_period_that_is_none_is_refused(image: Path, whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(whole, out, symlinks=True)
+    result = output.read_result(out)
+    assert result["checkpoint_every_steps"] is None
+    for period in (0, -1, 0.5, "6", True):
+        output.write_result(out, {**result, "checkpoint_every_steps": period}, open_image(image))
+        outcome = csnn("simulate", image, "--resume", "--out", out)
+        refused(outcome, f"checkpoint_every_steps = {period!r}: must be an integer >= 1 or null")
+    # A result of an earlier version says nothing of it.
+    del result["checkpoint_every_steps"]
+    output.write_result(out, result, open_image(image))
+    succeed("simulate", image, "--resume", "--out", out)
+    assert differences(out, whole) == []
+
+
 # Two at a time
 
 

@@ -116,10 +116,13 @@ def test_planted_faults_of_the_exchange_are_caught(
         assert difference(wanted["independent"], found) is not None, fault
 
 
-def test_ctrl_c_stops_all_ranks_after_one_step(
-    images: Path, wanted: dict[str, Outcome], tmp_path: Path
+@pytest.mark.parametrize("where", ["step", "state"])
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_signal_stops_all_ranks_after_one_step(
+    images: Path, wanted: dict[str, Outcome], tmp_path: Path, number: str, where: str
 ) -> None:
-    code, _, err = mpi_jobs.program(2, "interrupted", images / "independent", tmp_path)
+    what = f"{number} in a {where}"
+    code, _, err = mpi_jobs.program(2, what, images / "independent", tmp_path)
     assert (code, err) == (0, "")
     assert difference(wanted["independent"], read(tmp_path / "whole.npz")) is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from commands import csnn, network_file, refused, succeed, tree
 
-from csnn.image.store import open_image
+from csnn.image.store import node_file, open_image
 from csnn.mpi import team
 from csnn.simulator.state import load_checkpoint
 from csnn.spec.description import Description
@@ -77,6 +78,27 @@ def test_a_run_is_resumed_by_another_number_of_ranks(single: Path, tmp_path: Pat
     assert code == 0, err
     same_run(out, single / "run")
     load_checkpoint(out / "checkpoint.npz", open_image(image))
+
+
+def test_for_a_resumed_run_every_rank_reads_its_own_nodes_only(
+    single: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(single / "run", tmp_path / "run")
+    code, _, err = mpi_jobs.program(2, "resuming", single / "small.toml", tmp_path / "run")
+    assert code == 0, err
+    same_run(tmp_path / "run", single / "run")
+    # A file that rank 0 does not read is damaged: all are made anew.
+    node = tmp_path / "run" / "image" / node_file(1)
+    content = bytearray(node.read_bytes())
+    content[-1] ^= 1
+    node.write_bytes(content)
+    code, _, err = mpi_jobs.csnn(
+        2, "run", single / "small.toml", "--record", "104,0,50", "--resume", "--mpi", "--out",
+        tmp_path / "run",
+    )  # fmt: skip
+    assert code == 0, err
+    assert f"{node}: altered: its SHA-256 is not the manifest's; the image is generated" in err
+    same_run(tmp_path / "run", single / "run")
 
 
 @pytest.mark.slow
