@@ -199,12 +199,13 @@ def simulate(
     start : MachineState, optional
         State to resume from.
     team : Team, optional
-        Ranks over which the nodes are divided (`csnn.mpi`); rank 0 calls this.
+        Ranks over which the nodes are divided (`csnn.mpi`); rank 0 calls this, with an image that
+        `csnn.simulator.division.open_divided` has opened.
 
     Returns
     -------
     Session
-        Partial (`complete` False) if Ctrl-C was pressed.
+        Partial (`complete` False) after Ctrl-C or SIGTERM.
 
     Raises
     ------
