@@ -31,7 +31,13 @@ from csnn.files import (
     require_regular,
     sha256,
 )
-from csnn.image.store import Image, content_digest, is_weight_unit, tool_versions
+from csnn.image.store import (
+    Image,
+    content_digest,
+    has_own_digest,
+    is_weight_unit,
+    tool_versions,
+)
 from csnn.json_fields import (
     Kind,
     anything,
@@ -194,11 +200,7 @@ def check(directory: Path, *names: str) -> None:
         raise InvalidInputError(f"{where}: schema must be {SCHEMA!r}: not a directory of a run")
     if manifest.get("version") != VERSION:
         raise reject(f"{where}: version", manifest.get("version"), f"must be {VERSION}")
-    try:
-        intact = manifest.get("digest") == content_digest(manifest)
-    except ValueError:
-        intact = False
-    if not intact or not isinstance(manifest.get("files"), dict):
+    if not has_own_digest(manifest) or not isinstance(manifest.get("files"), dict):
         raise InvalidInputError(f"{where}: digest: the manifest was altered or truncated")
     for name in names:
         entry = manifest["files"].get(name)

@@ -167,7 +167,8 @@ def _simulate(options: argparse.Namespace) -> int:
     if options.resume:
         # What is not given stays as it was.
         earlier = journal.last_settings(out, image)
-        if earlier is None and (every_ms is None or (out / output.RESULT).exists()):
+        begun = every_ms is not None or journal.is_there(out)
+        if earlier is None and (not begun or (out / output.RESULT).exists()):
             earlier = output.read_result(out)
         if earlier is not None:
             kept = {name: earlier[name] for name in ("time_ms", "warmup_ms", "threads")}

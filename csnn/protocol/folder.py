@@ -20,11 +20,17 @@ from csnn.files import (
     require_outside,
     sha256,
 )
-from csnn.image.store import content_digest, tool_versions
+from csnn.image.store import content_digest, has_own_digest, tool_versions
+from csnn.json_fields import Kind, check_fields, is_not_negative, is_positive, is_truth
 from csnn.output import write_json
 
 SCHEMA, VERSION = "csnn-protocol", 1
 RESULT, REPORT, FIGURES, NEST = "protocol.json", "report.html", "figures", "nest"
+_FIXED: dict[str, tuple[Kind, str]] = {
+    "time_ms": (is_positive, "a number > 0"),
+    "warmup_ms": (is_not_negative, "a number >= 0"),
+    "all_pairs": (is_truth, "true or false"),
+}
 
 
 def seed_folder(directory: Path, seed: int) -> Path:
@@ -89,8 +95,10 @@ def _check_fixed(manifest: Path, fixed: Mapping[str, Any]) -> None:
     if content.get("version") != VERSION:
         raise reject(f"{manifest}: version", content.get("version"), f"must be {VERSION}")
     earlier = content.get("settings")
-    if not isinstance(earlier, dict) or content.get("digest") != content_digest(content):
-        raise InvalidInputError(f"{manifest}: digest: the manifest was altered or truncated")
+    if not isinstance(earlier, dict) or not has_own_digest(content):
+        rule = "digest: the manifest was altered or truncated; choose another directory"
+        raise InvalidInputError(f"{manifest}: {rule}")
+    check_fields(f"{manifest}: settings", earlier, _FIXED)
     for name, value in fixed.items():
         if earlier.get(name) != value:
             rule = f"must be {earlier.get(name)!r}, as before in {manifest.parent}"

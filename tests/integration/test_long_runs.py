@@ -361,6 +361,17 @@ def test_a_damaged_file_is_refused_and_the_one_before_is_used(
     assert told.count("\n") == (1 if kind == "checkpoint" else 2)
 
 
+def test_a_journal_that_states_no_period_is_refused(image: Path, run: Path, whole: Path) -> None:
+    for path in (run / "progress").glob("segment-*"):
+        _reseal(path, period_steps=0)
+    with unchanged(run):
+        outcome = csnn("simulate", image, *SETTINGS, "--time-ms", "40", "--resume", "--out", run)
+        assert outcome.code == 3
+        assert "period_steps = 0: must be an integer >= 1; it is not used" in outcome.err
+        assert "no checkpoint is of use; give the whole command again" in outcome.err
+    resume(image, run, whole)
+
+
 def test_a_journal_that_accepts_damage_is_found(
     image: Path, run: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
