@@ -58,6 +58,8 @@ class Candidate:
         Whether nothing had to be simulated.
     spent_s : float
         Wall time of this call.
+    work_s : float
+        Wall time of all that the seed took, what was done before it was resumed included.
     """
 
     seed: int
@@ -65,6 +67,7 @@ class Candidate:
     facts: dict[str, Any]
     reused: bool
     spent_s: float
+    work_s: float
 
 
 def run_seed(
@@ -124,17 +127,20 @@ def run_seed(
         image = _image(folder / IMAGE, description, seed, settings.threads, generate)
         result = simulate_seed(image, run, folder / RUN, command, warn)
     populations = [(p.name, p.size) for p in description.network.populations]
+    simulated = time.perf_counter()
     samples, digest = _samples(folder, populations, windows, settings.recipe.all_pairs)
     if not keep_image:
         with reported(folder / IMAGE):
             shutil.rmtree(folder / IMAGE, ignore_errors=True)
     facts = {name: result[name] for name in FACTS if name in result} | {"spikes_sha256": digest}
+    now = time.perf_counter()
     return Candidate(
         seed=seed,
         windows=samples,
         facts=facts,
         reused=reused,
-        spent_s=time.perf_counter() - began,
+        spent_s=now - began,
+        work_s=max(now - began, sum(facts["timings"].values()) + now - simulated),
     )
 
 
@@ -167,6 +173,16 @@ def simulate_seed(
     if not result["complete"]:
         raise Unfinished
     return result
+
+
+def is_finished(folder: Path) -> bool:
+    """Tell whether the simulation of a seed seems to be over; its files are not checked."""
+    try:
+        result = json.loads((folder / RUN / output.RESULT).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    complete = isinstance(result, dict) and result.get("complete") is True
+    return complete and not journal.is_there(folder / RUN)
 
 
 def _network_digest(description: Description) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import shutil
 import subprocess
@@ -118,7 +119,10 @@ def test_what_a_protocol_leaves(finished: Path) -> None:
 def test_a_repeated_command_reuses_every_stage(recordings, copy: Path, monkeypatch) -> None:
     before = {k: v for k, v in tree(copy).items() if k.startswith(("seed_", "nest"))}
     monkeypatch.setattr(stages, "run_simulation", never)
-    outcome = run(recordings, copy, settings(2, 1), make=never)
+    said: list[str] = []
+    outcome = run(recordings, copy, settings(2, 1), make=never, tell=said.append)
+    # Nothing takes time any more.
+    assert said == [f"seed {seed}, {n} of 2: already simulated" for n, seed in ((1, 2), (2, 1))]
     assert outcome.verdict.seeds == (2, 1)
     after = {k: v for k, v in tree(copy).items() if k.startswith(("seed_", "nest"))}
     assert after == before
@@ -204,7 +208,8 @@ def test_a_killed_simulation_goes_on_from_its_last_checkpoint(
         append = Journal.append
 
         def killed(self, recording, state, costs):
-            append(self, recording, state, costs)
+            # As if these three had taken 50 minutes.
+            append(self, recording, state, {**costs, "simulate_s": 1000.0})
             if state.step == 10_000:
                 raise BrokenPipeError
 
@@ -218,9 +223,17 @@ def test_a_killed_simulation_goes_on_from_its_last_checkpoint(
         begun.append(start.step)
         return parts(*arguments, start=start, **options)
 
+    def stop(line):
+        said.append(line)
+        raise BrokenPipeError
+
+    said: list[str] = []
     monkeypatch.setattr(csnn_run, "simulate_parts", noted)
-    run(recordings, tmp_path / "out", settings(2))
+    with pytest.raises(BrokenPipeError):
+        run(recordings, tmp_path / "out", settings(2, 1, 3), tell=stop)
     assert begun == [10_000]
+    # Two seeds, each of which takes what the parts of the first have taken together.
+    assert re.fullmatch(r"seed 2, 1 of 3: done in .* s; about 1 h 4[0-9] min left", said[0])
     for mine, theirs in zip(
         output.read_spikes(tmp_path / "out/seed_2/run"),
         output.read_spikes(finished / "seed_2/run"),
