@@ -20,14 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from csnn.directory_lock import locked
+from csnn.directory_lock import held
 from csnn.errors import InvalidInputError, reject
 from csnn.files import (
     MANIFEST_NAME,
     atomic_file,
-    remove_leftovers,
     reported,
-    require_kind,
     require_regular,
     sha256,
 )
@@ -120,35 +118,8 @@ def prepared(path: str | Path) -> Iterator[Path]:
     InvalidInputError
         If it cannot be created, holds something else, or another process is writing there.
     """
-    directory = Path(path)
-    if ".." in directory.parts:
-        # x/.. is here even where x is not yet.
-        directory = Path(os.path.realpath(directory))
-    missing = []
-    with reported(directory):
-        require_kind(directory, SCHEMA)
-        folder = directory
-        while not folder.exists():
-            missing.append(folder)
-            folder = folder.parent
-    claimed = False
-    try:
-        with reported(directory):
-            directory.mkdir(parents=True, exist_ok=True)
-        with locked(directory):
-            remove_leftovers(directory)
-            if not (directory / MANIFEST_NAME).exists():
-                claimed = True
-                # So that a run that is killed later can be repeated into this directory.
-                write_manifest(directory, None)
-            yield directory
-    except BaseException:
-        with contextlib.suppress(OSError):
-            if claimed and {entry.name for entry in directory.iterdir()} <= {MANIFEST_NAME}:
-                (directory / MANIFEST_NAME).unlink(missing_ok=True)
-            for folder in missing:
-                folder.rmdir()
-        raise
+    with held(path, SCHEMA, lambda directory: write_manifest(directory, None)) as directory:
+        yield directory
 
 
 def write_manifest(directory: Path, image: Image | None) -> None:

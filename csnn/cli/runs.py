@@ -113,8 +113,9 @@ def _own_image(
 ) -> Image:
     """Generate the image of a run, or take the one that the run to be resumed has made."""
     from csnn import output
+    from csnn.image.origin import is_image_of
     from csnn.image.store import open_image
-    from netgen.build import generate, is_image_of
+    from netgen.build import generate
 
     path = directory / output.IMAGE_DIRECTORY
     if options.resume and path.exists():

@@ -24,7 +24,8 @@ import math
 from dataclasses import asdict, dataclass, fields
 
 from csnn.errors import reject
-from csnn.mpi.options import positive_integers, program
+from csnn.integer_lists import parse_integers
+from csnn.mpi.options import program
 from csnn.simulator.exchange import message_places
 
 _WORD_BYTES = 4
@@ -168,7 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     as_json = options.pop("json")
 
     def body() -> int:
-        ranks = positive_integers("--ranks", options.pop("ranks"))
+        ranks = parse_integers("--ranks", options.pop("ranks"), least=1)
         machine = Machine(**options)
         projections = [project(machine, number) for number in ranks]
         if as_json:

@@ -15,11 +15,10 @@ import numpy as np
 
 from csnn.drawing import to_png
 from csnn.files import atomic_file, reported
-from csnn.image.store import tool_versions
 from csnn.journal import Warn
 from csnn.output import encode_json
 from csnn.protocol import figures, folder, page
-from csnn.protocol.computer import describe_computer
+from csnn.protocol.computer import describe_computer, describe_software
 from csnn.protocol.distances import Distances, among, measure
 from csnn.protocol.reference import Reference
 from csnn.protocol.seeds import Candidate, Generate, is_finished, run_seed
@@ -154,7 +153,7 @@ def _content(
             **settings.fixed(),
         },
         "machine": describe_computer(),
-        "tools": tool_versions(),
+        "tools": describe_software(),
         "populations": [name for name, _ in nest.baseline.populations],
         "statistics": list(STATISTICS),
         "reference": {

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from csnn.directory_lock import locked
+from csnn.directory_lock import held
 from csnn.errors import InvalidInputError, reject
 from csnn.files import (
     MANIFEST_NAME,
     remove_leftovers,
     reported,
-    require_kind,
     require_outside,
     sha256,
 )
@@ -58,36 +57,12 @@ def claimed(path: str | Path, fixed: Mapping[str, Any]) -> Iterator[Path]:
     InvalidInputError
         If it is something else, of other settings, or another process is at work in it.
     """
-    directory = Path(os.path.realpath(path))
-    require_kind(directory, SCHEMA)
-    require_outside(directory)
-    missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
-    with reported(path):
-        directory.mkdir(parents=True, exist_ok=True)
-    try:
-        with locked(directory):
-            manifest = directory / MANIFEST_NAME
-            if manifest.exists():
-                _check_fixed(manifest, fixed)
-            else:
-                write_manifest(directory, fixed)
-            _clean(directory)
-            yield directory
-    except BaseException:
-        if missing:
-            _leave(directory, missing)
-        raise
-
-
-def _leave(directory: Path, made: Sequence[Path]) -> None:
-    """Remove folders that were made for nothing: nothing was computed into them."""
-    with contextlib.suppress(OSError):
-        if {entry.name for entry in directory.iterdir()} <= {MANIFEST_NAME, NEST}:
-            if (directory / NEST).exists():
-                (directory / NEST).rmdir()
-            (directory / MANIFEST_NAME).unlink(missing_ok=True)
-            for folder in made:
-                folder.rmdir()
+    place = os.path.realpath(path)
+    require_outside(place)
+    with held(place, SCHEMA, partial(write_manifest, fixed=fixed), (NEST,)) as directory:
+        _check_fixed(directory / MANIFEST_NAME, fixed)
+        _clean(directory)
+        yield directory
 
 
 def _check_fixed(manifest: Path, fixed: Mapping[str, Any]) -> None:
@@ -108,7 +83,7 @@ def _check_fixed(manifest: Path, fixed: Mapping[str, Any]) -> None:
 def _clean(directory: Path) -> None:
     """Remove what a killed process left half written; nobody else is at work here."""
     inside = (directory / FIGURES, directory / NEST)
-    for folder in (directory, *inside, *directory.glob("seed_*"), *directory.glob("seed_*/run")):
+    for folder in (*inside, *directory.glob("seed_*"), *directory.glob("seed_*/run")):
         remove_leftovers(folder)
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from csnn import journal, output
 from csnn.errors import InvalidInputError, reject
-from csnn.files import MANIFEST_NAME, reported
+from csnn.files import MANIFEST_NAME, reported, require_kind
+from csnn.image.origin import is_image_of
 from csnn.image.store import Image, open_image
 from csnn.journal import Warn
 from csnn.progress import progress
@@ -121,7 +122,12 @@ def run_seed(
     network = _network_digest(description)
     # A run whose journal is there was killed, perhaps while its files took their names.
     unfinished = journal.is_there(folder / RUN)
-    result = None if unfinished else finished_run(folder / RUN, run, network)
+    try:
+        require_kind(folder / RUN, output.SCHEMA)
+        result = None if unfinished else finished_run(folder / RUN, run, network)
+    except InvalidInputError as error:
+        hint = f"remove {folder / RUN}, and the same command simulates the seed again"
+        raise InvalidInputError(f"{error}; {hint}") from None
     reused = result is not None
     if result is None:
         image = _image(folder / IMAGE, description, seed, settings.threads, generate)
@@ -209,8 +215,13 @@ def finished_run(directory: Path, run: Run, network_sha256: str) -> dict[str, An
         if result[name] != value:
             raise reject(f"{directory / output.RESULT}: {name}", result[name], f"must be {value}")
     if result["manifest"].get("network") != network_sha256:
-        raise InvalidInputError(f"{directory}: is a run of another network; remove it")
-    return result if result["complete"] else None
+        raise InvalidInputError(f"{directory}: is a run of another network")
+    if result["complete"]:
+        return result
+    if (directory / output.CHECKPOINT).exists():
+        # What the simulation will go on from.
+        output.check(directory, output.CHECKPOINT)
+    return None
 
 
 def _image(
@@ -223,8 +234,7 @@ def _image(
         except InvalidInputError:
             pass  # made again below
         else:
-            found = (image.manifest["seed"], image.manifest["network_sha256"])
-            if found == (seed, _network_digest(description)):
+            if is_image_of(image, description, seed):
                 return image
     return generate(description, seed, path, threads=threads)
 

@@ -393,7 +393,7 @@ def test_a_neo_block_of_wrong_types_is_refused(value: Any) -> None:
         return
     block = spikes.to_neo(make())
     block.segments[0].spiketrains[0].annotations["neuron"] = value
-    with pytest.raises(InvalidInputError, match="neuron = .*must be an integer from 0"):
+    with pytest.raises(InvalidInputError, match=r"neuron = .*must be an integer from 0"):
         spikes.from_neo(block)
 
 

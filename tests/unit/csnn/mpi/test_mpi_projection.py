@@ -63,7 +63,7 @@ def test_no_machine_has_such_parts(field: str, value: float) -> None:
 
 def test_the_largest_and_the_smallest_numbers_make_no_infinities() -> None:
     for least, most in ((1e-9, 1e12), (1e12, 1e-9)):
-        odd = {name: least for name in ("step_us", "spike_ns", "latency_us", "rate_hz", "dt_ms")}
+        odd = dict.fromkeys(("step_us", "spike_ns", "latency_us", "rate_hz", "dt_ms"), least)
         found = project(machine(**odd, neurons=10**12, bandwidth_GBs=most), 999_999_999)
         assert all(0 <= value < float("inf") for value in asdict(found).values())
 
