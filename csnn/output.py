@@ -83,7 +83,7 @@ _RESULT_FIELDS: dict[str, tuple[Kind, str]] = {
     **dict.fromkeys(("network", "simulator", "image_digest"), _TEXT),
     "command": (or_null(is_text), "a string or null"),
     **dict.fromkeys(
-        ("neurons", "synapses", "nodes", "seed", "threads", "last_step", "events"), _COUNT
+        ("neurons", "synapses", "nodes", "seed", "threads", "last_step", "spikes", "events"), _COUNT
     ),
     "time_ms": (is_positive, "a number > 0"),
     **dict.fromkeys(("warmup_ms", "peak_mb", "events_per_s"), (is_not_negative, "a number >= 0")),
@@ -199,6 +199,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         if path.stat().st_size > _MAX_JSON_BYTES:
             raise InvalidInputError(f"{path}: larger than {_MAX_JSON_BYTES} bytes")
         content = json.loads(path.read_text("utf-8"))
+        # Python reads numbers that are none, which JSON does not know.
+        json.dumps(content, allow_nan=False)
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or "not valid JSON"
         raise InvalidInputError(f"{path}: cannot be read ({reason})") from None

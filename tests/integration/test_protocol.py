@@ -297,6 +297,12 @@ def interrupt(place: Path) -> None:
     flip(place / "checkpoint.npz")
 
 
+def vouched(place: Path, result: dict[str, object]) -> None:
+    """Replace the result, and let the manifest vouch for it."""
+    (place / "result.json").write_text(json.dumps(result))
+    output.write_manifest(place, None)
+
+
 # What is done to the run of a seed, what is said.
 DAMAGED = {
     "spikes": (lambda place: flip(place / "spikes.npz"), "spikes.npz: altered"),
@@ -304,6 +310,14 @@ DAMAGED = {
     "manifest": (lambda place: (place / "manifest.json").write_text("{"), "not written by csnn"),
     "no manifest": (lambda place: (place / "manifest.json").unlink(), "not written by csnn"),
     "checkpoint": (interrupt, "checkpoint.npz: altered"),
+    "no number": (
+        lambda place: vouched(place, output.read_result(place) | {"manifest": {"x": float("nan")}}),
+        "not valid JSON",
+    ),
+    "no count": (
+        lambda place: vouched(place, output.read_result(place) | {"spikes": None}),
+        "spikes = None: must be an integer",
+    ),
 }
 
 
