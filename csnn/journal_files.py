@@ -24,6 +24,7 @@ from csnn.json_fields import (
     is_count,
     is_not_negative,
     is_positive,
+    is_positive_count,
     list_of,
     object_of,
 )
@@ -41,7 +42,8 @@ _NAME = re.compile(r"(segment|checkpoint)-([0-9]{10})\.npz")
 _COSTS = ("load_s", "warmup_s", "simulate_s", "peak_mb")
 _COUNT = (is_count, "an integer >= 0")
 _FIELDS: dict[str, tuple[Kind, str]] = {
-    **dict.fromkeys(("first_step", "last_step", "events", "threads", "period_steps"), _COUNT),
+    **dict.fromkeys(("first_step", "last_step", "events"), _COUNT),
+    **dict.fromkeys(("threads", "period_steps"), (is_positive_count, "an integer >= 1")),
     "time_ms": (is_positive, "a number > 0"),
     "warmup_ms": (is_not_negative, "a number >= 0"),
     "record": (list_of(is_count), "a list of integers >= 0"),

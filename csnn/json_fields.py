@@ -26,6 +26,11 @@ def is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**64
 
 
+def is_positive_count(value: Any) -> bool:
+    """Tell whether `value` is an integer >= 1 below 2^64."""
+    return is_count(value) and value >= 1
+
+
 def is_real(value: Any) -> bool:
     """Tell whether `value` is a finite number, not so large that arithmetic would overflow."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

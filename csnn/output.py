@@ -20,18 +20,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from csnn.directory_lock import locked
+from csnn.directory_lock import held
 from csnn.errors import InvalidInputError, reject
 from csnn.files import (
     MANIFEST_NAME,
     atomic_file,
-    remove_leftovers,
     reported,
-    require_kind,
     require_regular,
     sha256,
 )
-from csnn.image.store import Image, content_digest, is_weight_unit, tool_versions
+from csnn.image.store import (
+    Image,
+    content_digest,
+    has_own_digest,
+    is_weight_unit,
+    tool_versions,
+)
 from csnn.json_fields import (
     Kind,
     anything,
@@ -83,7 +87,7 @@ _RESULT_FIELDS: dict[str, tuple[Kind, str]] = {
     **dict.fromkeys(("network", "simulator", "image_digest"), _TEXT),
     "command": (or_null(is_text), "a string or null"),
     **dict.fromkeys(
-        ("neurons", "synapses", "nodes", "seed", "threads", "last_step", "events"), _COUNT
+        ("neurons", "synapses", "nodes", "seed", "threads", "last_step", "spikes", "events"), _COUNT
     ),
     "time_ms": (is_positive, "a number > 0"),
     **dict.fromkeys(("warmup_ms", "peak_mb", "events_per_s"), (is_not_negative, "a number >= 0")),
@@ -121,35 +125,8 @@ def prepared(path: str | Path) -> Iterator[Path]:
     InvalidInputError
         If it cannot be created, holds something else, or another process is writing there.
     """
-    directory = Path(path)
-    if ".." in directory.parts:
-        # x/.. is here even where x is not yet.
-        directory = Path(os.path.realpath(directory))
-    missing = []
-    with reported(directory):
-        require_kind(directory, SCHEMA)
-        folder = directory
-        while not folder.exists():
-            missing.append(folder)
-            folder = folder.parent
-    claimed = False
-    try:
-        with reported(directory):
-            directory.mkdir(parents=True, exist_ok=True)
-        with locked(directory):
-            remove_leftovers(directory)
-            if not (directory / MANIFEST_NAME).exists():
-                claimed = True
-                # So that a run that is killed later can be repeated into this directory.
-                write_manifest(directory, None)
-            yield directory
-    except BaseException:
-        with contextlib.suppress(OSError):
-            if claimed and {entry.name for entry in directory.iterdir()} <= {MANIFEST_NAME}:
-                (directory / MANIFEST_NAME).unlink(missing_ok=True)
-            for folder in missing:
-                folder.rmdir()
-        raise
+    with held(path, SCHEMA, lambda directory: write_manifest(directory, None)) as directory:
+        yield directory
 
 
 def write_manifest(directory: Path, image: Image | None) -> None:
@@ -201,11 +178,7 @@ def check(directory: Path, *names: str) -> None:
         raise InvalidInputError(f"{where}: schema must be {SCHEMA!r}: not a directory of a run")
     if manifest.get("version") != VERSION:
         raise reject(f"{where}: version", manifest.get("version"), f"must be {VERSION}")
-    try:
-        intact = manifest.get("digest") == content_digest(manifest)
-    except ValueError:
-        intact = False
-    if not intact or not isinstance(manifest.get("files"), dict):
+    if not has_own_digest(manifest) or not isinstance(manifest.get("files"), dict):
         raise InvalidInputError(f"{where}: digest: the manifest was altered or truncated")
     for name in names:
         entry = manifest["files"].get(name)
@@ -233,6 +206,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         if path.stat().st_size > _MAX_JSON_BYTES:
             raise InvalidInputError(f"{path}: larger than {_MAX_JSON_BYTES} bytes")
         content = json.loads(path.read_text("utf-8"))
+        # Python reads numbers that are none, which JSON does not know.
+        json.dumps(content, allow_nan=False)
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or "not valid JSON"
         raise InvalidInputError(f"{path}: cannot be read ({reason})") from None

@@ -20,6 +20,7 @@ from csnn.errors import InvalidInputError, located, reject
 from csnn.files import atomic_directory, require_kind, sha256
 from csnn.image.node import NodeImage
 from csnn.image.node_file import write_node
+from csnn.image.origin import identified
 from csnn.image.store import (
     NETWORK_FILE,
     SCHEMA,
@@ -166,29 +167,7 @@ def _read_edges(network: Network, machine: Machine) -> tuple[EdgeRows, EdgeList]
         digest = sha256(Path(listed.path))
     if listed.sha256 not in (None, digest):
         raise reject("edges.sha256", listed.sha256, f"{listed.path} has {digest}")
-    return edges, _identified(listed, digest)
-
-
-def _identified(listed: EdgeList, digest: str) -> EdgeList:
-    """Return an edge list under the name that identifies it from everywhere."""
-    return replace(listed, path=str(Path(listed.path).resolve()), sha256=digest)
-
-
-def is_image_of(image: Image, description: Description, seed: int) -> bool:
-    """Return whether `generate` would compile this network with this seed into `image`.
-
-    Raises
-    ------
-    InvalidInputError
-        If the network's edge list cannot be read.
-    """
-    network = description.network
-    if network.edges is not None:
-        edges = _identified(network.edges, sha256(network.edges.path))
-        description = replace(description, network=replace(network, edges=edges))
-    text = dumps(description).encode()
-    same = image.manifest.get("network_sha256") == hashlib.sha256(text).hexdigest()
-    return same and bool(image.manifest["seed"] == seed)
+    return edges, identified(listed, digest)
 
 
 # Statistics of nodes, and of edges fitted in them.

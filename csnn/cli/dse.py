@@ -48,8 +48,8 @@ def add_dse(commands: Any) -> None:
 
 
 def _dse(options: argparse.Namespace) -> int:
-    from csnn.cli.settings import parse_integers
     from csnn.files import require_apart
+    from csnn.integer_lists import parse_integers
     from csnn.neurons.registry import named
     from csnn.progress import progress
     from hls_models import survey_report
@@ -64,8 +64,9 @@ def _dse(options: argparse.Namespace) -> int:
     checks.integer("dse", "dsps", options.dsps, 1, 10**6)
     checks.integer("dse", "processes", options.processes, 1, 256)
     limits = Limits(luts=options.luts, dsps=options.dsps)
-    given = parse_integers("--intervals", options.intervals)
-    intervals: Sequence[int] = INTERVALS if given is None else sorted(set(given))
+    intervals: Sequence[int] = INTERVALS
+    if options.intervals is not None:
+        intervals = sorted(set(parse_integers("--intervals", options.intervals)))
     for interval in intervals:
         checks.integer("dse", "intervals", interval, 1, MAX_II)
     out = Path(options.out)

@@ -8,7 +8,7 @@ from typing import Any
 
 from csnn.cli.console import OK, answer
 from csnn.cli.options import add_command, add_group
-from csnn.cli.settings import parse_integers
+from csnn.integer_lists import parse_integers
 
 
 def add_export(commands: Any) -> None:
@@ -53,7 +53,7 @@ def _export_edges(options: argparse.Namespace) -> int:
     image = open_image(options.image)
     edges = export_edges(
         image,
-        nodes=parse_integers("--nodes", options.nodes),
+        nodes=None if options.nodes is None else parse_integers("--nodes", options.nodes),
         targets=None if options.targets is None else options.targets.split(","),
         sources=None if options.sources is None else options.sources.split(","),
     )

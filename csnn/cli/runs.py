@@ -113,7 +113,8 @@ def _own_image(
 ) -> Image:
     """Generate the image of a run, or take the one that the run to be resumed has made."""
     from csnn import output
-    from netgen.build import generate, is_image_of
+    from csnn.image.origin import is_image_of
+    from netgen.build import generate
 
     path = directory / output.IMAGE_DIRECTORY
     if options.resume and path.exists():
@@ -173,7 +174,8 @@ def _simulate(options: argparse.Namespace) -> int:
     if options.resume:
         # What is not given stays as it was.
         earlier = journal.last_settings(out, image)
-        if earlier is None and (every_ms is None or (out / output.RESULT).exists()):
+        begun = every_ms is not None or journal.is_there(out)
+        if earlier is None and (not begun or (out / output.RESULT).exists()):
             earlier = output.read_result(out)
         if earlier is not None:
             kept = {name: earlier[name] for name in ("time_ms", "warmup_ms", "threads")}

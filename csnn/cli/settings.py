@@ -11,27 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from csnn.errors import InvalidInputError, located, reject
+from csnn.integer_lists import parse_integers
 from csnn.spec.builtin import BUILTINS, build, nearest
 from csnn.spec.description import Description
 from csnn.spec.machine import Run
 from csnn.spec.network import Network
 from csnn.spec.toml import load
-
-
-def parse_integers(field: str, text: str | None) -> tuple[int, ...] | None:
-    """Parse a list such as 0,3-5."""
-    if text is None:
-        return None
-    numbers: list[int] = []
-    for item in text.split(","):
-        match = re.fullmatch(r"\s*([0-9]{1,18})(?:-([0-9]{1,18}))?\s*", item)
-        if match is None:
-            raise reject(field, text, "must be a list of numbers and ranges, such as 0,3-5")
-        low, high = int(match[1]), int(match[2] or match[1])
-        if not low <= high < low + 10**6:
-            raise reject(field, text, "a range must ascend and hold at most 1,000,000 numbers")
-        numbers.extend(range(low, high + 1))
-    return tuple(numbers)
 
 
 def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
@@ -68,9 +53,9 @@ def read_description(options: argparse.Namespace) -> Description:
 def read_run(options: argparse.Namespace, settings: Run) -> Run:
     """Return `settings` with what the options say otherwise."""
     run = _given(options, "time_ms", "warmup_ms", "seed", "threads")
-    record = parse_integers("--record", getattr(options, "record", None))
+    record = getattr(options, "record", None)
     if record is not None:
-        run["record"] = record
+        run["record"] = parse_integers("--record", record)
     return dataclasses.replace(settings, **run)
 
 

@@ -100,6 +100,14 @@ def content_digest(content: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def has_own_digest(content: dict[str, Any]) -> bool:
+    """Tell whether the `digest` of a JSON object is its own."""
+    try:
+        return bool(content.get("digest") == content_digest(content))
+    except (ValueError, RecursionError):  # a number that is not finite, or absurd nesting
+        return False
+
+
 def write_manifest(directory: Path, content: dict[str, Any]) -> dict[str, Any]:
     """Add schema, version, tool versions, file digests and own digest, and write the manifest."""
     files = {

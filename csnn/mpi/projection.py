@@ -24,13 +24,16 @@ import math
 from dataclasses import asdict, dataclass, fields
 
 from csnn.errors import reject
-from csnn.mpi.options import positive_integers, program
+from csnn.integer_lists import parse_integers
+from csnn.mpi.options import program
 from csnn.simulator.exchange import message_places
 
 _WORD_BYTES = 4
 # Of a source, a rank keeps where its rows begin, how many are vectors, and their events, for each
 # shard (16 bytes), and room for its spike in three lists.
 _SOURCE_BYTES = 28
+# Products of what lies between have a meaning, and are no infinities.
+_LEAST, _MOST = 1e-9, 1e12
 DEFAULT_RANKS = (1, 2, 4, 8, 16, 64, 256, 1024, 4096)
 
 
@@ -58,7 +61,7 @@ class Machine:
     Raises
     ------
     InvalidInputError
-        If one is not a positive number.
+        If one is not a number from 1e-9 to 1e12, or of neurons less than 1.
     """
 
     neurons: int = 77_169
@@ -72,8 +75,10 @@ class Machine:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not 0 < value < math.inf:
-                raise reject(f"--{field.name.replace('_', '-')}", value, "must be a number > 0")
+            least = 1 if field.name == "neurons" else _LEAST
+            if not least <= value <= _MOST:
+                rule = f"must be from {least:g} to {_MOST:g}"
+                raise reject(f"--{field.name.replace('_', '-')}", value, rule)
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
     as_json = options.pop("json")
 
     def body() -> int:
-        ranks = positive_integers("--ranks", options.pop("ranks"))
+        ranks = parse_integers("--ranks", options.pop("ranks"), least=1)
         machine = Machine(**options)
         projections = [project(machine, number) for number in ranks]
         if as_json:

@@ -27,8 +27,9 @@ import numpy.typing as npt
 
 from csnn.errors import ToolFailedError, ToolMissingError, reject
 from csnn.image.store import Image, open_image
+from csnn.integer_lists import parse_integers
 from csnn.mpi import team as teams
-from csnn.mpi.options import positive_integers, program
+from csnn.mpi.options import program
 from csnn.simulator.divided import DividedSimulator
 from csnn.simulator.division import open_divided
 from csnn.simulator.exchange import Exchange
@@ -258,7 +259,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _measure_all(options: argparse.Namespace) -> int:
-    ranks = positive_integers("--ranks", options.ranks)
+    ranks = parse_integers("--ranks", options.ranks, least=1)
     for name in ("n_scale", "k_scale"):
         value = getattr(options, name)
         if not 0 < value <= 1:

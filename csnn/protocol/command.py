@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,13 @@ import numpy as np
 
 from csnn.drawing import to_png
 from csnn.files import atomic_file, reported
-from csnn.image.store import tool_versions
 from csnn.journal import Warn
 from csnn.output import encode_json
 from csnn.protocol import figures, folder, page
-from csnn.protocol.computer import describe_computer
+from csnn.protocol.computer import describe_computer, describe_software
 from csnn.protocol.distances import Distances, among, measure
 from csnn.protocol.reference import Reference
-from csnn.protocol.seeds import Candidate, Generate, run_seed
+from csnn.protocol.seeds import Candidate, Generate, is_finished, run_seed
 from csnn.protocol.settings import Settings
 from csnn.protocol.verdict import ProtocolVerdict, judge
 from csnn.spec.description import Description
@@ -89,6 +89,7 @@ def run_protocol(
         with reported(directory / folder.NEST):
             (directory / folder.NEST).mkdir(exist_ok=True)
         nest = reference(directory / folder.NEST)
+        seed_folder = partial(folder.seed_folder, directory)
         windows = [settings.window(nest.duration_ms)]
         if nest.duration_ms < settings.time_ms:
             windows.append(settings.window())
@@ -96,7 +97,7 @@ def run_protocol(
         for seed in settings.seeds:
             candidate = run_seed(
                 seed,
-                folder.seed_folder(directory, seed),
+                seed_folder(seed),
                 settings,
                 description,
                 generate,
@@ -106,20 +107,21 @@ def run_protocol(
                 warn=warn,
             )
             done.append(candidate)
-            tell(_progress(done, settings))
+            left = [s for s in settings.seeds[len(done) :] if not is_finished(seed_folder(s))]
+            tell(_progress(done, len(settings.seeds), len(left)))
             if len(done) < len(settings.seeds):
                 folder.keep_partial(directory, _content(done, settings, nest, command)[0])
                 folder.write_manifest(directory, settings.fixed())
         return _conclude(directory, done, settings, nest, command)
 
 
-def _progress(done: Sequence[Candidate], settings: Settings) -> str:
-    last, left = done[-1], len(settings.seeds) - len(done)
-    spent = [c.spent_s for c in done if not c.reused]
-    text = f"seed {last.seed}, {len(done)} of {len(settings.seeds)}: "
+def _progress(done: Sequence[Candidate], wanted: int, left: int) -> str:
+    """Say how far a protocol is that has `left` of its `wanted` seeds to simulate."""
+    last = done[-1]
+    text = f"seed {last.seed}, {len(done)} of {wanted}: "
     text += "already simulated" if last.reused else f"done in {duration(last.spent_s)}"
-    if left and spent:
-        text += f"; about {duration(left * sum(spent) / len(spent))} left"
+    if left:
+        text += f"; about {duration(left * sum(c.work_s for c in done) / len(done))} left"
     return text
 
 
@@ -151,7 +153,7 @@ def _content(
             **settings.fixed(),
         },
         "machine": describe_computer(),
-        "tools": tool_versions(),
+        "tools": describe_software(),
         "populations": [name for name, _ in nest.baseline.populations],
         "statistics": list(STATISTICS),
         "reference": {

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from csnn.directory_lock import locked
+from csnn.directory_lock import held
 from csnn.errors import InvalidInputError, reject
 from csnn.files import (
     MANIFEST_NAME,
     remove_leftovers,
     reported,
-    require_kind,
     require_outside,
     sha256,
 )
-from csnn.image.store import content_digest, tool_versions
+from csnn.image.store import content_digest, has_own_digest, tool_versions
+from csnn.json_fields import Kind, check_fields, is_not_negative, is_positive, is_truth
 from csnn.output import write_json
 
 SCHEMA, VERSION = "csnn-protocol", 1
 RESULT, REPORT, FIGURES, NEST = "protocol.json", "report.html", "figures", "nest"
+_FIXED: dict[str, tuple[Kind, str]] = {
+    "time_ms": (is_positive, "a number > 0"),
+    "warmup_ms": (is_not_negative, "a number >= 0"),
+    "all_pairs": (is_truth, "true or false"),
+}
 
 
 def seed_folder(directory: Path, seed: int) -> Path:
@@ -52,36 +57,12 @@ def claimed(path: str | Path, fixed: Mapping[str, Any]) -> Iterator[Path]:
     InvalidInputError
         If it is something else, of other settings, or another process is at work in it.
     """
-    directory = Path(os.path.realpath(path))
-    require_kind(directory, SCHEMA)
-    require_outside(directory)
-    missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
-    with reported(path):
-        directory.mkdir(parents=True, exist_ok=True)
-    try:
-        with locked(directory):
-            manifest = directory / MANIFEST_NAME
-            if manifest.exists():
-                _check_fixed(manifest, fixed)
-            else:
-                write_manifest(directory, fixed)
-            _clean(directory)
-            yield directory
-    except BaseException:
-        if missing:
-            _leave(directory, missing)
-        raise
-
-
-def _leave(directory: Path, made: Sequence[Path]) -> None:
-    """Remove folders that were made for nothing: nothing was computed into them."""
-    with contextlib.suppress(OSError):
-        if {entry.name for entry in directory.iterdir()} <= {MANIFEST_NAME, NEST}:
-            if (directory / NEST).exists():
-                (directory / NEST).rmdir()
-            (directory / MANIFEST_NAME).unlink(missing_ok=True)
-            for folder in made:
-                folder.rmdir()
+    place = os.path.realpath(path)
+    require_outside(place)
+    with held(place, SCHEMA, partial(write_manifest, fixed=fixed), (NEST,)) as directory:
+        _check_fixed(directory / MANIFEST_NAME, fixed)
+        _clean(directory)
+        yield directory
 
 
 def _check_fixed(manifest: Path, fixed: Mapping[str, Any]) -> None:
@@ -89,8 +70,10 @@ def _check_fixed(manifest: Path, fixed: Mapping[str, Any]) -> None:
     if content.get("version") != VERSION:
         raise reject(f"{manifest}: version", content.get("version"), f"must be {VERSION}")
     earlier = content.get("settings")
-    if not isinstance(earlier, dict) or content.get("digest") != content_digest(content):
-        raise InvalidInputError(f"{manifest}: digest: the manifest was altered or truncated")
+    if not isinstance(earlier, dict) or not has_own_digest(content):
+        rule = "digest: the manifest was altered or truncated; choose another directory"
+        raise InvalidInputError(f"{manifest}: {rule}")
+    check_fields(f"{manifest}: settings", earlier, _FIXED)
     for name, value in fixed.items():
         if earlier.get(name) != value:
             rule = f"must be {earlier.get(name)!r}, as before in {manifest.parent}"
@@ -100,7 +83,7 @@ def _check_fixed(manifest: Path, fixed: Mapping[str, Any]) -> None:
 def _clean(directory: Path) -> None:
     """Remove what a killed process left half written; nobody else is at work here."""
     inside = (directory / FIGURES, directory / NEST)
-    for folder in (directory, *inside, *directory.glob("seed_*"), *directory.glob("seed_*/run")):
+    for folder in (*inside, *directory.glob("seed_*"), *directory.glob("seed_*/run")):
         remove_leftovers(folder)
 
 

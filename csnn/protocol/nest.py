@@ -14,13 +14,29 @@ import numpy.typing as npt
 from csnn import output
 from csnn.errors import InvalidInputError, reject
 from csnn.files import reported, require_regular, sha256
-from csnn.json_fields import is_real
+from csnn.json_fields import (
+    Kind,
+    check_fields,
+    is_count,
+    is_not_negative,
+    is_positive,
+    is_positive_count,
+    is_text,
+)
 from csnn.spec.pd14 import DT_MS
 
 FEWEST = 3
 _MS_STEPS = round(1.0 / DT_MS)
 # So much of a recording may pass before its first and after its last spike; of small networks does.
 _SILENT_MS = 5.0
+# What is read of `timing`; all of it may be missing.
+_TIMING: dict[str, tuple[Kind, str]] = {
+    "seed": (is_count, "an integer >= 0"),
+    "threads": (is_positive_count, "an integer >= 1"),
+    **dict.fromkeys(("T_ms", "scale"), (is_positive, "a number > 0")),
+    **dict.fromkeys(("sim_s", "rtf"), (is_not_negative, "a number >= 0")),
+    **dict.fromkeys(("bg", "nest"), (is_text, "a string")),
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,7 +130,7 @@ def _read(path: Path, scale: float) -> NestRecording:
     timing = _timing(path)
     covered_ms = (last - first + 1) * DT_MS
     told_ms = timing.get("T_ms", covered_ms)
-    if not is_real(told_ms) or not 0 <= told_ms - covered_ms <= _SILENT_MS:
+    if not 0 <= told_ms - covered_ms <= _SILENT_MS:
         rule = f"must be the time that its spikes cover, {covered_ms:g} ms"
         raise reject(f"{path}: timing.T_ms", told_ms, rule)
     first = _begin_ms(first // _MS_STEPS, told_ms - covered_ms) * _MS_STEPS + 1
@@ -148,6 +164,5 @@ def _timing(path: Path) -> dict[str, Any]:
         timing = None
     if not isinstance(timing, dict):
         raise InvalidInputError(f"{path}: timing: must be a JSON object")
-    if "seed" in timing and not isinstance(timing["seed"], int):
-        raise reject(f"{path}: timing.seed", timing["seed"], "must be an integer")
+    check_fields(f"{path}: timing", timing, _TIMING, optional=_TIMING)
     return timing

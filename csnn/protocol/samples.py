@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from csnn import output
 from csnn.errors import InvalidInputError
-from csnn.files import atomic_file
 from csnn.protocol.distribution import Distribution, distribution_of
+from csnn.sealed import Arrays, read_sealed, write_sealed
 from csnn.validation.all_pairs import count_correlations
 from csnn.validation.statistics import CC_BIN_MS, STATISTICS, Window, compute_statistics
 
@@ -22,6 +21,7 @@ Samples = dict[tuple[str, str], Distribution]
 Populations = Sequence[tuple[str, int]]
 # To be raised when the meaning of a sample changes: kept files are then made again.
 RECIPE = 1
+SCHEMA = "csnn-samples"
 
 
 def take_samples(
@@ -77,34 +77,35 @@ def take_samples(
 
 def save_samples(path: Path, key: Mapping[str, Any], windows: Sequence[Samples]) -> None:
     """Write the samples of several windows, with the `key` that says what they are of."""
-    arrays: dict[str, npt.NDArray[Any]] = {"key": np.array(_encode(key))}
+    arrays: dict[str, npt.NDArray[Any]] = {}
     for i, samples in enumerate(windows):
         for (statistic, name), sample in samples.items():
             arrays[f"{i}/{statistic}/{name}/values"] = sample.values
             arrays[f"{i}/{statistic}/{name}/counts"] = sample.counts
-    with atomic_file(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    header = {"schema": SCHEMA, "version": RECIPE, "key": dict(key)}
+    write_sealed(path, header, arrays, compress=True)
 
 
 def load_samples(
     path: Path, key: Mapping[str, Any], populations: Populations, n_windows: int
 ) -> tuple[Samples, ...] | None:
     """Read what `save_samples` wrote; None if it is missing, damaged or of another key."""
-    names = [
+    names = tuple(
         f"{i}/{statistic}/{name}/{part}"
         for i in range(n_windows)
         for statistic in STATISTICS
         for name, _ in populations
         for part in ("values", "counts")
-    ]
+    )
     try:
-        found, *arrays = output.read_arrays(path, "key", *names)
+        header, arrays = read_sealed(path, SCHEMA, RECIPE, names, "file of samples")
     except InvalidInputError:
         return None
-    if str(found) != _encode(key) or not _are_distributions(arrays):
+    # As JSON, which knows no tuples.
+    if header.get("key") != json.loads(json.dumps(key)) or not _are_distributions(arrays, names):
         return None
     samples: list[Samples] = []
-    parts = iter(arrays)
+    parts = (arrays[name] for name in names)
     for _ in range(n_windows):
         samples.append(
             {
@@ -116,12 +117,14 @@ def load_samples(
     return tuple(samples)
 
 
-def _are_distributions(arrays: Sequence[npt.NDArray[Any]]) -> bool:
-    return all(
-        values.dtype == np.int32 and counts.dtype == np.int64 and values.shape == counts.shape
-        for values, counts in zip(arrays[::2], arrays[1::2], strict=True)
-    )
-
-
-def _encode(key: Mapping[str, Any]) -> str:
-    return json.dumps({"recipe": RECIPE, **key}, sort_keys=True)
+def _are_distributions(arrays: Arrays, names: Sequence[str]) -> bool:
+    for values, counts in zip(
+        (arrays[name] for name in names[::2]), (arrays[name] for name in names[1::2]), strict=True
+    ):
+        if values.dtype != np.int32 or counts.dtype != np.int64:
+            return False
+        if values.ndim != 1 or values.shape != counts.shape:
+            return False
+        if (values[1:] <= values[:-1]).any() or (counts < 1).any():
+            return False
+    return True

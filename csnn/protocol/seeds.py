@@ -18,7 +18,8 @@ from typing import Any
 
 from csnn import journal, output
 from csnn.errors import InvalidInputError, reject
-from csnn.files import MANIFEST_NAME, reported
+from csnn.files import MANIFEST_NAME, reported, require_kind
+from csnn.image.origin import is_image_of
 from csnn.image.store import Image, open_image
 from csnn.journal import Warn
 from csnn.progress import progress
@@ -58,6 +59,8 @@ class Candidate:
         Whether nothing had to be simulated.
     spent_s : float
         Wall time of this call.
+    work_s : float
+        Wall time of all that the seed took, what was done before it was resumed included.
     """
 
     seed: int
@@ -65,6 +68,7 @@ class Candidate:
     facts: dict[str, Any]
     reused: bool
     spent_s: float
+    work_s: float
 
 
 def run_seed(
@@ -118,23 +122,31 @@ def run_seed(
     network = _network_digest(description)
     # A run whose journal is there was killed, perhaps while its files took their names.
     unfinished = journal.is_there(folder / RUN)
-    result = None if unfinished else finished_run(folder / RUN, run, network)
+    try:
+        require_kind(folder / RUN, output.SCHEMA)
+        result = None if unfinished else finished_run(folder / RUN, run, network)
+    except InvalidInputError as error:
+        hint = f"remove {folder / RUN}, and the same command simulates the seed again"
+        raise InvalidInputError(f"{error}; {hint}") from None
     reused = result is not None
     if result is None:
         image = _image(folder / IMAGE, description, seed, settings.threads, generate)
         result = simulate_seed(image, run, folder / RUN, command, warn)
     populations = [(p.name, p.size) for p in description.network.populations]
+    simulated = time.perf_counter()
     samples, digest = _samples(folder, populations, windows, settings.recipe.all_pairs)
     if not keep_image:
         with reported(folder / IMAGE):
             shutil.rmtree(folder / IMAGE, ignore_errors=True)
     facts = {name: result[name] for name in FACTS if name in result} | {"spikes_sha256": digest}
+    now = time.perf_counter()
     return Candidate(
         seed=seed,
         windows=samples,
         facts=facts,
         reused=reused,
-        spent_s=time.perf_counter() - began,
+        spent_s=now - began,
+        work_s=max(now - began, sum(facts["timings"].values()) + now - simulated),
     )
 
 
@@ -169,6 +181,16 @@ def simulate_seed(
     return result
 
 
+def is_finished(folder: Path) -> bool:
+    """Tell whether the simulation of a seed seems to be over; its files are not checked."""
+    try:
+        result = json.loads((folder / RUN / output.RESULT).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    complete = isinstance(result, dict) and result.get("complete") is True
+    return complete and not journal.is_there(folder / RUN)
+
+
 def _network_digest(description: Description) -> str:
     return hashlib.sha256(dumps(description).encode()).hexdigest()
 
@@ -193,8 +215,13 @@ def finished_run(directory: Path, run: Run, network_sha256: str) -> dict[str, An
         if result[name] != value:
             raise reject(f"{directory / output.RESULT}: {name}", result[name], f"must be {value}")
     if result["manifest"].get("network") != network_sha256:
-        raise InvalidInputError(f"{directory}: is a run of another network; remove it")
-    return result if result["complete"] else None
+        raise InvalidInputError(f"{directory}: is a run of another network")
+    if result["complete"]:
+        return result
+    if (directory / output.CHECKPOINT).exists():
+        # What the simulation will go on from.
+        output.check(directory, output.CHECKPOINT)
+    return None
 
 
 def _image(
@@ -207,8 +234,7 @@ def _image(
         except InvalidInputError:
             pass  # made again below
         else:
-            found = (image.manifest["seed"], image.manifest["network_sha256"])
-            if found == (seed, _network_digest(description)):
+            if is_image_of(image, description, seed):
                 return image
     return generate(description, seed, path, threads=threads)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from csnn.errors import reject
+from csnn.integer_lists import parse_integers
 from csnn.simulator.session import run_steps
 from csnn.spec.machine import Run
 from csnn.spec.pd14 import DT_MS
@@ -120,13 +121,4 @@ def parse_seeds(text: str | None) -> tuple[int, ...]:
         if not 1 <= int(text) <= _MAX_SEEDS:
             raise reject("--seeds", text, f"must be from 1 to {_MAX_SEEDS} seeds")
         return tuple(range(1, int(text) + 1))
-    seeds: list[int] = []
-    for item in text.split(","):
-        match = re.fullmatch(r"([0-9]{1,18})(?:-([0-9]{1,18}))?", item.strip())
-        if match is None:
-            raise reject("--seeds", text, rule)
-        low, high = int(match[1]), int(match[2] or match[1])
-        if not low <= high < low + _MAX_SEEDS:
-            raise reject("--seeds", text, f"a range must ascend and hold {_MAX_SEEDS} at most")
-        seeds.extend(range(low, high + 1))
-    return tuple(seeds)
+    return parse_integers("--seeds", text, longest=_MAX_SEEDS, rule=rule)

@@ -31,7 +31,7 @@ border:1px solid #e3e3de}
 figcaption{margin-top:.5rem;max-width:46rem}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}
-th,td{padding:.32rem .7rem;text-align:right;border-bottom:1px solid #e3e3de;white-space:nowrap}
+th,td{padding:.32rem .5rem;text-align:right;border-bottom:1px solid #e3e3de;white-space:nowrap}
 th{font-weight:600;border-bottom:1.5px solid #222}
 th:first-child,td:first-child{text-align:left;padding-left:0}
 th:last-child,td:last-child{padding-right:0}

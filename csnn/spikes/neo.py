@@ -18,6 +18,7 @@ import numpy as np
 from csnn import __version__
 from csnn.errors import InvalidInputError, located, reject
 from csnn.files import atomic_file, require_regular
+from csnn.json_fields import Kind, is_count, is_positive, is_text
 from csnn.progress import progress
 from csnn.spikes.extras import hdf5_errors, require, require_room
 from csnn.spikes.times import step_times_ms, time_steps
@@ -100,33 +101,82 @@ def to_neo(spikes: Spikes, stamp: Literal["end", "middle"] = "end") -> Any:
 def from_neo(block: Any) -> Spikes:
     """Return the spikes of a block that `to_neo` made.
 
+    Parameters
+    ----------
+    block : neo.Block
+
+    Returns
+    -------
+    Spikes
+
     Raises
     ------
     InvalidInputError
-        If annotations are missing, or contradict each other or the trains.
+        If it is no block, or annotations are missing, of wrong types, or contradict each other or
+        the trains.
+    ToolMissingError
+        If neo is not installed.
     """
-    for name in (*_LISTS, *_NUMBERS):
-        if name not in block.annotations:
-            raise InvalidInputError(f"block: annotation {name}: is missing: not a block of csnn")
-    if block.annotations.get("stamp") != "end":
-        raise reject("block.stamp", block.annotations.get("stamp"), "must be end")
-    names, starts, sizes = (np.atleast_1d(block.annotations[name]).tolist() for name in _LISTS)
-    first, last, dt_ms = (block.annotations[name] for name in _NUMBERS)
-    window = Window(first_step=int(first), n_steps=int(last) - int(first) + 1, dt_ms=float(dt_ms))
+    neo = require("neo", "neo")
+    if not isinstance(block, neo.Block):
+        raise reject("block", type(block).__name__, "must be a neo.Block")
+    found = {name: _annotation("block", block, name) for name in (*_LISTS, *_NUMBERS, "stamp")}
+    if found["stamp"] != "end":
+        raise reject("block.stamp", found["stamp"], "must be end")
+    names, starts, sizes = (_listed(found[name]) for name in _LISTS)
+    if not len(names) == len(starts) == len(sizes):
+        lengths = (len(names), len(starts), len(sizes))
+        raise reject(f"block: lengths of {', '.join(_LISTS)}", lengths, "must be the same")
     populations = [
-        SpikePopulation(name=str(name), first=int(start), size=int(size))
+        SpikePopulation(
+            name=_of_kind("block.population_names", name, is_text, "a string"),
+            first=_number("block.population_first", start),
+            size=_number("block.population_size", size, least=1),
+        )
         for name, start, size in zip(names, starts, sizes, strict=True)
     ]
+    first = _number("block.first_step", found["first_step"], least=1)
+    last = _number("block.last_step", found["last_step"], least=first)
+    dt_ms = _of_kind("block.dt_ms", found["dt_ms"], is_positive, "a number > 0")
+    window = Window(first_step=first, n_steps=last - first + 1, dt_ms=float(dt_ms))
     steps, sources = [np.empty(0, np.uint32)], [np.empty(0, np.uint32)]
     for segment in block.segments:
         for train in segment.spiketrains:
-            if "neuron" not in train.annotations:
-                raise InvalidInputError(f"train {train.name}: annotation neuron: is missing")
-            neuron = int(train.annotations["neuron"])
+            neuron = _number("train: neuron", _annotation(f"train {train.name}", train, "neuron"))
             times = np.asarray(train.rescale("ms").magnitude, np.float64)
             steps.append(time_steps(f"neuron {neuron}", times, window.dt_ms))
             sources.append(np.full(len(times), neuron, np.uint32))
     return in_order(np.concatenate(steps), np.concatenate(sources), populations, window)
+
+
+def _annotation(owner: str, holder: Any, name: str) -> Any:
+    """Return an annotation, arrays as lists."""
+    annotations = holder.annotations
+    if not isinstance(annotations, dict) or name not in annotations:
+        raise InvalidInputError(f"{owner}: annotation {name}: is missing: not a block of csnn")
+    value = annotations[name]
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _listed(value: Any) -> list[Any]:
+    # A NIX file holds a list of one item as the item.
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _of_kind(field: str, value: Any, kind: Kind, rule: str) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not kind(value):
+        raise reject(field, value, f"must be {rule}")
+    return value
+
+
+def _number(field: str, value: Any, least: int = 0) -> int:
+    """Return a number of a step, a neuron or of neurons."""
+    number = _of_kind(field, value, is_count, f"an integer from {least} to 2^32 - 1")
+    if not least <= number < 2**32:
+        raise reject(field, value, f"must be an integer from {least} to 2^32 - 1")
+    return int(number)
 
 
 def write_neo(path: str | Path, spikes: Spikes) -> None:

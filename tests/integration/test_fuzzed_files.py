@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import json
+import math
 import shutil
 import signal
 import sys
@@ -94,8 +95,23 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(output, "write_run", _full)
         every = ("--checkpoint-every", "2")
         csnn("simulate", folder / "image", *SETTINGS, *every, "--out", folder / "run")
-    assert journal.is_there(folder / "run")
+        patch.undo()
+        patch.setattr(journal.Journal, "append", _killed_at(40, journal.Journal.append))
+        csnn("simulate", folder / "image", *SETTINGS, *every, "--out", folder / "stopped")
+    for name, last in (("run", 60), ("stopped", 40)):
+        assert journal_files.steps(folder / name / "progress", "segment")[-1] == last
     return folder
+
+
+def _killed_at(step: int, append: Callable[..., None]) -> Callable[..., None]:
+    """Return `Journal.append` that appends nothing after `step`."""
+
+    def appended(self: journal.Journal, recording: Any, state: MachineState, costs: Any) -> None:
+        if state.step > step:
+            raise InvalidInputError("stopped")
+        append(self, recording, state, costs)
+
+    return appended
 
 
 def _full(*arguments: object) -> None:
@@ -253,6 +269,41 @@ def test_journals(first: int, count: int, files: Path, tmp_path: Path) -> None:
                 assert outcome.code in (0, 3), (case, outcome)
                 assert "Traceback" not in outcome.err, (case, outcome)
     assert 0 < used < count
+
+
+SEGMENT_FIELDS = [
+    (field, value)
+    for value in mutated.JSON_VALUES
+    if not isinstance(value, float) or math.isfinite(value)
+    for field in ("period_steps", "threads", "time_ms", "warmup_ms", "record", "costs")
+]
+
+
+@cases(50, 1500)
+def test_journals_of_runs_that_go_on(first: int, count: int, files: Path, tmp_path: Path) -> None:
+    """The settings of the journal are those of the rest of the run."""
+    image, run = files / "image", tmp_path / "run"
+    names = sorted(path.name for path in (files / "stopped" / "progress").iterdir())
+    finished = 0
+    for case in range(first, first + count):
+        rng = np.random.default_rng([5, case])
+        shutil.rmtree(run, ignore_errors=True)
+        shutil.copytree(files / "stopped", run)
+        field, value = SEGMENT_FIELDS[case % len(SEGMENT_FIELDS)]
+        # What all segments state alike is not found out by comparing them.
+        for path in (run / "progress").glob("segment-*"):
+            header, arrays = sealed(path)
+            write_sealed(path, {**header, field: value}, arrays)
+        if rng.random() < 0.3:
+            path = run / "progress" / str(rng.choice(names))
+            mutate_sealed(path, path, *sealed(path), rng)
+        whole = SETTINGS if rng.random() < 0.5 else ()
+        with watched(case):
+            outcome = csnn("simulate", image, *whole, "--resume", "--out", run)
+            assert outcome.code in (0, 3), (case, outcome)
+            assert "Traceback" not in outcome.err, (case, outcome)
+            finished += outcome.code == 0
+    assert 0 < finished < count
 
 
 def test_a_planted_crash_and_a_planted_hang_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -204,12 +204,17 @@ def test_a_run_is_resumed_by_the_command_that_began_it(
 # Kills and full disks at every file operation
 
 
-def campaign(folder: Path, how: str, stride: int, fault: str = "") -> dict[str, Any]:
-    """Stop a run at its file operations, see tests/file_operations.py."""
+def simulate_command(folder: Path) -> list[object]:
     image = folder / "image"
     succeed("generate", network_file(folder), "--out", image)
+    return ["simulate", image, *SETTINGS, "--time-ms", "15", *EVERY, "--out", folder / "run"]
+
+
+def campaign(
+    folder: Path, how: str, stride: int, command: Sequence[object], fault: str = ""
+) -> dict[str, Any]:
+    """Stop a command at its file operations, see tests/file_operations.py."""
     program = [sys.executable, ROOT / "tests" / "file_operations.py", how, str(stride), folder]
-    command = ["simulate", image, *SETTINGS, "--time-ms", "15", *EVERY, "--out", folder / "run"]
     done = subprocess.run(
         [*program, *command],
         capture_output=True,
@@ -224,7 +229,7 @@ def campaign(folder: Path, how: str, stride: int, fault: str = "") -> dict[str, 
 
 @pytest.mark.parametrize("how", ["kill", "fail"])
 def test_stopped_at_some_file_operations(how: str, tmp_path: Path) -> None:
-    found = campaign(tmp_path, how, 11)
+    found = campaign(tmp_path, how, 11, simulate_command(tmp_path))
     assert found["stopped"] > 10
     assert found["wrong"] == []
 
@@ -232,14 +237,28 @@ def test_stopped_at_some_file_operations(how: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["kill", "fail"])
 def test_stopped_at_every_file_operation(how: str, tmp_path: Path) -> None:
-    found = campaign(tmp_path, how, 1)
+    found = campaign(tmp_path, how, 1, simulate_command(tmp_path))
+    assert found["stopped"] > 100
+    assert found["wrong"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["kill", "fail"])
+def test_a_seed_of_the_protocol_stopped_at_every_file_operation(how: str, tmp_path: Path) -> None:
+    found = campaign(tmp_path, how, 1, ["protocol"])
     assert found["stopped"] > 100
     assert found["wrong"] == []
 
 
 def test_a_planted_loss_is_found(tmp_path: Path) -> None:
-    found = campaign(tmp_path, "kill", 23, "forgetting")
+    found = campaign(tmp_path, "kill", 23, simulate_command(tmp_path), "forgetting")
     assert any("['spikes.npz', 'traces.npz'] differ" in wrong for wrong in found["wrong"])
+
+
+def test_a_planted_loss_in_a_seed_is_found(tmp_path: Path) -> None:
+    found = campaign(tmp_path, "kill", 41, ["protocol"], "forgetting")
+    lost = "['seed_1/samples.npz', 'seed_1/run/spikes.npz'] differ"
+    assert any(lost in wrong for wrong in found["wrong"])
 
 
 @pytest.mark.slow
@@ -359,6 +378,17 @@ def test_a_damaged_file_is_refused_and_the_one_before_is_used(
     assert f"csnn: warning: {path}: " in told
     assert words in told
     assert told.count("\n") == (1 if kind == "checkpoint" else 2)
+
+
+def test_a_journal_that_states_no_period_is_refused(image: Path, run: Path, whole: Path) -> None:
+    for path in (run / "progress").glob("segment-*"):
+        _reseal(path, period_steps=0)
+    with unchanged(run):
+        outcome = csnn("simulate", image, *SETTINGS, "--time-ms", "40", "--resume", "--out", run)
+        assert outcome.code == 3
+        assert "period_steps = 0: must be an integer >= 1; it is not used" in outcome.err
+        assert "no checkpoint is of use; give the whole command again" in outcome.err
+    resume(image, run, whole)
 
 
 def test_a_journal_that_accepts_damage_is_found(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from commands import csnn, refused, tree, unchanged
 
+import csnn as csnn_package
 import csnn.protocol.seeds as stages
 import csnn.run as csnn_run
 from csnn import output
@@ -20,6 +23,7 @@ from csnn.errors import InvalidInputError
 from csnn.journal import Journal
 from csnn.protocol import folder
 from csnn.protocol.command import run_protocol
+from csnn.protocol.computer import checkout_commit
 from csnn.protocol.nest import find_recordings, read_recordings
 from csnn.protocol.reference import recorded_reference
 from csnn.protocol.seeds import Unfinished
@@ -101,6 +105,10 @@ def test_what_a_protocol_leaves(finished: Path) -> None:
     content = json.loads((finished / "protocol.json").read_text(), parse_constant=pytest.fail)
     assert content["complete"]
     assert content["command"] == "csnn validate"
+    assert content["tools"]["numba"] == numba.__version__
+    assert content["tools"]["numpy"] == np.__version__
+    root = Path(csnn_package.__file__).resolve().parents[1]
+    assert content["tools"].get("commit") == checkout_commit(root)
     assert [seed["seed"] for seed in content["seeds"]] == [1, 2]
     shape = np.array(content["distances"]["candidate_nest"]).shape
     assert shape == (3, 8, 2, 3)
@@ -118,7 +126,10 @@ def test_what_a_protocol_leaves(finished: Path) -> None:
 def test_a_repeated_command_reuses_every_stage(recordings, copy: Path, monkeypatch) -> None:
     before = {k: v for k, v in tree(copy).items() if k.startswith(("seed_", "nest"))}
     monkeypatch.setattr(stages, "run_simulation", never)
-    outcome = run(recordings, copy, settings(2, 1), make=never)
+    said: list[str] = []
+    outcome = run(recordings, copy, settings(2, 1), make=never, tell=said.append)
+    # Nothing takes time any more.
+    assert said == [f"seed {seed}, {n} of 2: already simulated" for n, seed in ((1, 2), (2, 1))]
     assert outcome.verdict.seeds == (2, 1)
     after = {k: v for k, v in tree(copy).items() if k.startswith(("seed_", "nest"))}
     assert after == before
@@ -204,7 +215,8 @@ def test_a_killed_simulation_goes_on_from_its_last_checkpoint(
         append = Journal.append
 
         def killed(self, recording, state, costs):
-            append(self, recording, state, costs)
+            # As if these three had taken 50 minutes.
+            append(self, recording, state, {**costs, "simulate_s": 1000.0})
             if state.step == 10_000:
                 raise BrokenPipeError
 
@@ -218,9 +230,17 @@ def test_a_killed_simulation_goes_on_from_its_last_checkpoint(
         begun.append(start.step)
         return parts(*arguments, start=start, **options)
 
+    def stop(line):
+        said.append(line)
+        raise BrokenPipeError
+
+    said: list[str] = []
     monkeypatch.setattr(csnn_run, "simulate_parts", noted)
-    run(recordings, tmp_path / "out", settings(2))
+    with pytest.raises(BrokenPipeError):
+        run(recordings, tmp_path / "out", settings(2, 1, 3), tell=stop)
     assert begun == [10_000]
+    # Two seeds, each of which takes what the parts of the first have taken together.
+    assert re.fullmatch(r"seed 2, 1 of 3: done in .* s; about 1 h 4[0-9] min left", said[0])
     for mine, theirs in zip(
         output.read_spikes(tmp_path / "out/seed_2/run"),
         output.read_spikes(finished / "seed_2/run"),
@@ -263,13 +283,57 @@ def test_what_a_killed_process_left_is_removed(recordings, copy: Path) -> None:
     assert not any(path.exists() for path in [*left, copy / "seed_1" / "image.tmp-00ff00ff"])
 
 
-def test_altered_spikes_are_refused(recordings, copy: Path) -> None:
-    path = copy / "seed_2" / "run" / "spikes.npz"
+def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InvalidInputError, match=r"spikes.npz: altered"):
+
+
+def interrupt(place: Path) -> None:
+    """Leave what Ctrl-C does, with a damaged checkpoint."""
+    result = output.read_result(place) | {"complete": False}
+    (place / "result.json").write_bytes(output.encode_json(result))
+    output.write_manifest(place, None)
+    flip(place / "checkpoint.npz")
+
+
+def vouched(place: Path, result: dict[str, object]) -> None:
+    """Replace the result, and let the manifest vouch for it."""
+    (place / "result.json").write_text(json.dumps(result))
+    output.write_manifest(place, None)
+
+
+# What is done to the run of a seed, what is said.
+DAMAGED = {
+    "spikes": (lambda place: flip(place / "spikes.npz"), "spikes.npz: altered"),
+    "result": (lambda place: flip(place / "result.json"), "result.json: altered"),
+    "manifest": (lambda place: (place / "manifest.json").write_text("{"), "not written by csnn"),
+    "no manifest": (lambda place: (place / "manifest.json").unlink(), "not written by csnn"),
+    "checkpoint": (interrupt, "checkpoint.npz: altered"),
+    "no number": (
+        lambda place: vouched(place, output.read_result(place) | {"manifest": {"x": float("nan")}}),
+        "not valid JSON",
+    ),
+    "no count": (
+        lambda place: vouched(place, output.read_result(place) | {"spikes": None}),
+        "spikes = None: must be an integer",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_run_is_refused_with_what_to_remove(recordings, copy: Path, damage) -> None:
+    place = copy / "seed_2" / "run"
+    wanted = (place / "spikes.npz").read_bytes()
+    spoil, words = DAMAGED[damage]
+    spoil(place)
+    hint = f"{words}.*; remove {re.escape(str(place))}, and the same command simulates the seed"
+    with pytest.raises(InvalidInputError, match=hint):
         run(recordings, copy, settings(1, 2))
+    if damage == "spikes":
+        shutil.rmtree(place)
+        run(recordings, copy, settings(1, 2))
+        assert (place / "spikes.npz").read_bytes() == wanted
 
 
 @pytest.mark.parametrize(

@@ -374,6 +374,43 @@ def test_neo_block_says_what_it_holds(tmp_path: Path) -> None:
         spikes.from_neo(block)
 
 
+ODD: tuple[Any, ...] = (None, "x", True, float("nan"), float("inf"), -1, 0, 1.5, 2**32, 10**400,
+                        {}, [1, [2, 3]], [0.5, 1.5, 2.5], ["a", "a", "a"])  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ODD, ids=[f"value{i}" for i in range(len(ODD))])
+def test_a_neo_block_of_wrong_types_is_refused(value: Any) -> None:
+    require_format("neo")
+    names = ("population_names", "population_first", "population_size", "first_step", "last_step",
+             "dt_ms", "stamp")  # fmt: skip
+    for name in names:
+        block = spikes.to_neo(make())
+        block.annotations[name] = value
+        # Of another length of step no spike is a multiple, or it lies before the recorded ones.
+        with pytest.raises(InvalidInputError, match=f"{name}|dt_ms = |different|spikes.step"):
+            spikes.from_neo(block)
+    if value == 0:
+        return
+    block = spikes.to_neo(make())
+    block.segments[0].spiketrains[0].annotations["neuron"] = value
+    with pytest.raises(InvalidInputError, match=r"neuron = .*must be an integer from 0"):
+        spikes.from_neo(block)
+
+
+def test_what_is_no_neo_block_is_refused() -> None:
+    require_format("neo")
+    block = spikes.to_neo(make())
+    for other in (None, "spikes.nix", block.segments[0], [block]):
+        with pytest.raises(InvalidInputError, match=r"must be a neo\.Block"):
+            spikes.from_neo(other)
+    block.segments[0].spiketrains[0].annotations = None
+    with pytest.raises(InvalidInputError, match="annotation neuron: is missing"):
+        spikes.from_neo(block)
+    block.annotations = None
+    with pytest.raises(InvalidInputError, match="annotation population_names: is missing"):
+        spikes.from_neo(block)
+
+
 @pytest.mark.parametrize("kind", READERS)
 def test_a_file_that_is_none_is_refused(kind: str, tmp_path: Path) -> None:
     require_format(kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -51,10 +52,20 @@ def test_spikes_that_do_not_fit_take_a_second_collective() -> None:
 
 
 @pytest.mark.parametrize("field", ["neurons", *SETTINGS])
-@pytest.mark.parametrize("value", [0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "value",
+    [0, -1.0, float("nan"), float("inf"), 1e-320, 1e13, pytest.param(10**400, id="no float")],
+)
 def test_no_machine_has_such_parts(field: str, value: float) -> None:
     with pytest.raises(InvalidInputError, match=field.replace("_", "-")):
         machine(**{field: value})
+
+
+def test_the_largest_and_the_smallest_numbers_make_no_infinities() -> None:
+    for least, most in ((1e-9, 1e12), (1e12, 1e-9)):
+        odd = dict.fromkeys(("step_us", "spike_ns", "latency_us", "rate_hz", "dt_ms"), least)
+        found = project(machine(**odd, neurons=10**12, bandwidth_GBs=most), 999_999_999)
+        assert all(0 <= value < float("inf") for value in asdict(found).values())
 
 
 ARGUMENTS = [

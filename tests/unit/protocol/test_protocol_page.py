@@ -1,0 +1,74 @@
+"""The report of a protocol: its tables fit the page."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.font_manager import FontProperties, findfont
+from matplotlib.ft2font import FT2Font
+
+from csnn.protocol import page
+from csnn.protocol.verdict import ProtocolCell, ProtocolVerdict, Range
+from csnn.report.markup import STYLE
+
+RESULT = Path(__file__).resolve().parents[3] / "docs" / "results" / "ten-seeds" / "protocol.json"
+REM_PX = 16.0
+
+
+def verdict_of(content: dict[str, Any]) -> ProtocolVerdict:
+    """Return the verdict that protocol.json holds."""
+    stored = {key: value for key, value in content["verdict"].items() if key != "failures"}
+    for key in ("cells", "pooled"):
+        stored[key] = tuple(
+            ProtocolCell(**{k: Range(**v) if isinstance(v, dict) else v for k, v in cell.items()})
+            for cell in stored[key]
+        )
+    lists = {key: tuple(value) for key, value in stored.items() if isinstance(value, list)}
+    return ProtocolVerdict(**stored | lists)
+
+
+def css(pattern: str) -> float:
+    match = re.search(pattern, STYLE)
+    assert match is not None, pattern
+    return float(match[1])
+
+
+def width_px(text: str, bold: bool) -> float:
+    """Return the width of a text in a table, in a wide font."""
+    weight = "bold" if bold else "normal"
+    font = FT2Font(findfont(FontProperties(family="DejaVu Sans", weight=weight)))
+    font.set_size(css(r"table\{[^}]*font-size:([.0-9]+)rem") * REM_PX, 72)
+    font.set_text(text)
+    return float(font.get_width_height()[0] / 64)
+
+
+def table_px(table: str, bold: bool) -> float:
+    """Return the least width of a table whose cells do not wrap; of cells in bold, if they are."""
+    assert re.search(r"th,td\{[^}]*white-space:nowrap", STYLE)
+    rows = [
+        [
+            width_px(cell, bold or kind == "h")
+            for kind, cell in re.findall(r"<t([hd])[^>]*>([^<]*)<", row)
+        ]
+        for row in table.split("<tr")[1:]
+    ]
+    padding = css(r"th,td\{padding:[.0-9]+rem ([.0-9]+)rem") * REM_PX
+    # None left of the first and right of the last column.
+    return sum(map(max, zip(*rows, strict=True))) + 2 * padding * (len(rows[0]) - 1)
+
+
+@pytest.mark.parametrize("bold", [False, True], ids=["passed", "failed"])
+def test_tables_fit_the_page(bold: bool) -> None:
+    content = json.loads(RESULT.read_text("utf-8"))
+    html = page.render(content, verdict_of(content), {})
+    tables = re.findall(r"<table>.*?</table>", html, re.DOTALL)
+    assert len(tables) == 5
+    room = css(r"main\{max-width:([.0-9]+)rem") - 2 * css(r"main\{[^}]*padding:2rem ([.0-9]+)rem")
+    widths = [table_px(table, bold) for table in tables[:4]]
+    # Three of the distances and one of the seeds.
+    assert min(widths[:3]) > 700
+    assert max(widths) <= room * REM_PX
