@@ -17,6 +17,11 @@ INK, GREY, BAND = "#222222", "#8a8a8a", "#c9c9c9"
 DPI = 120
 
 
+def population_colour(name: str) -> str:
+    """Return the colour of a population: names that end in I or i are inhibitory."""
+    return INHIBITORY if name.endswith(("I", "i")) else EXCITATORY
+
+
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of `width` x `height` inches, which needs no display."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
@@ -30,6 +35,15 @@ def new_axes(width: float, height: float) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
+
+
+def tidy(axes: Axes) -> None:
+    """Open axes above and to the right, in the colours and sizes of all figures of reports."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(colors=INK, labelsize=9, color=GREY)
+    axes.xaxis.label.set_fontsize(10)
+    axes.yaxis.label.set_fontsize(10)
 
 
 def to_png(figure: Figure) -> bytes:

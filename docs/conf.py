@@ -23,7 +23,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
-    "leftover_pages",
     "repository_links",
 ]
 exclude_patterns = ["extensions"]

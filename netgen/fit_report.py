@@ -94,6 +94,9 @@ class _Summary:
     recovered_pairs: int
 
 
+# What was measured, by target and source population and node.
+FitParts = dict[tuple[str, str, int], _Summary]
+
 _BOTH = ("listed", "drawn")
 
 
@@ -109,7 +112,7 @@ class FitReport:
     def __init__(self, populations: list[tuple[str, int]]) -> None:
         self._sizes = dict(populations)
         self._lock = threading.Lock()
-        self._summaries: dict[tuple[str, str, int], _Summary] = {}
+        self._summaries: FitParts = {}
 
     def add(self, source: str, target: str, node: int, fit: NodeFit) -> None:
         """Add the edges from population `source` to a node of population `target`."""
@@ -148,11 +151,11 @@ class FitReport:
             )
             self.add(parts[0].population, target, node.node, fit)
 
-    def parts(self) -> dict[tuple[str, str, int], _Summary]:
-        """Return what was measured, for `include` in another process."""
+    def parts(self) -> FitParts:
+        """Return what was measured, for `include` in another report."""
         return self._summaries
 
-    def include(self, parts: dict[tuple[str, str, int], _Summary]) -> None:
+    def include(self, parts: FitParts) -> None:
         """Add what was measured elsewhere, of other nodes."""
         self._summaries.update(parts)
 

@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from csnn.binary32 import round_to_binary32
+from csnn.errors import reject
 from csnn.image import layout
 from csnn.neurons.model import NeuronModel
 from csnn.neurons.registry import rest_mV
+from csnn.spec.distributions import Constant
 from csnn.spec.machine import EXT_OUTCOMES
 from csnn.spec.network import Population
+from netgen.common_model import named
 from netgen.discretise import poisson_pmf
 from netgen.tables import ext_table
 
@@ -30,13 +33,14 @@ def bits(values: npt.ArrayLike) -> U32:
 
 def model_constants(model: NeuronModel, population: Population, dt_ms: float, grid: float) -> U32:
     """Return the constant words of a population: f32 constants, then i32 ones, in model order."""
-    constants = model.constants(
-        population.neuron,
-        dt_ms=dt_ms,
-        weight_grid=grid,
-        dc_pA=population.dc.current_pA,
-    )
-    floats, integers = model.pack(constants)
+    with named(population):
+        constants = model.constants(
+            population.neuron,
+            dt_ms=dt_ms,
+            weight_grid=grid,
+            dc_pA=population.dc.current_pA,
+        )
+        floats, integers = model.pack(constants)
     return np.concatenate([bits(floats), bits(integers)])
 
 
@@ -74,7 +78,10 @@ def schedule(
                 places[rate] = len(tables)
                 tables.append(ext_table(pmf))
             epoch["ext_table"] = places[rate]
-        constants = model.constants(population.neuron, dt_ms=dt_ms, weight_grid=grid, dc_pA=current)
+        with named(population):
+            constants = model.constants(
+                population.neuron, dt_ms=dt_ms, weight_grid=grid, dc_pA=current
+            )
         epoch["dc"] = constants[DC_CONSTANT]
     if not tables:
         return epochs, np.zeros((0, EXT_OUTCOMES), dtype=layout.EXT_TABLE)
@@ -95,7 +102,13 @@ def initial_state(
     grid: float,
     rng: np.random.Generator,
 ) -> U32:
-    """Draw the initial state words of `n` neurons, shape (float states, n)."""
+    """Draw the initial state words of `n` neurons, shape (float states, n).
+
+    Raises
+    ------
+    InvalidInputError
+        If a value leaves the range of binary32, naming population and field.
+    """
     neuron = population.neuron
     V = population.V_init_mV.ppf(rng.random(n)) - rest_mV(neuron)
     # What leaves the range is refused with its field; NumPy need not warn of it.
@@ -108,7 +121,16 @@ def initial_state(
         **others,
     }
     rows = [round_to_binary32(values.get(name, np.zeros(n))) for name in model.float_states]
-    return bits(np.stack(rows) + np.float32(0.0))
+    states = np.stack(rows) + np.float32(0.0)
+    for name, row in zip(model.float_states, states, strict=True):
+        if not np.isfinite(row).all():
+            field = f"{name}_init_pA" if name in ("I_ex", "I_in") else "V_init_mV"
+            found = getattr(population, field)
+            what = "values" if name in ("V", "I_ex", "I_in") else f"values of the state {name}"
+            rule = f"gives {what} that leave the range of binary32"
+            shown = found.value if isinstance(found, Constant) else found
+            raise reject(f"population {population.name}.{field}", shown, rule)
+    return bits(states)
 
 
 def delay_buffer(

@@ -9,13 +9,29 @@ from pathlib import Path
 from csnn.files import sha256
 from csnn.image.store import Image
 from csnn.spec.description import Description
-from csnn.spec.network import EdgeList
 from csnn.spec.toml import dumps
 
 
-def identified(listed: EdgeList, digest: str) -> EdgeList:
-    """Return an edge list under the name that identifies it from everywhere."""
-    return replace(listed, path=str(Path(listed.path).resolve()), sha256=digest)
+def identified(description: Description, digest: str | None = None) -> Description:
+    """Return a description whose edge list, if any, is known by its whole path and its digest.
+
+    Parameters
+    ----------
+    description : Description
+    digest : str, optional
+        SHA-256 of the edge list's file, if it is known already.
+
+    Raises
+    ------
+    InvalidInputError
+        If the edge list cannot be read.
+    """
+    network = description.network
+    if network.edges is None:
+        return description
+    path = Path(network.edges.path)
+    edges = replace(network.edges, path=str(path.resolve()), sha256=digest or sha256(path))
+    return replace(description, network=replace(network, edges=edges))
 
 
 def is_image_of(image: Image, description: Description, seed: int) -> bool:
@@ -26,10 +42,6 @@ def is_image_of(image: Image, description: Description, seed: int) -> bool:
     InvalidInputError
         If the network's edge list cannot be read.
     """
-    network = description.network
-    if network.edges is not None:
-        edges = identified(network.edges, sha256(network.edges.path))
-        description = replace(description, network=replace(network, edges=edges))
-    text = dumps(description).encode()
+    text = dumps(identified(description)).encode()
     same = image.manifest.get("network_sha256") == hashlib.sha256(text).hexdigest()
     return same and bool(image.manifest["seed"] == seed)

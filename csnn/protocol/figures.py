@@ -7,15 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from csnn.drawing import BAND, EXCITATORY, GREY, INHIBITORY, INK, new_figure
+from csnn.drawing import BAND, EXCITATORY, GREY, INHIBITORY, INK, population_colour
 from csnn.protocol.distances import Distances
 from csnn.protocol.distribution import Distribution
 from csnn.protocol.reference import Reference
 from csnn.protocol.samples import Samples
 from csnn.protocol.verdict import ProtocolVerdict
-from csnn.report.figures import LABELS, SHOWN, bin_edges, population_colour, tidy
+from csnn.report.panels import (
+    SHOWN,
+    bin_edges,
+    density_panels,
+    distance_panels,
+    draw_densities,
+    draw_nothing,
+)
 from csnn.validation.baseline import RESOLUTION
 from csnn.validation.statistics import F64, STATISTICS
 
@@ -23,33 +29,19 @@ from csnn.validation.statistics import F64, STATISTICS
 def distributions(candidates: Sequence[Samples], reference: Reference) -> Figure:
     """Draw the densities of every candidate (lines) over the range of NEST's windows (band)."""
     names = [name for name, _ in reference.baseline.populations]
-    figure = new_figure(9.0, 0.7 + 1.25 * len(names))
-    grid = np.asarray(figure.subplots(len(names), 3, squeeze=False))
-    for row, name in enumerate(names):
-        for column, statistic in enumerate(STATISTICS):
-            axes: Axes = grid[row, column]
-            _densities(
-                axes,
-                [c[statistic, name] for c in candidates],
-                [w[statistic, name] for w in reference.windows],
-                statistic,
-                reference.duration_ms,
-                population_colour(name),
-            )
-            tidy(axes)
-            axes.set_yticks([])
-            axes.xaxis.set_major_locator(MaxNLocator(4))
-            axes.spines["left"].set_visible(False)
-            if column == 0:
-                axes.set_ylabel(
-                    name, rotation=0, ha="right", va="center", fontsize=11,
-                    color=population_colour(name), fontweight="bold",
-                )  # fmt: skip
-            if row == 0:
-                axes.set_title(statistic, fontsize=11, fontweight="bold", color=INK)
-            if row == len(names) - 1:
-                axes.set_xlabel(LABELS[statistic])
-    return figure
+
+    def draw(axes: Axes, row: int, statistic: str) -> None:
+        key = (statistic, names[row])
+        _densities(
+            axes,
+            [candidate[key] for candidate in candidates],
+            [window[key] for window in reference.windows],
+            statistic,
+            reference.duration_ms,
+            population_colour(names[row]),
+        )
+
+    return density_panels(names, draw)
 
 
 def _densities(
@@ -63,19 +55,14 @@ def _densities(
     unit = RESOLUTION[statistic]
     shown = [d for d in (*candidates, *nest) if d.size]
     if not shown:
-        axes.text(0.5, 0.5, "too few spikes", ha="center", transform=axes.transAxes, color=GREY)
+        draw_nothing(axes)
         return
     bounds = [[quantile(d, q) * unit for q in SHOWN[statistic]] for d in shown]
     low, high = np.min([b[0] for b in bounds]), np.max([b[1] for b in bounds])
     edges = bin_edges(float(low), float(high), statistic, duration_ms)
     bands = [_density(d, edges, unit) for d in nest]
-    bottom, top = np.min(bands, axis=0), np.max(bands, axis=0)
-    axes.stairs(top, edges, baseline=bottom, fill=True, color=BAND)
-    axes.stairs(np.mean(bands, axis=0), edges, color=GREY, linewidth=1.0)
-    for sample in candidates:
-        axes.stairs(_density(sample, edges, unit), edges, color=colour, linewidth=0.9, alpha=0.8)
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(bottom=0)
+    own = [_density(d, edges, unit) for d in candidates]
+    draw_densities(axes, edges, bands, own, colour=colour, linewidth=0.9, alpha=0.8)
 
 
 def quantile(sample: Distribution, share: float) -> int:
@@ -93,30 +80,22 @@ def distance_overview(verdict: ProtocolVerdict, distances: Distances) -> Figure:
     """Draw each candidate's distance to NEST and those of NEST to itself, with the threshold."""
     names = list(dict.fromkeys(cell.population for cell in verdict.cells))
     each = distances.to_nest.mean(axis=3)
-    figure = new_figure(9.0, 1.3 + 0.36 * len(names))
-    grid = np.asarray(figure.subplots(1, 3, sharey=True, squeeze=False))[0]
-    for s, (axes, statistic) in enumerate(zip(grid, STATISTICS, strict=True)):
-        for row in range(len(names)):
-            cell = verdict.cells[s * len(names) + row]
-            colour = EXCITATORY if cell.passed else INHIBITORY
-            axes.plot([cell.nest.low, cell.nest.high], [row, row], color=BAND, linewidth=7,
-                      solid_capstyle="butt")  # fmt: skip
-            axes.plot(cell.nest.mean, row, marker="|", markersize=9, color=GREY, linestyle="none")
-            axes.plot(cell.threshold, row, marker="|", markersize=13, color=INK, markeredgewidth=2,
-                      linestyle="none")  # fmt: skip
-            axes.plot(each[s, row], np.full(each.shape[2], row), linestyle="none", marker="o",
-                      markersize=4.5, color=colour, alpha=0.6, markeredgewidth=0)  # fmt: skip
-            axes.plot(cell.to_nest.mean, row, marker="D" if cell.passed else "X", markersize=6,
-                      color=colour, markeredgecolor="white", linestyle="none")  # fmt: skip
-            if cell.among is not None:
-                axes.plot([cell.among.low, cell.among.high], [row + 0.28] * 2, color=colour,
-                          linewidth=1.2)  # fmt: skip
-        axes.set_title(statistic, fontsize=11, fontweight="bold", color=INK)
-        axes.set_xlim(left=0)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel("KS distance")
-        tidy(axes)
-        axes.tick_params(axis="y", length=0)
-    grid[0].set_yticks(range(len(names)), names)
-    grid[0].invert_yaxis()
-    return figure
+
+    def draw(axes: Axes, row: int, statistic: str) -> None:
+        s = STATISTICS.index(statistic)
+        cell = verdict.cells[s * len(names) + row]
+        colour = EXCITATORY if cell.passed else INHIBITORY
+        axes.plot([cell.nest.low, cell.nest.high], [row, row], color=BAND, linewidth=7,
+                  solid_capstyle="butt")  # fmt: skip
+        axes.plot(cell.nest.mean, row, marker="|", markersize=9, color=GREY, linestyle="none")
+        axes.plot(cell.threshold, row, marker="|", markersize=13, color=INK, markeredgewidth=2,
+                  linestyle="none")  # fmt: skip
+        axes.plot(each[s, row], np.full(each.shape[2], row), linestyle="none", marker="o",
+                  markersize=4.5, color=colour, alpha=0.6, markeredgewidth=0)  # fmt: skip
+        axes.plot(cell.to_nest.mean, row, marker="D" if cell.passed else "X", markersize=6,
+                  color=colour, markeredgecolor="white", linestyle="none")  # fmt: skip
+        if cell.among is not None:
+            axes.plot([cell.among.low, cell.among.high], [row + 0.28] * 2, color=colour,
+                      linewidth=1.2)  # fmt: skip
+
+    return distance_panels(names, 1.3 + 0.36 * len(names), draw)

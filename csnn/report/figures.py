@@ -9,40 +9,25 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from csnn.drawing import BAND, EXCITATORY, GREY, INHIBITORY, INK, new_figure
+from csnn.drawing import BAND, EXCITATORY, INHIBITORY, INK, new_figure, population_colour, tidy
+from csnn.report.panels import (
+    SHOWN,
+    bin_edges,
+    density_panels,
+    distance_panels,
+    draw_densities,
+    draw_nothing,
+)
 from csnn.validation.baseline import RESOLUTION, Baseline
 from csnn.validation.criteria import Verdict
-from csnn.validation.statistics import F64, STATISTICS, PopulationStatistics, Statistics, Window
+from csnn.validation.statistics import PopulationStatistics, Statistics, Window
 
 RASTER_MS = 400.0
 RASTER_NEURONS = 2000
 # A population of few neurons still needs a strip that its name fits.
 RASTER_STRIP = 50
 RASTER_MAX_INCHES = 24.0
-# Few pairs correlate strongly; with all of them the bulk would be two bins wide. Pairs of rare
-# spikers are nearly all negative: zero and as much on its other side still belong to the view.
-SHOWN = {"FR": (0.002, 0.998), "CV": (0.002, 0.998), "CC": (0.005, 0.975)}
-LABELS = {
-    "FR": "firing rate (spikes/s)",
-    "CV": "CV of inter-spike intervals",
-    "CC": "correlation coefficient",
-}
-
-
-def population_colour(name: str) -> str:
-    """Return the colour of a population: names that end in I or i are inhibitory."""
-    return INHIBITORY if name.endswith(("I", "i")) else EXCITATORY
-
-
-def tidy(axes: Axes) -> None:
-    """Open axes above and to the right, in the colours and sizes of all figures of reports."""
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
-    axes.tick_params(colors=INK, labelsize=9, color=GREY)
-    axes.xaxis.label.set_fontsize(10)
-    axes.yaxis.label.set_fontsize(10)
 
 
 def raster(
@@ -163,33 +148,12 @@ def distributions(statistics: Statistics, baseline: Baseline | None) -> Figure:
     ----------
     Heittmann et al. (2022) Front. Neurosci. 15:728460, Figure 9.
     """
-    rows = len(statistics.populations)
-    figure = new_figure(9.0, 0.7 + 1.25 * rows)
-    grid = np.asarray(figure.subplots(rows, 3, squeeze=False))
-    for row, population in enumerate(statistics.populations):
-        for column, statistic in enumerate(STATISTICS):
-            axes: Axes = grid[row, column]
-            _density(axes, population, statistic, statistics.duration_ms, baseline)
-            tidy(axes)
-            axes.set_yticks([])
-            # Small correlations have long labels, which must not run into each other.
-            axes.xaxis.set_major_locator(MaxNLocator(4))
-            axes.spines["left"].set_visible(False)
-            if column == 0:
-                axes.set_ylabel(
-                    population.name,
-                    rotation=0,
-                    ha="right",
-                    va="center",
-                    fontsize=11,
-                    color=population_colour(population.name),
-                    fontweight="bold",
-                )
-            if row == 0:
-                axes.set_title(statistic, fontsize=11, fontweight="bold", color=INK)
-            if row == rows - 1:
-                axes.set_xlabel(LABELS[statistic])
-    return figure
+    populations = statistics.populations
+
+    def draw(axes: Axes, row: int, statistic: str) -> None:
+        _density(axes, populations[row], statistic, statistics.duration_ms, baseline)
+
+    return density_panels([population.name for population in populations], draw)
 
 
 def _density(
@@ -210,77 +174,37 @@ def _density(
         ]
     everything = np.concatenate([candidate, *nest])
     if everything.size == 0:
-        axes.text(0.5, 0.5, "too few spikes", ha="center", transform=axes.transAxes, color=GREY)
+        draw_nothing(axes)
         return
-    edges = _edges(everything, statistic, duration_ms)
-    densities = [np.histogram(n, edges)[0] / max(n.size, 1) for n in nest]
-    if densities:
-        low, high = np.min(densities, axis=0), np.max(densities, axis=0)
-        axes.stairs(high, edges, baseline=low, fill=True, color=BAND)
-        axes.stairs(np.mean(densities, axis=0), edges, color=GREY, linewidth=1.0)
-    axes.stairs(
-        np.histogram(candidate, edges)[0] / max(candidate.size, 1),
-        edges,
-        color=population_colour(population.name),
-        linewidth=1.4,
-    )
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(bottom=0)
-
-
-def _edges(sample: F64, statistic: str, duration_ms: float) -> F64:
-    low, high = np.quantile(sample, SHOWN[statistic])
-    return bin_edges(float(low), float(high), statistic, duration_ms)
-
-
-def bin_edges(low: float, high: float, statistic: str, duration_ms: float) -> F64:
-    """Return the bins of a density between two quantiles, see `SHOWN`, of all its samples."""
-    if statistic == "CC":
-        high = max(high, -low)
-    if statistic == "FR":
-        # Rates are multiples of one spike per window; other bins would beat with them.
-        quantum = 1000.0 / duration_ms
-        width = quantum * max(1, round(high / quantum / 40))
-        count = int(np.ceil((high + quantum) / width))
-        return np.asarray((np.arange(count + 1) * width) - quantum / 2, np.float64)
-    if statistic == "CV":
-        low = min(low, 0.2)
-    if high <= low:
-        low, high = low - 0.5, high + 0.5
-    return np.asarray(np.linspace(low, high, 73 if statistic == "CC" else 49), np.float64)
+    low, high = np.quantile(everything, SHOWN[statistic])
+    edges = bin_edges(float(low), float(high), statistic, duration_ms)
+    own, *others = (np.histogram(n, edges)[0] / max(n.size, 1) for n in (candidate, *nest))
+    colour = population_colour(population.name)
+    draw_densities(axes, edges, others, [own], colour=colour, linewidth=1.4)
 
 
 def ks_overview(verdict: Verdict) -> Figure:
     """Draw each cell's KS distance with the NEST-NEST range and its threshold."""
     names = list(dict.fromkeys(cell.population for cell in verdict.cells))
-    figure = new_figure(9.0, 1.1 + 0.3 * len(names))
-    grid = np.asarray(figure.subplots(1, 3, sharey=True, squeeze=False))[0]
-    for axes, statistic in zip(grid, STATISTICS, strict=True):
-        for row, name in enumerate(names):
-            cell = verdict.cell(statistic, name)
-            axes.plot(
-                [cell.nest_low, cell.nest_high],
-                [row, row],
-                color=BAND,
-                linewidth=7,
-                solid_capstyle="butt",
-            )
-            axes.plot(cell.threshold, row, marker="|", markersize=13, color=INK, markeredgewidth=2)
-            axes.plot(
-                cell.distance,
-                row,
-                marker="o" if cell.passed else "X",
-                markersize=7 if cell.passed else 9,
-                color=EXCITATORY if cell.passed else INHIBITORY,
-                markeredgecolor="white",
-                markeredgewidth=0.6,
-            )
-        axes.set_title(statistic, fontsize=11, fontweight="bold", color=INK)
-        axes.set_xlim(left=0)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_xlabel("KS distance")
-        tidy(axes)
-        axes.tick_params(axis="y", length=0)
-    grid[0].set_yticks(range(len(names)), names)
-    grid[0].invert_yaxis()
-    return figure
+
+    def draw(axes: Axes, row: int, statistic: str) -> None:
+        cell = verdict.cell(statistic, names[row])
+        axes.plot(
+            [cell.nest_low, cell.nest_high],
+            [row, row],
+            color=BAND,
+            linewidth=7,
+            solid_capstyle="butt",
+        )
+        axes.plot(cell.threshold, row, marker="|", markersize=13, color=INK, markeredgewidth=2)
+        axes.plot(
+            cell.distance,
+            row,
+            marker="o" if cell.passed else "X",
+            markersize=7 if cell.passed else 9,
+            color=EXCITATORY if cell.passed else INHIBITORY,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+        )
+
+    return distance_panels(names, 1.1 + 0.3 * len(names), draw)

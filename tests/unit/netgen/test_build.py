@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import netgen.build
+import netgen.crew
 import netgen.sums
 from csnn.errors import InvalidInputError
 from csnn.files import sha256
@@ -174,7 +175,7 @@ def test_too_few_nodes_are_refused(tmp_path: Path) -> None:
 
 def full_disk(node: int) -> Any:
     """Return a stand-in for `write_node` that fills the disk halfway through one node."""
-    write = netgen.build.write_node
+    write = netgen.crew.write_node
 
     def write_node(path: Path, image: NodeImage) -> None:
         write(path, image)
@@ -189,7 +190,7 @@ def full_disk(node: int) -> Any:
 def test_a_full_disk_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
 ) -> None:
-    monkeypatch.setattr(netgen.build, "write_node", full_disk(2))
+    monkeypatch.setattr(netgen.crew, "write_node", full_disk(2))
     rule = rf"^{tmp_path}/new/image/node_00002.bin: No space left on device$"
     assert_refused(tmp_path, one_projection(), rule, threads=threads)
 
@@ -199,7 +200,7 @@ def test_a_full_disk_leaves_the_older_image(
 ) -> None:
     older = networks.image(one_projection(), tmp_path / "image")
     with monkeypatch.context() as patch:
-        patch.setattr(netgen.build, "write_node", full_disk(0))
+        patch.setattr(netgen.crew, "write_node", full_disk(0))
         with pytest.raises(InvalidInputError, match="No space left on device"):
             networks.image(one_projection(), tmp_path / "image", seed=2)
 
@@ -221,7 +222,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(netgen.build, "write_node", interrupted)
+    monkeypatch.setattr(netgen.crew, "write_node", interrupted)
     with pytest.raises(KeyboardInterrupt):
         networks.image(one_projection(), tmp_path / "new" / "image", threads=2)
     assert list(tmp_path.iterdir()) == []

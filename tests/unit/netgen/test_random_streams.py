@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-import netgen.build
 from csnn.image.node import NodeImage
 from csnn.image.store import Image
 from csnn.rows import Sampler
@@ -24,6 +23,7 @@ from csnn.spec.network import (
     PairwiseBernoulli,
     Rule,
 )
+from netgen.prepared import PreparedNetwork
 
 LEVEL = 1e-5
 N_NODES = 3
@@ -144,14 +144,14 @@ def test_every_purpose_draws_from_a_sequence_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[tuple[int, ...]] = []
-    sequence = netgen.build._Build._sequence
+    sequence = PreparedNetwork.sequence
 
-    def noted(build: netgen.build._Build, purpose: int, index: int) -> np.random.SeedSequence:
-        found = sequence(build, purpose, index)
+    def noted(network: PreparedNetwork, purpose: int, index: int) -> np.random.SeedSequence:
+        found = sequence(network, purpose, index)
         drawn.append(tuple(found.generate_state(4).tolist()))
         return found
 
-    monkeypatch.setattr(netgen.build._Build, "_sequence", noted)
+    monkeypatch.setattr(PreparedNetwork, "sequence", noted)
     for seed in (1, 2):
         build(equal_projections(RULES["fixed_total_number"]), tmp_path / f"image{seed}", seed)
     # Two projections, the EXT streams, and rows, initial state and delay buffer of every node.

@@ -9,9 +9,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from csnn.drawing import population_colour
 from csnn.errors import InvalidInputError
 from csnn.report import figures
-from csnn.report.figures import population_colour
 from csnn.report.html import write_report
 from csnn.report.markup import number, table
 from csnn.validation.baseline import load_baseline
