@@ -17,7 +17,7 @@ from csnn.drawing import to_png
 from csnn.files import atomic_file, reported
 from csnn.journal import Warn
 from csnn.output import encode_json
-from csnn.protocol import figures, folder, page
+from csnn.protocol import course, figures, folder, page
 from csnn.protocol.computer import describe_computer, describe_software
 from csnn.protocol.distances import Distances, among, measure
 from csnn.protocol.reference import Reference
@@ -93,7 +93,9 @@ def run_protocol(
         windows = [settings.window(nest.duration_ms)]
         if nest.duration_ms < settings.time_ms:
             windows.append(settings.window())
+        populations = [(p.name, p.size) for p in description.network.populations]
         done: list[Candidate] = []
+        courses: list[course.Course] = []
         for seed in settings.seeds:
             candidate = run_seed(
                 seed,
@@ -107,12 +109,23 @@ def run_protocol(
                 warn=warn,
             )
             done.append(candidate)
+            followed = course.follow(
+                seed,
+                folder.seed_folder(directory, seed),
+                candidate.facts["spikes_sha256"],
+                settings,
+                populations,
+                nest,
+            )
+            if followed is not None:
+                courses.append(followed)
             left = [s for s in settings.seeds[len(done) :] if not is_finished(seed_folder(s))]
             tell(_progress(done, len(settings.seeds), len(left)))
             if len(done) < len(settings.seeds):
-                folder.keep_partial(directory, _content(done, settings, nest, command)[0])
+                content = _content(done, courses, settings, nest, command)[0]
+                folder.keep_partial(directory, content)
                 folder.write_manifest(directory, settings.fixed())
-        return _conclude(directory, done, settings, nest, command)
+        return _conclude(directory, done, courses, settings, nest, command)
 
 
 def _progress(done: Sequence[Candidate], wanted: int, left: int) -> str:
@@ -135,7 +148,11 @@ def duration(seconds: float) -> str:
 
 
 def _content(
-    done: Sequence[Candidate], settings: Settings, nest: Reference, command: str | None
+    done: Sequence[Candidate],
+    courses: Sequence[course.Course],
+    settings: Settings,
+    nest: Reference,
+    command: str | None,
 ) -> tuple[dict[str, Any], ProtocolVerdict, Distances]:
     """Return what protocol.json holds of the seeds that are done, their verdict and distances."""
     distances = measure([c.windows[0] for c in done], nest)
@@ -169,6 +186,7 @@ def _content(
             "nest_nest": distances.nest.tolist(),
         },
         "whole": _whole(done, settings, nest),
+        "course": course.summary(courses, nest),
         "verdict": verdict.to_dict(),
     }
     return content, verdict, distances
@@ -194,15 +212,18 @@ def _whole(done: Sequence[Candidate], settings: Settings, nest: Reference) -> di
 def _conclude(
     directory: Path,
     done: Sequence[Candidate],
+    courses: Sequence[course.Course],
     settings: Settings,
     nest: Reference,
     command: str | None,
 ) -> Outcome:
-    content, verdict, distances = _content(done, settings, nest, command)
+    content, verdict, distances = _content(done, courses, settings, nest, command)
     images = {
         "distances": to_png(figures.distance_overview(verdict, distances)),
         "distributions": to_png(figures.distributions([c.windows[0] for c in done], nest)),
     }
+    if content["course"] is not None:
+        images["course"] = to_png(figures.course(content["course"]))
     with reported(directory / folder.FIGURES):
         (directory / folder.FIGURES).mkdir(exist_ok=True)
     files = {f"{folder.FIGURES}/{name}.png": png for name, png in images.items()}

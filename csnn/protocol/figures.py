@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from csnn.drawing import BAND, EXCITATORY, GREY, INHIBITORY, INK, population_colour
+from csnn.drawing import (
+    BAND,
+    EXCITATORY,
+    GREY,
+    INHIBITORY,
+    INK,
+    new_figure,
+    population_colour,
+    tidy,
+)
 from csnn.protocol.distances import Distances
 from csnn.protocol.distribution import Distribution
 from csnn.protocol.reference import Reference
@@ -99,3 +109,35 @@ def distance_overview(verdict: ProtocolVerdict, distances: Distances) -> Figure:
                       linewidth=1.2)  # fmt: skip
 
     return distance_panels(names, 1.3 + 0.36 * len(names), draw)
+
+
+def course(content: Mapping[str, Any]) -> Figure:
+    """Draw the rows "all" of the windows of every run over its time; `course.summary` tells them.
+
+    Grey band: NEST's own windows; black line: limit; crosses: windows that fail in any test.
+    """
+    figure = new_figure(9.0, 4.6)
+    grid = np.asarray(figure.subplots(len(STATISTICS), 1, sharex=True, squeeze=False))[:, 0]
+    width = content["window_ms"] / 1000
+    end = width
+    for axes, statistic in zip(grid, STATISTICS, strict=True):
+        axes.axhspan(*content["nest"][statistic], color=BAND, linewidth=0)
+        axes.axhline(content["limit"][statistic], color=INK, linewidth=1.2)
+        for seed in content["seeds"]:
+            ratio = np.array(seed["ratio"][statistic])
+            middle = width * (np.arange(ratio.size) + 0.5)
+            end = max(end, width * ratio.size)
+            axes.plot(middle, ratio, color=EXCITATORY, linewidth=0.8, alpha=0.6)
+            failed = np.array([bool(tests) for tests in seed["failures"]])
+            for mask, mark, colour in ((~failed, "o", EXCITATORY), (failed, "X", INHIBITORY)):
+                axes.plot(middle[mask], ratio[mask], mark, markersize=4, color=colour,
+                          markeredgewidth=0)  # fmt: skip
+        axes.set_ylabel(
+            statistic, fontsize=11, fontweight="bold", color=INK, rotation=0, ha="right",
+            va="center",
+        )  # fmt: skip
+        axes.set_ylim(bottom=0)
+        tidy(axes)
+    grid[-1].set_xlim(0, end)
+    grid[-1].set_xlabel("model time after the warm-up (s)")
+    return figure

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 from csnn.protocol.verdict import ProtocolCell, ProtocolVerdict, Range
 
@@ -49,6 +51,20 @@ def lines(verdict: ProtocolVerdict) -> list[str]:
         text = f"failed: {'; '.join(verdict.reasons)}".replace(" of ", "\xa0of\xa0")
         found += textwrap.wrap(text, 79, subsequent_indent="  ")
     return [line.replace("\xa0", " ").rstrip() for line in found]
+
+
+def course_lines(course: Mapping[str, Any] | None) -> list[str]:
+    """Return what became of the windows of long runs, in lines of 79 characters at most."""
+    if course is None:
+        return []
+    failures = [tests for seed in course["seeds"] for tests in seed["failures"]]
+    failed = sum(bool(tests) for tests in failures)
+    text = (
+        f"whole runs, window by window: {failed} of {len(failures)} windows of "
+        f"{course['window_ms'] / 1000:g} s fail alone; "
+        "not part of the verdict (of NEST 1 to 3 % do)"
+    )
+    return textwrap.wrap(text, 79, subsequent_indent="  ")
 
 
 def _plural(count: int, one: str, many: str) -> str:

@@ -26,6 +26,7 @@ from scipy import stats
 from csnn.protocol.distances import Distances
 from csnn.protocol.permutation import PermutationTest, permutation_test
 from csnn.protocol.reference import Reference
+from csnn.validation.baseline import Baseline
 from csnn.validation.criteria import (
     SYNCHRONY_MS,
     centres,
@@ -134,6 +135,37 @@ def nest_alarms(reference: Reference) -> npt.NDArray[np.bool_]:
     return np.asarray(cells | pooled)
 
 
+def nest_ratios(baseline: Baseline) -> F64:
+    """Return the rows "all" of each NEST window against the others, shape (W, S)."""
+    return np.asarray(np.exp(leave_one_out(baseline).mean(axis=2)))
+
+
+def relative(each: F64, baseline: Baseline) -> F64:
+    """Return the logarithm of the rows "all" of one candidate.
+
+    Parameters
+    ----------
+    each : ndarray of float64, shape (S, P)
+        Its mean distance to the windows of NEST.
+    baseline : Baseline
+
+    Returns
+    -------
+    ndarray of float64, shape (S,)
+    """
+    return np.asarray(np.log(each / centres(baseline)).mean(axis=1))
+
+
+def alone(each: F64, baseline: Baseline) -> tuple[str, ...]:
+    """Return the tests that one candidate fails alone; parameters as of `relative`."""
+    names = [name for name, _ in baseline.populations]
+    beyond = np.exp(relative(each, baseline)) > pooled_thresholds(baseline)
+    return (
+        *(f"{STATISTICS[s]} of {names[p]}" for s, p in np.argwhere(each > thresholds(baseline))),
+        *(f"{STATISTICS[s]} of all" for s in np.flatnonzero(beyond)),
+    )
+
+
 def judge(distances: Distances, reference: Reference, seeds: tuple[int, ...]) -> ProtocolVerdict:
     """Judge candidates by the rules of this module.
 
@@ -154,8 +186,7 @@ def judge(distances: Distances, reference: Reference, seeds: tuple[int, ...]) ->
     each = distances.to_nest.mean(axis=3)
     mean = each.mean(axis=2)
     limit, pooled_limit = thresholds(baseline), pooled_thresholds(baseline)
-    relative = np.log(each / centres(baseline)[:, :, np.newaxis]).mean(axis=1)
-    ratios = np.exp(relative)
+    ratios = np.exp([relative(each[:, :, k], baseline) for k in range(len(seeds))]).T
     # The pooled test of the mean, not the mean of pooled tests: rule 1 is about one candidate.
     pooled_mean = np.exp(np.log(mean / centres(baseline)).mean(axis=1))
     chosen = reference.first_windows
@@ -165,7 +196,7 @@ def judge(distances: Distances, reference: Reference, seeds: tuple[int, ...]) ->
         for s in range(len(STATISTICS))
         for p in range(len(names))
     )
-    nest_ratios = np.exp(leave_one_out(baseline).mean(axis=2))
+    nest = nest_ratios(baseline)
     pooled = tuple(
         ProtocolCell(
             population="all",
@@ -173,7 +204,7 @@ def judge(distances: Distances, reference: Reference, seeds: tuple[int, ...]) ->
             to_nest=Range(
                 low=float(ratios[s].min()), mean=float(pooled_mean[s]), high=float(ratios[s].max())
             ),
-            nest=_range(nest_ratios[:, s]),
+            nest=_range(nest[:, s]),
             among=None,
             threshold=float(pooled_limit[s]),
             ratio=float(pooled_mean[s]),
@@ -184,15 +215,9 @@ def judge(distances: Distances, reference: Reference, seeds: tuple[int, ...]) ->
         )
         for s, statistic in enumerate(STATISTICS)
     )
-    alone = tuple(
-        (
-            *(f"{STATISTICS[s]} of {names[p]}" for s, p in np.argwhere(each[:, :, k] > limit)),
-            *(f"{STATISTICS[s]} of all" for s in np.flatnonzero(ratios[:, k] > pooled_limit)),
-        )
-        for k in range(len(seeds))
-    )
+    failures = tuple(alone(each[:, :, k], baseline) for k in range(len(seeds)))
     allowed = allowed_failures(len(seeds))
-    reasons = _reasons(cells, pooled, alone, allowed, test)
+    reasons = _reasons(cells, pooled, failures, allowed, test)
     return ProtocolVerdict(
         cells=cells,
         pooled=pooled,
@@ -200,7 +225,7 @@ def judge(distances: Distances, reference: Reference, seeds: tuple[int, ...]) ->
         reasons=reasons,
         judged_ms=reference.duration_ms,
         seeds=seeds,
-        seed_failures=alone,
+        seed_failures=failures,
         allowed_failures=allowed,
         family_p=test.family_p,
         smallest_p=test.smallest_p,
@@ -246,17 +271,17 @@ def _range(values: F64) -> Range:
 def _reasons(
     cells: tuple[ProtocolCell, ...],
     pooled: tuple[ProtocolCell, ...],
-    alone: tuple[tuple[str, ...], ...],
+    failures: tuple[tuple[str, ...], ...],
     allowed: int,
     test: PermutationTest,
 ) -> tuple[str, ...]:
     failed = [f"{c.statistic} of {c.population}" for c in (*cells, *pooled) if not c.passed]
-    bad = sum(bool(tests) for tests in alone)
+    bad = sum(bool(tests) for tests in failures)
     reasons = []
     if failed:
         reasons.append(f"mean distances beyond their thresholds: {', '.join(failed)}")
     if bad > allowed:
-        reasons.append(f"{bad} of {len(alone)} seeds fail alone, at most {allowed} may")
+        reasons.append(f"{bad} of {len(failures)} seeds fail alone, at most {allowed} may")
     if test.family_p <= FAMILY_P:
         reasons.append(f"candidates are told from NEST, permutation p = {test.family_p:.2g}")
     return tuple(reasons)

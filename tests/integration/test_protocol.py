@@ -21,13 +21,14 @@ import csnn.run as csnn_run
 from csnn import output
 from csnn.errors import InvalidInputError
 from csnn.journal import Journal
-from csnn.protocol import folder
+from csnn.protocol import course, folder
 from csnn.protocol.command import run_protocol
 from csnn.protocol.computer import checkout_commit
 from csnn.protocol.nest import find_recordings, read_recordings
 from csnn.protocol.reference import recorded_reference
 from csnn.protocol.seeds import Unfinished
 from csnn.protocol.settings import Settings
+from csnn.protocol.table import course_lines
 from csnn.simulator.session import simulate
 from csnn.spec.description import Description
 from csnn.spec.pd14 import pd14
@@ -113,6 +114,7 @@ def test_what_a_protocol_leaves(finished: Path) -> None:
     shape = np.array(content["distances"]["candidate_nest"]).shape
     assert shape == (3, 8, 2, 3)
     assert content["whole"] is None
+    assert content["course"] is None
     assert content["verdict"]["smallest_p"] == pytest.approx(0.1)
     page = (finished / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 2
@@ -404,6 +406,81 @@ def test_a_shorter_recording_cuts_the_candidates(recordings, tmp_path: Path) -> 
     assert whole["duration_ms"] == 2500.0
     assert np.array(whole["candidate_candidate"]["FR"]).shape == (2, 8)
     assert "Candidates among themselves over 2.5 s" in outcome.report.read_text()
+
+
+# Windows of long runs
+
+
+@pytest.fixture(scope="module")
+def long_run(recordings, tmp_path_factory) -> Path:
+    """Return a protocol of one seed that is longer than two windows of its recordings."""
+    out = tmp_path_factory.mktemp("long") / "out"
+    run(recordings, out, settings(1, time_ms=4500.0))
+    return out
+
+
+def followed(recordings, seed: Path, digest: str = "0" * 64) -> tuple[np.ndarray, dict]:
+    """Return distances and summary of the windows of a seed's folder."""
+    chosen = settings(1, time_ms=4500.0)
+    populations = [(p.name, p.size) for p in network().network.populations]
+    found = read_recordings(recordings, scale=SCALE)
+    nest = recorded_reference(found, chosen, populations=populations)
+    result = course.follow(1, seed, digest, chosen, populations, nest)
+    assert result is not None
+    told = course.summary([result], nest)
+    assert told is not None
+    return result.distances, told
+
+
+def shifted(steps: int, seed: Path, to: Path) -> Path:
+    """Write the spikes of a seed from a later step on as if they were its first ones."""
+    step, source = output.read_spikes(seed / "run")
+    (to / "run").mkdir(parents=True)
+    later = step > steps
+    np.savez(to / "run/spikes.npz", step=step[later] - np.uint32(steps), source=source[later])
+    return to
+
+
+def test_later_windows_are_compared_with_nest(recordings, long_run: Path, tmp_path: Path) -> None:
+    content = json.loads((long_run / "protocol.json").read_text())
+    distances, _ = followed(recordings, shifted(0, long_run / "seed_1", tmp_path / "same"))
+    assert distances.shape == (2, 3, 8)
+    to_nest = np.array(content["distances"]["candidate_nest"]).mean(axis=3)[:, :, 0]
+    assert np.array_equal(distances[0], to_nest)
+    assert not np.array_equal(distances[1], to_nest)
+    later, _ = followed(recordings, shifted(20_000, long_run / "seed_1", tmp_path / "later"))
+    assert np.array_equal(later[0], distances[1])
+    (seed,) = content["course"]["seeds"]
+    assert content["course"]["window_ms"] == TIME_MS
+    assert seed["failures"][0] == content["verdict"]["seed_failures"][0]
+    pooled = [cell["to_nest"]["mean"] for cell in content["verdict"]["pooled"]]
+    assert [seed["ratio"][s][0] for s in ("FR", "CV", "CC")] == pytest.approx(pooled)
+    assert "window by window" in (long_run / "report.html").read_text()
+    assert (long_run / "figures/course.png").exists()
+
+
+def test_a_run_that_changes_later_is_seen(recordings, long_run: Path, tmp_path: Path) -> None:
+    copy = shifted(0, long_run / "seed_1", tmp_path / "copy")
+    step, source = output.read_spikes(copy / "run")
+    lost = (step > 25_000) & (source % 3 == 0)
+    np.savez(copy / "run/spikes.npz", step=step[~lost], source=source[~lost])
+    _, told = followed(recordings, copy)
+    first, second = told["seeds"][0]["failures"]
+    assert not first
+    assert {"FR of L4E", "FR of all"} <= set(second)
+    assert "1 of 2 windows of 2 s fail alone" in " ".join(course_lines(told))
+
+
+def test_what_was_found_of_windows_is_kept(recordings, long_run: Path, tmp_path: Path) -> None:
+    copy = shifted(0, long_run / "seed_1", tmp_path / "copy")
+    wanted, _ = followed(recordings, copy)
+    shutil.rmtree(copy / "run")
+    assert np.array_equal(followed(recordings, copy)[0], wanted)
+    with pytest.raises(InvalidInputError, match=r"spikes\.npz"):
+        followed(recordings, copy, digest="1" * 64)
+    (copy / course.FILE).write_bytes(b"damaged")
+    with pytest.raises(InvalidInputError, match=r"spikes\.npz"):
+        followed(recordings, copy)
 
 
 def test_a_longer_recording_is_cut_into_windows(recordings, tmp_path: Path) -> None:
