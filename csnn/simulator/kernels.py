@@ -177,15 +177,14 @@ def spill(w: Any, shard: int, n: int) -> None:
 
 
 @jit
-def prefetch_rows(w: Any, source: Any) -> None:
-    """Ask for the rows of the next spike while the one before it is unrolled."""
-    for shard in range(w.row_first.shape[0]):
-        first, last = w.row_first[shard, source], w.row_first[shard, source + 1]
-        for row in range(first, last, 16):
-            prefetch_read(w.row_seed, row)
-        for row in range(first, last, 32):
-            prefetch_read(w.row_length, row)
-            prefetch_read(w.row_block, row)
+def prefetch_rows(w: Any, shard: int, source: Any) -> None:
+    """Ask for a shard's rows of the next spike while the one before it is unrolled."""
+    first, last = w.row_first[shard, source], w.row_first[shard, source + 1]
+    for row in range(first, last, 16):
+        prefetch_read(w.row_seed, row)
+    for row in range(first, last, 32):
+        prefetch_read(w.row_length, row)
+        prefetch_read(w.row_block, row)
 
 
 @jit
@@ -330,9 +329,12 @@ def _run(
         parity = step & 1
         mine = exchange[parity, worker]
         n_spikes = 0
-        for shard in range(n_shards):
-            drain(w, shard, slot)
+        drained = -1
         for k in range(n_nodes):
+            # The nodes of a shard follow each other: its sums are still in the level-2 cache.
+            if w.node_shard[k] != drained:
+                drained = w.node_shard[k]
+                drain(w, drained, slot)
             while epoch[k] + 1 < w.epoch_first[k + 1] and w.epoch_step[epoch[k] + 1] <= step:
                 epoch[k] += 1
             size = w.node_size[k]
@@ -387,13 +389,16 @@ def _run(
             if counts[parity, workers] < 0:
                 break
         now = _u4(step + 1)
-        for other in range(workers + 1):
-            sources = exchange[parity, other] if other < workers else far[parity]
-            for i in range(counts[parity, other]):
-                source = sources[i]
-                if i + 1 < counts[parity, other]:
-                    prefetch_rows(w, sources[i + 1])
-                for shard in range(n_shards):
+        # A shard takes all spikes before the next one does: ends of its lists stay in the level-1
+        # cache.
+        for shard in range(n_shards):
+            for other in range(workers + 1):
+                sources = exchange[parity, other] if other < workers else far[parity]
+                n_sources = counts[parity, other]
+                for i in range(n_sources):
+                    source = sources[i]
+                    if i + 1 < n_sources:
+                        prefetch_rows(w, shard, sources[i + 1])
                     # On many ranks, most spikes of others have no row here.
                     if w.row_first[shard, source] < w.row_first[shard, source + 1]:
                         n_events += deliver(
