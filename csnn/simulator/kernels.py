@@ -24,11 +24,11 @@ from csnn.prng import EXT_SHIFTS
 from csnn.rows_compiled import SLACK, unroll_row
 from csnn.simulator.atomics import prefetch_read, prefetch_write, wait
 from csnn.simulator.exchange import exchange_spikes
-from csnn.simulator.lanes import EXT_LANES, LANES, draw_external_lanes, unroll_lanes
+from csnn.simulator.lanes import EXT_LANES, NODE_SHIFT, draw_external_lanes, unroll_lanes
 
 ACCUMULATOR_BITS = 17
 NODES_PER_SHARD = 1 << (ACCUMULATOR_BITS - 9)
-NODE_STRIDE = 512
+NODE_STRIDE = 1 << NODE_SHIFT
 LINE_WORDS = 16
 # An odd number of cache lines: ends of lists spread over the sets of the level-1 cache.
 BLOCK_WORDS = 63 * LINE_WORDS
@@ -47,7 +47,7 @@ class Worker(NamedTuple):
     """Everything one worker thread reads and writes.
 
     Rows of shard h and source s are `row_first[h, s]` to `row_first[h, s + 1]`; of these the first
-    `row_lanes[h, s]` are INDEPENDENT, without self-avoidance, longest first. Node arrays are
+    `row_lanes[h, s]` are INDEPENDENT, without self-avoidance, sorted for `lanes`. Node arrays are
     indexed by the worker's node k, which has accumulators of shard `node_shard[k]`.
     """
 
@@ -68,8 +68,10 @@ class Worker(NamedTuple):
     block_in_degree: U32
     block_stub_key: U32
     block_synapses: I64
+    block_word: U64
     weight_word: U64
     delay_pack: U32
+    table_words: npt.NDArray[np.uint16]
     weight_H_full: U32
     weight_own: U32
     weight_alias: U32
@@ -196,15 +198,16 @@ def deliver(
     first, last = w.row_first[shard, source], w.row_first[shard, source + 1]
     lanes = first + np.int64(w.row_lanes[shard, source])
     blocks = w.block_first[shard]
-    target, size = w.block_target[blocks:], w.block_size[blocks:]
-    key, table = w.block_key[blocks:], w.block_table[blocks:]
+    block_word = w.block_word[blocks:]
     n = 0
-    for row in range(first, lanes, LANES):
-        n = unroll_lanes(
+    row = first
+    while row < lanes:
+        n, done = unroll_lanes(
             w.row_seed, w.row_length, w.row_block, row, lanes - row, source,
-            target, size, key, table, w.weight_word, w.delay_pack,
+            block_word, w.weight_word, w.delay_pack, w.table_words,
             now, slot_mask, w.word, w.slot, n,
         )  # fmt: skip
+        row += done
     for row in range(lanes, last):
         b = blocks + np.int64(w.row_block[row])
         count = np.int64(w.block_size[b])
