@@ -276,8 +276,8 @@ def unroll_lanes(
     u32 = types.Array(types.uint32, 1, "C")
     u16 = types.Array(types.uint16, 1, "C")
     u64 = types.Array(types.uint64, 1, "C")
-    result = types.UniTuple(types.intp, 2)
-    signature = result(
+    two: Any = types.UniTuple
+    signature = two(types.intp, 2)(
         u32, u16, u16, types.intp, types.intp, types.uint32,
         u64, u64, u32, u16,
         types.uint32, types.uint32, u32, u32, types.intp,
