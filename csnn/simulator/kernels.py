@@ -32,6 +32,8 @@ NODE_STRIDE = 1 << NODE_SHIFT
 LINE_WORDS = 16
 # An odd number of cache lines: ends of lists spread over the sets of the level-1 cache.
 BLOCK_WORDS = 63 * LINE_WORDS
+# So far ahead of draining a list is asked for.
+AHEAD = 8 * LINE_WORDS
 
 _u4 = np.uint32
 _ACCUMULATOR_MASK = np.uint32((1 << ACCUMULATOR_BITS) - 1)
@@ -121,8 +123,12 @@ def drain(w: Any, shard: int, slot: int) -> None:
     block, last = np.int64(w.head[shard, slot]), np.int64(w.tail[shard, slot])
     while True:
         first = block * BLOCK_WORDS
+        # The loop asks for what lies ahead in its own block only.
+        following = np.int64(w.following[shard, block]) * BLOCK_WORDS
+        for i in range(0, AHEAD, LINE_WORDS):
+            prefetch_read(pool, following + i)
         for i in range(first, w.cursor[shard, slot] if block == last else first + BLOCK_WORDS):
-            prefetch_read(pool, i + 8 * LINE_WORDS)
+            prefetch_read(pool, i + AHEAD)
             event = pool[i]
             accumulator[event & _ACCUMULATOR_MASK] += np.int32(event >> _u4(ACCUMULATOR_BITS))
         if block == last:
@@ -176,6 +182,13 @@ def spill(w: Any, shard: int, n: int) -> None:
         event = w.word[i]
         w.buffer[shard, slot, event & _ACCUMULATOR_MASK] += np.int32(event >> _u4(ACCUMULATOR_BITS))
         w.buffer_used[shard, slot] = 1
+
+
+@jit
+def prefetch_places(w: Any, shard: int, source: Any) -> None:
+    """Ask for where a shard's rows of a spike are, two spikes ahead."""
+    prefetch_read(w.row_first[shard], source)
+    prefetch_read(w.row_lanes[shard], source)
 
 
 @jit
@@ -323,6 +336,7 @@ def _run(
         np.zeros(65535 + SLACK, dtype=np.uint32),
         np.zeros(65535 + SLACK, dtype=np.uint32),
     )
+    spikes = np.zeros(w.row_first.shape[1] - 1, dtype=np.uint32)
     epoch = w.epoch_first[:n_nodes].copy()
     n_out = 0
     n_events = 0
@@ -392,21 +406,24 @@ def _run(
             if counts[parity, workers] < 0:
                 break
         now = _u4(step + 1)
+        n_due: Any = 0
+        for other in range(workers + 1):
+            sources = exchange[parity, other] if other < workers else far[parity]
+            for i in range(counts[parity, other]):
+                spikes[n_due] = sources[i]
+                n_due += 1
         # A shard takes all spikes before the next one does: ends of its lists stay in the level-1
         # cache.
         for shard in range(n_shards):
-            for other in range(workers + 1):
-                sources = exchange[parity, other] if other < workers else far[parity]
-                n_sources = counts[parity, other]
-                for i in range(n_sources):
-                    source = sources[i]
-                    if i + 1 < n_sources:
-                        prefetch_rows(w, shard, sources[i + 1])
-                    # On many ranks, most spikes of others have no row here.
-                    if w.row_first[shard, source] < w.row_first[shard, source + 1]:
-                        n_events += deliver(
-                            w, shard, source, now, slot_mask, used, neuron, delay, code
-                        )
+            for i in range(n_due):
+                source = spikes[i]
+                if i + 2 < n_due:
+                    prefetch_places(w, shard, spikes[i + 2])
+                if i + 1 < n_due:
+                    prefetch_rows(w, shard, spikes[i + 1])
+                # On many ranks, most spikes of others have no row here.
+                if w.row_first[shard, source] < w.row_first[shard, source + 1]:
+                    n_events += deliver(w, shard, source, now, slot_mask, used, neuron, delay, code)
     flush.restore(mode)
     return n_out, n_events
 
