@@ -24,14 +24,16 @@ from csnn.prng import EXT_SHIFTS
 from csnn.rows_compiled import SLACK, unroll_row
 from csnn.simulator.atomics import prefetch_read, prefetch_write, wait
 from csnn.simulator.exchange import exchange_spikes
-from csnn.simulator.lanes import EXT_LANES, LANES, draw_external_lanes, unroll_lanes
+from csnn.simulator.lanes import EXT_LANES, NODE_SHIFT, draw_external_lanes, unroll_lanes
 
 ACCUMULATOR_BITS = 17
 NODES_PER_SHARD = 1 << (ACCUMULATOR_BITS - 9)
-NODE_STRIDE = 512
+NODE_STRIDE = 1 << NODE_SHIFT
 LINE_WORDS = 16
 # An odd number of cache lines: ends of lists spread over the sets of the level-1 cache.
 BLOCK_WORDS = 63 * LINE_WORDS
+# So far ahead of draining a list is asked for.
+AHEAD = 8 * LINE_WORDS
 
 _u4 = np.uint32
 _ACCUMULATOR_MASK = np.uint32((1 << ACCUMULATOR_BITS) - 1)
@@ -47,7 +49,7 @@ class Worker(NamedTuple):
     """Everything one worker thread reads and writes.
 
     Rows of shard h and source s are `row_first[h, s]` to `row_first[h, s + 1]`; of these the first
-    `row_lanes[h, s]` are INDEPENDENT, without self-avoidance, longest first. Node arrays are
+    `row_lanes[h, s]` are INDEPENDENT, without self-avoidance, sorted for `lanes`. Node arrays are
     indexed by the worker's node k, which has accumulators of shard `node_shard[k]`.
     """
 
@@ -68,8 +70,10 @@ class Worker(NamedTuple):
     block_in_degree: U32
     block_stub_key: U32
     block_synapses: I64
+    block_word: U64
     weight_word: U64
     delay_pack: U32
+    table_words: npt.NDArray[np.uint16]
     weight_H_full: U32
     weight_own: U32
     weight_alias: U32
@@ -119,8 +123,12 @@ def drain(w: Any, shard: int, slot: int) -> None:
     block, last = np.int64(w.head[shard, slot]), np.int64(w.tail[shard, slot])
     while True:
         first = block * BLOCK_WORDS
+        # The loop asks for what lies ahead in its own block only.
+        following = np.int64(w.following[shard, block]) * BLOCK_WORDS
+        for i in range(0, AHEAD, LINE_WORDS):
+            prefetch_read(pool, following + i)
         for i in range(first, w.cursor[shard, slot] if block == last else first + BLOCK_WORDS):
-            prefetch_read(pool, i + 8 * LINE_WORDS)
+            prefetch_read(pool, i + AHEAD)
             event = pool[i]
             accumulator[event & _ACCUMULATOR_MASK] += np.int32(event >> _u4(ACCUMULATOR_BITS))
         if block == last:
@@ -177,15 +185,21 @@ def spill(w: Any, shard: int, n: int) -> None:
 
 
 @jit
-def prefetch_rows(w: Any, source: Any) -> None:
-    """Ask for the rows of the next spike while the one before it is unrolled."""
-    for shard in range(w.row_first.shape[0]):
-        first, last = w.row_first[shard, source], w.row_first[shard, source + 1]
-        for row in range(first, last, 16):
-            prefetch_read(w.row_seed, row)
-        for row in range(first, last, 32):
-            prefetch_read(w.row_length, row)
-            prefetch_read(w.row_block, row)
+def prefetch_places(w: Any, shard: int, source: Any) -> None:
+    """Ask for where a shard's rows of a spike are, two spikes ahead."""
+    prefetch_read(w.row_first[shard], source)
+    prefetch_read(w.row_lanes[shard], source)
+
+
+@jit
+def prefetch_rows(w: Any, shard: int, source: Any) -> None:
+    """Ask for a shard's rows of the next spike while the one before it is unrolled."""
+    first, last = w.row_first[shard, source], w.row_first[shard, source + 1]
+    for row in range(first, last, 16):
+        prefetch_read(w.row_seed, row)
+    for row in range(first, last, 32):
+        prefetch_read(w.row_length, row)
+        prefetch_read(w.row_block, row)
 
 
 @jit
@@ -197,15 +211,16 @@ def deliver(
     first, last = w.row_first[shard, source], w.row_first[shard, source + 1]
     lanes = first + np.int64(w.row_lanes[shard, source])
     blocks = w.block_first[shard]
-    target, size = w.block_target[blocks:], w.block_size[blocks:]
-    key, table = w.block_key[blocks:], w.block_table[blocks:]
+    block_word = w.block_word[blocks:]
     n = 0
-    for row in range(first, lanes, LANES):
-        n = unroll_lanes(
+    row = first
+    while row < lanes:
+        n, done = unroll_lanes(
             w.row_seed, w.row_length, w.row_block, row, lanes - row, source,
-            target, size, key, table, w.weight_word, w.delay_pack,
+            block_word, w.weight_word, w.delay_pack, w.table_words,
             now, slot_mask, w.word, w.slot, n,
         )  # fmt: skip
+        row += done
     for row in range(lanes, last):
         b = blocks + np.int64(w.row_block[row])
         count = np.int64(w.block_size[b])
@@ -321,6 +336,7 @@ def _run(
         np.zeros(65535 + SLACK, dtype=np.uint32),
         np.zeros(65535 + SLACK, dtype=np.uint32),
     )
+    spikes = np.zeros(w.row_first.shape[1] - 1, dtype=np.uint32)
     epoch = w.epoch_first[:n_nodes].copy()
     n_out = 0
     n_events = 0
@@ -330,9 +346,12 @@ def _run(
         parity = step & 1
         mine = exchange[parity, worker]
         n_spikes = 0
-        for shard in range(n_shards):
-            drain(w, shard, slot)
+        drained = -1
         for k in range(n_nodes):
+            # The nodes of a shard follow each other: its sums are still in the level-2 cache.
+            if w.node_shard[k] != drained:
+                drained = w.node_shard[k]
+                drain(w, drained, slot)
             while epoch[k] + 1 < w.epoch_first[k + 1] and w.epoch_step[epoch[k] + 1] <= step:
                 epoch[k] += 1
             size = w.node_size[k]
@@ -387,18 +406,24 @@ def _run(
             if counts[parity, workers] < 0:
                 break
         now = _u4(step + 1)
+        n_due: Any = 0
         for other in range(workers + 1):
             sources = exchange[parity, other] if other < workers else far[parity]
             for i in range(counts[parity, other]):
-                source = sources[i]
-                if i + 1 < counts[parity, other]:
-                    prefetch_rows(w, sources[i + 1])
-                for shard in range(n_shards):
-                    # On many ranks, most spikes of others have no row here.
-                    if w.row_first[shard, source] < w.row_first[shard, source + 1]:
-                        n_events += deliver(
-                            w, shard, source, now, slot_mask, used, neuron, delay, code
-                        )
+                spikes[n_due] = sources[i]
+                n_due += 1
+        # A shard takes all spikes before the next one does: ends of its lists stay in the level-1
+        # cache.
+        for shard in range(n_shards):
+            for i in range(n_due):
+                source = spikes[i]
+                if i + 2 < n_due:
+                    prefetch_places(w, shard, spikes[i + 2])
+                if i + 1 < n_due:
+                    prefetch_rows(w, shard, spikes[i + 1])
+                # On many ranks, most spikes of others have no row here.
+                if w.row_first[shard, source] < w.row_first[shard, source + 1]:
+                    n_events += deliver(w, shard, source, now, slot_mask, used, neuron, delay, code)
     flush.restore(mode)
     return n_out, n_events
 

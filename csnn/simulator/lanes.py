@@ -3,6 +3,10 @@
 Rows of one spike lie sorted by length, longest first, so the lanes still in use are a prefix; a
 store of all sixteen lanes followed by an advance of the active count leaves a dense list. The
 vector width is fixed in the code; LLVM splits it for narrower machines, with the same bits.
+
+Where the processor permutes 64 words of 16 bits at once (AVX-512BW), alias tables are held in
+registers; then all lanes are rows of one table, and rows are sorted by table first. Elsewhere
+entries are loaded one by one, and lanes may be of different tables.
 """
 
 from __future__ import annotations
@@ -24,10 +28,19 @@ EXT_LANES = 8
 _I32 = ir.IntType(32)
 _I64 = ir.IntType(64)
 _V32 = ir.VectorType(_I32, LANES)
+_FIRST = ir.Constant(_I32, 0)
+# A node has 512 accumulators: 256 neurons, excitatory and inhibitory.
+NODE_SHIFT = 9
 
 
-# Without AVX-512 single loads were faster (AMD Zen 3); LLVM has no gathers for that processor.
-gathers = compiles_for("avx512f")
+# Gathers are slower than permutations; without AVX-512 they are slower than single loads (AMD
+# Zen 3), and LLVM has none for that processor.
+permutes = compiles_for("avx512bw")
+
+# Columns of a table pair in `table_words`, 64 words each.
+ACCEPT, OWN, ALIAS, DELAY_ACCEPT, DELAY_PAIR = range(5)
+TABLE_COLUMNS = 5
+_ENTRIES = rows.INDEX_MASK + 1
 
 
 def _splat(value: int, width: int = LANES) -> ir.Constant:
@@ -78,7 +91,7 @@ def _store(builder: Any, data: Any, index: Any, value: Any) -> None:
 
 def _gather(builder: Any, data: Any, index: Any, width: int = 32) -> Any:
     """Load data[index[lane]] (`width` bits, index below 2^31) for every lane."""
-    return (_gather_at_once if gathers else _gather_in_pairs)(builder, data, index, width)
+    return (_gather_at_once if permutes else _gather_in_pairs)(builder, data, index, width)
 
 
 def _gather_at_once(builder: Any, data: Any, index: Any, width: int) -> Any:
@@ -121,6 +134,44 @@ def _gather_in_pairs(builder: Any, data: Any, index: Any, width: int) -> Any:
     return result
 
 
+def _permute(builder: Any, halves: tuple[Any, Any], index: Any) -> Any:
+    """Return the words of two registers that `index` names by its lowest bits."""
+    vector = halves[0].type
+    kind = {16: "hi", 32: "d"}[vector.element.width]
+    function = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(vector, [vector] * 3),
+        f"llvm.x86.avx512.vpermi2var.{kind}.512",
+    )
+    return builder.call(function, [halves[0], index, halves[1]])
+
+
+def _halves(builder: Any, data: Any, element: ir.IntType, at: int) -> tuple[Any, Any]:
+    """Load two full registers of consecutive elements."""
+    vector = ir.VectorType(element, 512 // element.width)
+    low, high = (
+        _load_vector(builder, data, ir.Constant(_I64, at + i * vector.count), vector)
+        for i in range(2)
+    )
+    return low, high
+
+
+def _external_entries(builder: Any, table: Any) -> Any:
+    """Return what looks up entries of an EXT table by a vector of their numbers."""
+    if not permutes:
+        return lambda index: _gather(builder, table, index)
+    halves = _halves(builder, table, _I32, 0)
+
+    def look_up(index: Any) -> Any:
+        undefined = ir.Constant(index.type, ir.Undefined)
+        wide = builder.shuffle_vector(index, undefined, ir.Constant(_V32, list(range(LANES))))
+        found = _permute(builder, halves, wide)
+        low = ir.Constant(ir.VectorType(_I32, EXT_LANES), list(range(EXT_LANES)))
+        return builder.shuffle_vector(found, ir.Constant(_V32, ir.Undefined), low)
+
+    return look_up
+
+
 @intrinsic
 def draw_external_lanes(
     typingctx: Any,
@@ -158,6 +209,7 @@ def draw_external_lanes(
         ]
         initial = [_load_vector(builder, data[0], place, vector) for place in places]
         table = builder.gep(data[4], [table_value])
+        look_up = _external_entries(builder, table)
         last_entry = _splat(EXT_OUTCOMES - 1, EXT_LANES)
         weights = _broadcast(builder, arguments[6], EXT_LANES)
         left, middle, right = EXT_SHIFTS
@@ -173,7 +225,7 @@ def draw_external_lanes(
         t = builder.xor(t, _shift_right(builder, t, middle))
         output = builder.xor(builder.xor(words[3], _shift_right(builder, words[3], right)), t)
         index = builder.and_(output, last_entry)
-        entries = _gather(builder, table, index)
+        entries = look_up(index)
         own = builder.icmp_unsigned("<", builder.or_(output, last_entry), entries)
         spikes = builder.select(own, index, builder.and_(entries, last_entry))
         before = _load_vector(builder, data[7], place, vector)
@@ -205,12 +257,10 @@ def unroll_lanes(
     first: Any,
     count: Any,
     source: Any,
-    block_target: Any,
-    block_size: Any,
-    block_key: Any,
-    block_table: Any,
+    block_word: Any,
     weight_word: Any,
     delay_pack: Any,
+    table_words: Any,
     now: Any,
     slot_mask: Any,
     word: Any,
@@ -220,14 +270,16 @@ def unroll_lanes(
     """Unroll up to 16 INDEPENDENT rows that start at `first`, appending events at `position`.
 
     An event is `word` = weight magnitude << 17 | target accumulator, and the `slot` of the circular
-    buffer it is due in. Arrays are padded by 16 elements. Returns the new position.
+    buffer it is due in. Arrays are padded by 16 elements. Returns the new position and the number
+    of rows that are done. `csnn.simulator.layout` makes the words of blocks and tables.
     """
     u32 = types.Array(types.uint32, 1, "C")
     u16 = types.Array(types.uint16, 1, "C")
     u64 = types.Array(types.uint64, 1, "C")
-    signature = types.intp(
+    two: Any = types.UniTuple
+    signature = two(types.intp, 2)(
         u32, u16, u16, types.intp, types.intp, types.uint32,
-        u32, u32, u32, u32, u64, u32,
+        u64, u64, u32, u16,
         types.uint32, types.uint32, u32, u32, types.intp,
     )  # fmt: skip
 
@@ -245,18 +297,34 @@ def unroll_lanes(
         in_use = builder.icmp_unsigned(
             "<", iota, _broadcast(builder, builder.trunc(arguments[4], _I32))
         )
+        words = _gather(builder, data[6], blocks, 64)
+        low = builder.trunc(words, _V32)
+        key = builder.trunc(builder.lshr(words, ir.Constant(words.type, [32] * LANES)), _V32)
+        local = builder.and_(low, _splat(0xFF))
+        target = _shift_left(builder, local, NODE_SHIFT)
+        size = builder.and_(_shift_right(builder, low, 8), _splat(0xFF))
+        size = builder.add(size, _splat(1))
+        table = _shift_right(builder, low, 16)
+        if permutes:
+            same = builder.icmp_unsigned(
+                "==", table, _broadcast(builder, builder.extract_element(table, _FIRST))
+            )
+            in_use = builder.and_(in_use, same)
+            done_rows = builder.zext(
+                builder.ctpop(builder.bitcast(in_use, ir.IntType(LANES))), _I64
+            )
+            look_up = _permuted_tables(builder, data[9], builder.extract_element(table, _FIRST))
+        else:
+            done_rows = ir.Constant(_I64, LANES)
+            look_up = _loaded_tables(builder, data[7], data[8], table)
         lengths = builder.select(in_use, lengths, _splat(0))
-        target = _gather(builder, data[6], blocks)
-        size = _gather(builder, data[7], blocks)
-        key = _gather(builder, data[8], blocks)
-        table = _gather(builder, data[9], blocks)
         x = seeds
         y = builder.xor(builder.xor(seeds, _broadcast(builder, arguments[5])), key)
         y = builder.mul(y, _splat(ROW_SEED_MULTIPLIER))
         for _ in range(ROW_WARMUP_DRAWS):
             x, y = _advance(builder, x, y)
-        slot_now = _broadcast(builder, arguments[12])
-        slot_mask_v = _broadcast(builder, arguments[13])
+        slot_now = _broadcast(builder, arguments[10])
+        slot_mask_v = _broadcast(builder, arguments[11])
         longest = builder.zext(builder.extract_element(lengths, ir.Constant(_I32, 0)), _I64)
 
         entry = builder.block
@@ -268,11 +336,9 @@ def unroll_lanes(
         phi_k, phi_out = builder.phi(_I64), builder.phi(_I64)
         new_x, new_y = _advance(builder, phi_x, phi_y)
         a, b = builder.add(new_x, phi_y), builder.add(new_y, new_x)
-        events, slots = _events(
-            builder, a, b, target, size, table, data[10], data[11], slot_now, slot_mask_v
-        )
-        _store(builder, data[14], phi_out, events)
-        _store(builder, data[15], phi_out, slots)
+        events, slots = _events(builder, a, b, target, size, look_up, slot_now, slot_mask_v)
+        _store(builder, data[12], phi_out, events)
+        _store(builder, data[13], phi_out, slots)
         active = builder.icmp_unsigned(
             ">", lengths, _broadcast(builder, builder.trunc(phi_k, _I32))
         )
@@ -283,18 +349,58 @@ def unroll_lanes(
             (phi_x, x, new_x),
             (phi_y, y, new_y),
             (phi_k, ir.Constant(_I64, 0), k),
-            (phi_out, arguments[16], out),
+            (phi_out, arguments[14], out),
         ):
             phi.add_incoming(initial, entry)
             phi.add_incoming(following, head)
         builder.cbranch(builder.icmp_unsigned("<", k, longest), head, done)
         builder.position_at_end(done)
-        result = builder.phi(_I64)
-        result.add_incoming(arguments[16], entry)
-        result.add_incoming(out, head)
-        return result
+        end = builder.phi(_I64)
+        end.add_incoming(arguments[14], entry)
+        end.add_incoming(out, head)
+        return context.make_tuple(builder, sig.return_type, (end, done_rows))
 
     return signature, codegen
+
+
+def _loaded_tables(builder: Any, weight_word: Any, delay_pack: Any, table: Any) -> Any:
+    """Return what looks up weight and delay entries in memory, each lane in its own table."""
+    base = builder.mul(table, _splat(_ENTRIES))
+    index_mask = _splat(rows.INDEX_MASK)
+
+    def look_up(weight_index: Any, delay_index: Any) -> tuple[Any, ...]:
+        k = builder.add(base, builder.and_(weight_index, index_mask))
+        weight = _gather(builder, weight_word, k, 64)
+        pair = builder.trunc(weight, _V32)
+        accept = builder.trunc(builder.lshr(weight, ir.Constant(weight.type, [32] * LANES)), _V32)
+        k = builder.add(base, builder.and_(delay_index, index_mask))
+        pack = _gather(builder, delay_pack, k)
+        alias = _shift_right(builder, pair, 16)
+        return accept, pair, alias, _shift_right(builder, pack, 16), pack
+
+    return look_up
+
+
+def _permuted_tables(builder: Any, table_words: Any, table: Any) -> Any:
+    """Return what looks up entries of one table, of which all columns are in registers."""
+    place = builder.mul(builder.zext(table, _I64), ir.Constant(_I64, TABLE_COLUMNS * _ENTRIES))
+    first = builder.gep(table_words, [place])
+    i16 = ir.IntType(16)
+    columns = [_halves(builder, first, i16, i * _ENTRIES) for i in range(TABLE_COLUMNS)]
+    narrow = columns[0][0].type
+
+    def look_up(weight_index: Any, delay_index: Any) -> tuple[Any, ...]:
+        found = []
+        for column, words in enumerate(columns):
+            index = delay_index if column >= DELAY_ACCEPT else weight_index
+            # The upper half of each lane looks up something too, and is cut off where it matters.
+            entry = _permute(builder, words, builder.bitcast(index, narrow))
+            found.append(builder.bitcast(entry, _V32))
+        for column in (ACCEPT, DELAY_ACCEPT):
+            found[column] = builder.and_(found[column], _splat(0xFFFF))
+        return tuple(found)
+
+    return look_up
 
 
 def _events(
@@ -303,33 +409,24 @@ def _events(
     b: Any,
     target: Any,
     size: Any,
-    table: Any,
-    weight_word: Any,
-    delay_pack: Any,
+    look_up: Any,
     now: Any,
     slot_mask: Any,
 ) -> tuple[Any, Any]:
     """Turn the draw (a, b) into event words and slots."""
-    index_mask = _splat(rows.INDEX_MASK)
-    k = builder.add(table, builder.and_(a, index_mask))
-    weight = _gather(builder, weight_word, k, 64)
-    pair = builder.trunc(weight, _V32)
-    accept = builder.trunc(builder.lshr(weight, ir.Constant(weight.type, [32] * LANES)), _V32)
+    accept, own_code, alias_code, delay_accept, delays = look_up(
+        a, _shift_right(builder, a, rows.DELAY_INDEX_SHIFT)
+    )
     own = builder.icmp_unsigned("<", _shift_right(builder, b, rows.FRACTION_BITS), accept)
-    code = builder.select(own, pair, _shift_right(builder, pair, 16))
+    code = builder.select(own, own_code, alias_code)
     inhibitory = builder.and_(_shift_right(builder, code, 7), _splat(0x100))
     neuron = _shift_right(
         builder, builder.mul(_shift_right(builder, a, rows.TARGET_SHIFT), size), rows.TARGET_BITS
     )
     word = builder.or_(builder.add(target, neuron), inhibitory)
+    # What is above the 15 bits of the magnitude is shifted out.
     word = builder.or_(word, _shift_left(builder, code, 17))
-    k = builder.add(
-        table, builder.and_(_shift_right(builder, a, rows.DELAY_INDEX_SHIFT), index_mask)
-    )
-    pack = _gather(builder, delay_pack, k)
-    own = builder.icmp_unsigned(
-        "<", builder.and_(b, _splat(rows.FRACTION_MASK)), _shift_right(builder, pack, 16)
-    )
-    delay = builder.select(own, pack, _shift_right(builder, pack, 8))
+    own = builder.icmp_unsigned("<", builder.and_(b, _splat(rows.FRACTION_MASK)), delay_accept)
+    delay = builder.select(own, delays, _shift_right(builder, delays, 8))
     delay = builder.and_(delay, _splat(0xFF))
     return word, builder.and_(builder.add(now, delay), slot_mask)

@@ -1,4 +1,4 @@
-"""Transposing an image for the fast simulator: rows by source, longest first.
+"""Transposing an image for the fast simulator: rows by source, by table, longest first.
 
 A node's file is sorted by node, block and source, which suits the hardware; a spike touches one row
 in every node, so the simulator keeps the rows of a source together.
@@ -17,9 +17,11 @@ import numpy.typing as npt
 from csnn._numba import jit
 from csnn.image import layout
 from csnn.image.node import NodeImage
-from csnn.rows import Sampler
+from csnn.rows import INDEX_MASK, Sampler
+from csnn.simulator import lanes
 from csnn.simulator.kernels import NODE_STRIDE, NODES_PER_SHARD
-from csnn.simulator.lanes import LANES
+
+_ENTRIES = INDEX_MASK + 1
 
 U32 = npt.NDArray[np.uint32]
 I64 = npt.NDArray[np.int64]
@@ -42,13 +44,13 @@ def shards(part: range) -> list[range]:
 
 
 @jit
-def _count(sources: Any, length: Any, vector: bool, counts: Any, lanes: Any) -> None:
+def _count(sources: Any, length: Any, vector: bool, counts: Any, vectors: Any) -> None:
     for i in range(len(length)):
         if length[i] > 0:
             source = np.int64(sources[i])
             counts[source] += 1
             if vector:
-                lanes[source] += 1
+                vectors[source] += 1
 
 
 @jit
@@ -73,8 +75,14 @@ def _place(
 
 
 @jit
-def _sort_rows(row_first: Any, row_lanes: Any, seed: Any, length: Any, block: Any) -> None:
-    """Sort the vector rows of every source by length, longest first (counting sort)."""
+def _sort_rows(
+    row_first: Any, row_lanes: Any, block_key: Any, n_keys: int, seed: Any, length: Any, block: Any
+) -> None:
+    """Sort the vector rows of every source by the key of their block, then longest first.
+
+    Keys are below `n_keys`; those of a source come in the order of their longest rows. Two counting
+    sorts, the second one stable.
+    """
     most: Any = 0
     for s in range(len(row_lanes)):
         most = max(most, np.int64(row_lanes[s]))
@@ -82,24 +90,43 @@ def _sort_rows(row_first: Any, row_lanes: Any, seed: Any, length: Any, block: An
     t_length = np.empty(most, dtype=np.uint16)
     t_block = np.empty(most, dtype=np.uint16)
     starts = np.zeros(65537, dtype=np.int64)
+    counts = np.zeros(n_keys, dtype=np.int64)
+    places = np.zeros(n_keys, dtype=np.int64)
+    found = np.zeros(n_keys, dtype=np.int64)
     for s in range(len(row_lanes)):
         n = np.int64(row_lanes[s])
         first = row_first[s]
         longest: Any = 0
         for i in range(n):
-            t_seed[i], t_length[i] = seed[first + i], length[first + i]
-            t_block[i] = block[first + i]
-            longest = max(longest, np.int64(t_length[i]))
+            longest = max(longest, np.int64(length[first + i]))
         for v in range(longest + 2):
             starts[v] = 0
         for i in range(n):
-            starts[longest - np.int64(t_length[i]) + 1] += 1
+            starts[longest - np.int64(length[first + i]) + 1] += 1
         for v in range(longest + 1):
             starts[v + 1] += starts[v]
         for i in range(n):
-            v = longest - np.int64(t_length[i])
-            to = first + starts[v]
+            v = longest - np.int64(length[first + i])
+            to = starts[v]
             starts[v] += 1
+            t_seed[to], t_length[to] = seed[first + i], length[first + i]
+            t_block[to] = block[first + i]
+        n_found = 0
+        for i in range(n):
+            key = block_key[t_block[i]]
+            if counts[key] == 0:
+                found[n_found] = key
+                n_found += 1
+            counts[key] += 1
+        at = first
+        for j in range(n_found):
+            places[found[j]] = at
+            at += counts[found[j]]
+            counts[found[j]] = 0
+        for i in range(n):
+            key = block_key[t_block[i]]
+            to = places[key]
+            places[key] += 1
             seed[to], length[to], block[to] = t_seed[i], t_length[i], t_block[i]
 
 
@@ -155,13 +182,14 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
         row_first[shard, 1:] = total + np.cumsum(counts)
         total = int(row_first[shard, -1])
     # Vector loads read up to a vector beyond the last row.
-    row_seed = np.zeros(total + LANES, dtype=np.uint32)
-    row_length = np.zeros(total + LANES, dtype=np.uint16)
-    row_block = np.zeros(total + LANES, dtype=np.uint16)
+    row_seed = np.zeros(total + lanes.LANES, dtype=np.uint32)
+    row_length = np.zeros(total + lanes.LANES, dtype=np.uint16)
+    row_block = np.zeros(total + lanes.LANES, dtype=np.uint16)
     for shard, part in enumerate(parts):
         block_first[shard] = len(blocks)
         vector_cursor = row_first[shard, :-1].copy()
         other_cursor = vector_cursor + row_lanes[shard]
+        keys: list[int] = []
         for local, number in enumerate(part):
             node = nodes[number]
             for index, entry in enumerate(node.blocks):
@@ -174,12 +202,18 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
                     vector_cursor, other_cursor, row_events[shard],
                     row_seed, row_length, row_block,
                 )  # fmt: skip
+                table = pool.place(node, entry)
+                if table > 65535:
+                    raise ValueError("a worker holds more than 65,536 pairs of tables")
+                keys.append(table if lanes.permutes else 0)
+                word = node.node_key << 32 | table << 16 | (node.n_neurons - 1) << 8 | local
                 blocks.append(
                     {
+                        "word": word,
                         "target": local * NODE_STRIDE,
                         "size": node.n_neurons,
                         "key": node.node_key,
-                        "table": pool.place(node, entry),
+                        "table": table * _ENTRIES,
                         "sampler": int(entry["sampler"]),
                         "skip": int(bool(entry["flags"] & layout.SKIP_SELF_FLAG)),
                         "neuron": node.first_neuron,
@@ -190,9 +224,12 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
                 )
             synapses.append(np.asarray(node.synapses))
             n_synapses += len(node.synapses)
-        _sort_rows(row_first[shard], row_lanes[shard], row_seed, row_length, row_block)
-    dtypes = {"sampler": np.uint8, "skip": np.uint8, "synapses": np.int64}
-    names = ("target", "size", "key", "table", "sampler", "skip", "neuron", "in_degree",
+        _sort_rows(
+            row_first[shard], row_lanes[shard], np.array([*keys, 0], dtype=np.int64),
+            max(keys, default=0) + 1, row_seed, row_length, row_block,
+        )  # fmt: skip
+    dtypes = {"word": np.uint64, "sampler": np.uint8, "skip": np.uint8, "synapses": np.int64}
+    names = ("word", "target", "size", "key", "table", "sampler", "skip", "neuron", "in_degree",
              "stub_key", "synapses")  # fmt: skip
     return Rows(
         row_first,
@@ -234,7 +271,7 @@ def pack_external(tables: npt.NDArray[np.void]) -> U32:
 
 
 class _TablePool:
-    """Distinct table pairs of all nodes; a pair's place is its first entry."""
+    """Distinct table pairs of all nodes, numbered."""
 
     def __init__(self) -> None:
         self._places: dict[bytes, int] = {}
@@ -248,15 +285,15 @@ class _TablePool:
         weights, delays = node.weight_tables[selector], node.delay_tables[selector]
         key = weights.tobytes() + delays.tobytes()
         if key not in self._places:
-            self._places[key] = 64 * len(self._weights)
+            self._places[key] = len(self._weights)
             self._weights.append(weights)
             self._delays.append(delays)
         return self._places[key]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         if not self._weights:
-            self._weights.append(np.zeros(64, dtype=layout.WEIGHT_TABLE))
-            self._delays.append(np.zeros(64, dtype=layout.DELAY_TABLE))
+            self._weights.append(np.zeros(_ENTRIES, dtype=layout.WEIGHT_TABLE))
+            self._delays.append(np.zeros(_ENTRIES, dtype=layout.DELAY_TABLE))
         weights, delays = np.concatenate(self._weights), np.concatenate(self._delays)
 
         def column(table: npt.NDArray[np.void], name: str) -> U32:
@@ -264,13 +301,20 @@ class _TablePool:
 
         own, alias = column(weights, "own"), column(weights, "alias")
         delay_own, delay_alias = column(delays, "own"), column(delays, "alias")
-        high = column(delays, "H") >> np.uint32(16) << np.uint32(16)
+        accept = column(weights, "H") >> np.uint32(16)
+        delay_accept = column(delays, "H") >> np.uint32(16)
+        delay_pair = delay_alias << np.uint32(8) | delay_own
+        columns = {
+            lanes.ACCEPT: accept, lanes.OWN: own, lanes.ALIAS: alias,
+            lanes.DELAY_ACCEPT: delay_accept, lanes.DELAY_PAIR: delay_pair,
+        }  # fmt: skip
+        words = [columns[i].reshape(-1, _ENTRIES) for i in range(lanes.TABLE_COLUMNS)]
         return {
-            # What the vector code compares and chooses from, in one load.
-            "weight_word": (column(weights, "H") >> np.uint32(16)).astype(np.uint64)
-            << np.uint64(32)
+            # What the vector code compares and chooses from: in one load, or by columns.
+            "weight_word": accept.astype(np.uint64) << np.uint64(32)
             | (alias << np.uint32(16) | own),
-            "delay_pack": high | delay_alias << np.uint32(8) | delay_own,
+            "delay_pack": delay_accept << np.uint32(16) | delay_pair,
+            "table_words": np.stack(words, axis=1).astype(np.uint16).ravel(),
             "weight_H_full": column(weights, "H"),
             "weight_own": own,
             "weight_alias": alias,

@@ -31,7 +31,7 @@ simulator = FastSimulator(image, threads=2)
 recording = simulator.run(int(sys.argv[2]))
 save_checkpoint(sys.argv[3], simulator.state(), image)
 np.savez(sys.argv[4], step=recording.step, source=recording.source)
-print(lanes.gathers)
+print(lanes.permutes)
 """
 # Name and features for Numba; LLVM splits the sixteen lanes for the registers that there are.
 PROCESSORS = {
@@ -66,10 +66,10 @@ def test_lesser_processors_give_the_same_bits(processor: str, tmp_path: Path) ->
 
 
 def test_vector_loads_follow_the_processor() -> None:
-    """Whether tables are gathered is decided by what code is compiled for."""
+    """Whether tables are permuted is decided by what code is compiled for."""
     done = subprocess.run(
-        [sys.executable, "-c", "from csnn.simulator import lanes; print(lanes.gathers)"],
-        env={**os.environ, "NUMBA_CPU_NAME": "x86-64-v4", "NUMBA_CPU_FEATURES": "+sse2,+avx512f"},
+        [sys.executable, "-c", "from csnn.simulator import lanes; print(lanes.permutes)"],
+        env={**os.environ, "NUMBA_CPU_NAME": "x86-64-v4", "NUMBA_CPU_FEATURES": "+sse2,+avx512f,+avx512bw"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == "True"

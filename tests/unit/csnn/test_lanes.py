@@ -9,6 +9,7 @@ import pytest
 from numba import njit
 
 from csnn import prng, rows
+from csnn._numba import compiles_for
 from csnn.image import layout
 from csnn.rows import Block, Sampler
 from csnn.simulator import lanes
@@ -17,9 +18,11 @@ from csnn.simulator.layout import pack_external
 SOURCE, NOW, SLOTS = 70123, 61, 64
 
 
-@pytest.fixture(params=[False, True], ids=["pairs", "gather"], autouse=True)
+@pytest.fixture(params=[False, True], ids=["loads", "permutations"], autouse=True)
 def look_up(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "gathers", request.param)
+    if request.param and not compiles_for("avx512bw"):
+        pytest.skip("this processor has no permutations of 64 words (AVX-512BW)")
+    monkeypatch.setattr(lanes, "permutes", request.param)
 
 
 def compiled_unroll() -> Any:
@@ -28,16 +31,20 @@ def compiled_unroll() -> Any:
 
     @njit
     def all_rows(
-        seed: Any, length: Any, block: Any, n: int, target: Any, size: Any, key: Any, table: Any,
-        weight: Any, delay: Any, word: Any, slot: Any,
-    ) -> int:  # fmt: skip
+        seed: Any, length: Any, block: Any, n: int, block_word: Any, weight: Any, delay: Any,
+        table: Any, word: Any, slot: Any,
+    ) -> tuple[int, int]:  # fmt: skip
         position = 0
-        for row in range(0, n, 16):
-            position = unroll(
-                seed, length, block, row, n - row, np.uint32(SOURCE), target, size, key, table,
-                weight, delay, np.uint32(NOW), np.uint32(SLOTS - 1), word, slot, position,
+        row = 0
+        turns = 0
+        while row < n:
+            position, done = unroll(
+                seed, length, block, row, n - row, np.uint32(SOURCE), block_word, weight, delay,
+                table, np.uint32(NOW), np.uint32(SLOTS - 1), word, slot, position,
             )  # fmt: skip
-        return position
+            row += done
+            turns += 1
+        return position, turns
 
     return all_rows
 
@@ -71,6 +78,10 @@ def test_unrolled_rows_are_those_of_the_definition(n_rows: int) -> None:
     which = rng.integers(0, 3, n_rows).astype(np.uint16)
     seed = rng.integers(1, 2**32, n_rows, dtype=np.uint32)
     length = np.sort(rng.integers(1, 40, n_rows))[::-1].astype(np.uint16)
+    if lanes.permutes:
+        # All rows of a table come together.
+        order = np.argsort(which, kind="stable")
+        which, length = which[order], length[order]
     expected = []
     for k, s, n in zip(which, seed, length, strict=True):
         row = rows.unroll(
@@ -93,22 +104,33 @@ def test_unrolled_rows_are_those_of_the_definition(n_rows: int) -> None:
         | column("weight_alias") << high
         | column("weight_own")
     )
-    delay = column("delay_H") >> high << high | column("delay_alias") << np.uint64(8)
+    delay_pair = column("delay_alias") << np.uint64(8) | column("delay_own")
+    delay = column("delay_H") >> high << high | delay_pair
+    columns = [
+        column("weight_H") >> high, column("weight_own"), column("weight_alias"),
+        column("delay_H") >> high, delay_pair,
+    ]  # fmt: skip
+    table = np.stack([c.reshape(3, 64) for c in columns], axis=1).astype(np.uint16).ravel()
+    block_word = np.array(
+        [block.node_key << 32 | k << 16 | block.n_neurons - 1 << 8 | k
+         for k, block in enumerate(blocks)], dtype=np.uint64,
+    )  # fmt: skip
     word, slot = (np.zeros(len(expected) + 32, dtype=np.uint32) for _ in range(2))
     unroll = compiled_unroll()
-    end = unroll(
+    end, turns = unroll(
         padded(seed), padded(length), np.minimum(padded(which), np.uint16(2)), n_rows,
-        np.arange(3, dtype=np.uint32) * 512,
-        np.array([block.n_neurons for block in blocks], dtype=np.uint32),
-        np.array([block.node_key for block in blocks], dtype=np.uint32),
-        np.arange(3, dtype=np.uint32) * 64,
-        weight, (delay | column("delay_own")).astype(np.uint32), word, slot,
+        block_word, weight, delay.astype(np.uint32), table, word, slot,
     )  # fmt: skip
+    if lanes.permutes:
+        assert turns == sum(-(-n // 16) for n in np.bincount(which))
+    else:
+        assert turns == -(-n_rows // 16)
     assert end == len(expected)
     got = zip(word[:end].tolist(), slot[:end].tolist(), strict=True)
     assert sorted(got) == sorted(expected)
     text = "".join(unroll.inspect_llvm().values())
-    assert ("llvm.masked.gather" in text) == lanes.gathers
+    assert ("llvm.masked.gather" in text) == lanes.permutes
+    assert ("llvm.x86.avx512.vpermi2var.hi.512" in text) == lanes.permutes
 
 
 @pytest.mark.parametrize("n_lanes", [8, 24])
