@@ -111,7 +111,7 @@ def run_protocol(
             done.append(candidate)
             followed = course.follow(
                 seed,
-                folder.seed_folder(directory, seed),
+                seed_folder(seed),
                 candidate.facts["spikes_sha256"],
                 settings,
                 populations,
