@@ -33,7 +33,7 @@ LINE_WORDS = 16
 # An odd number of cache lines: ends of lists spread over the sets of the level-1 cache.
 BLOCK_WORDS = 63 * LINE_WORDS
 # So far ahead of draining a list is asked for.
-AHEAD = 8 * LINE_WORDS
+AHEAD = 24 * LINE_WORDS
 
 _u4 = np.uint32
 _ACCUMULATOR_MASK = np.uint32((1 << ACCUMULATOR_BITS) - 1)
