@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     from csnn.protocol.command import run_protocol
     from csnn.protocol.seeds import Unfinished
     from csnn.protocol.settings import Settings, parse_seeds
-    from csnn.protocol.table import course_lines, lines
+    from csnn.protocol.table import lines
     from csnn.simulator.session import require_simulator
     from csnn.spec.description import Description
     from csnn.spec.pd14 import pd14
@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
         say("csnn: interrupted; the same command continues")
         return INTERRUPTED
     report = str(outcome.report)
-    said = [*course_lines(outcome.content["course"]), *lines(outcome.verdict), report]
+    said = [*lines(outcome.verdict, outcome.content["course"]), report]
     answer(options, {**outcome.content, "report": report}, said)
     return OK if outcome.verdict.passed else MISMATCH
 

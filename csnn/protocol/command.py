@@ -157,6 +157,8 @@ def _content(
     """Return what protocol.json holds of the seeds that are done, their verdict and distances."""
     distances = measure([c.windows[0] for c in done], nest)
     verdict = judge(distances, nest, tuple(c.seed for c in done))
+    followed = course.summary(courses, nest)
+    verdict = verdict.failed_for(course.reasons(followed))
     content = {
         "schema": RESULT_SCHEMA,
         "version": folder.VERSION,
@@ -186,7 +188,7 @@ def _content(
             "nest_nest": distances.nest.tolist(),
         },
         "whole": _whole(done, settings, nest),
-        "course": course.summary(courses, nest),
+        "course": followed,
         "verdict": verdict.to_dict(),
     }
     return content, verdict, distances

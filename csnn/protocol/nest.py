@@ -34,7 +34,7 @@ _TIMING: dict[str, tuple[Kind, str]] = {
     "seed": (is_count, "an integer >= 0"),
     "threads": (is_positive_count, "an integer >= 1"),
     **dict.fromkeys(("T_ms", "scale"), (is_positive, "a number > 0")),
-    **dict.fromkeys(("sim_s", "rtf"), (is_not_negative, "a number >= 0")),
+    **dict.fromkeys(("warmup_ms", "sim_s", "rtf"), (is_not_negative, "a number >= 0")),
     **dict.fromkeys(("bg", "nest"), (is_text, "a string")),
 }
 
@@ -80,6 +80,8 @@ def find_recordings(paths: Sequence[Path]) -> list[Path]:
         with reported(path):
             path.stat()
             inside = sorted(path.glob("*.npz")) if path.is_dir() else [path]
+            # Hidden ones are half written.
+            inside = [file for file in inside if not file.name.startswith(".") or file == path]
         if not inside:
             raise InvalidInputError(f"{path}: holds no .npz file")
         found.extend(inside)
@@ -133,8 +135,14 @@ def _read(path: Path, scale: float) -> NestRecording:
     if not 0 <= told_ms - covered_ms <= _SILENT_MS:
         rule = f"must be the time that its spikes cover, {covered_ms:g} ms"
         raise reject(f"{path}: timing.T_ms", told_ms, rule)
-    first = _begin_ms(first // _MS_STEPS, told_ms - covered_ms) * _MS_STEPS + 1
+    if "warmup_ms" in timing:
+        first = round(timing["warmup_ms"] / DT_MS) + 1
+    else:
+        first = _begin_ms(first // _MS_STEPS, told_ms - covered_ms) * _MS_STEPS + 1
     last = first + round(told_ms / DT_MS) - 1
+    if int(step.min()) < first or int(step.max()) > last:
+        rule = f"its spikes are in the steps {int(step.min())} to {int(step.max())}"
+        raise reject(f"{path}: timing.warmup_ms, T_ms", f"steps {first} to {last}", rule)
     for name, wanted, rule in (
         ("scale", scale, "as in the network that is judged"),
         ("bg", "poisson", "as in the network that is judged"),

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from csnn.protocol.course import OFTEN
 from csnn.protocol.verdict import FAMILY_P, ProtocolCell, ProtocolVerdict, Range
 from csnn.report.comparison import STATISTIC_NAMES
 from csnn.report.markup import (
@@ -60,9 +61,9 @@ def _headline(content: Mapping[str, Any], verdict: ProtocolVerdict) -> str:
         if verdict.smallest_p > FAMILY_P:
             told = "says nothing with so few realisations"
         banner = (
-            "<p class='verdict pass'><b>&#10003; Agrees with NEST.</b> All distances lie within "
-            "the thresholds, and no more seeds fail alone than chance explains; the permutation "
-            f"test {told}.</p>"
+            "<p class='verdict pass'><b>&#10003; Agrees with NEST.</b> All distances over "
+            f"{number(verdict.judged_ms / 1000)} s lie within the thresholds, and no more seeds "
+            f"fail alone than chance explains; the permutation test {told}.{_followed(content)}</p>"
         )
     else:
         reasons = "; ".join(verdict.reasons)
@@ -86,6 +87,15 @@ def _headline(content: Mapping[str, Any], verdict: ProtocolVerdict) -> str:
         f"{banner}<div class='tiles'>{tiles}</div>"
         f"<p class='quiet'>{escape(content['reference']['recipe'])}</p>{notes}</header>"
     )
+
+
+def _followed(content: Mapping[str, Any]) -> str:
+    course = content["course"]
+    if course is None:
+        return ""
+    failures = [tests for seed in course["seeds"] for tests in seed["failures"]]
+    failed = sum(bool(tests) for tests in failures)
+    return f" Of the {len(failures)} windows of that length in the runs, {failed} fail alone."
 
 
 def _span(values: Range | None) -> str:
@@ -194,12 +204,15 @@ def _course(content: Mapping[str, Any], images: Mapping[str, str]) -> str:
             for i, tests in enumerate(seed["failures"])
             if tests
         ]
-        rows.append((seed["seed"], len(seed["failures"]), len(failed), "; ".join(failed) or "none"))
-    blocks += table(("seed", "windows", "fail alone", "where, and in what"), rows)
+        where = "; ".join(failed) or "none"
+        rows.append((seed["seed"], len(seed["failures"]), len(failed), seed["silent"], where))
+    head = ("seed", "windows", "fail alone", "neurons fallen silent", "where, and in what")
+    blocks += table(head, rows)
     blocks += (
-        "<p class='quiet'>The verdict is about the first window. The number of later ones that "
-        "fail is judged by nothing: windows of one run share its network. Of NEST realisations "
-        "1 to 3 % fail alone.</p>"
+        "<p class='quiet'>Distances are judged over the first window. Windows of one run share "
+        "its network and fail together, so that the protocol fails only if more than half of "
+        "them do, if one fails in many tests, or if a neuron falls silent: "
+        f"{OFTEN} spikes or more in the first half of the run, none in the second.</p>"
     )
     return section("The whole runs, window by window", blocks)
 

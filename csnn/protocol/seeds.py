@@ -2,7 +2,8 @@
 
 In the folder of a seed, `image` is removed when the seed is done unless it is to be kept; `run`
 holds spikes and result, as `csnn simulate` writes them; `samples.npz` holds FR, CV and CC with the
-digest of the spikes that they are of.
+digest of the spikes that they are of; `made.json` names the computer and the versions that
+simulated it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from csnn.image.origin import is_image_of
 from csnn.image.store import Image, open_image
 from csnn.journal import Warn
 from csnn.progress import progress
+from csnn.protocol.computer import describe_computer, describe_software
 from csnn.protocol.samples import Populations, Samples, load_samples, save_samples, take_samples
 from csnn.protocol.settings import Settings
 from csnn.run import run_simulation
@@ -32,7 +34,7 @@ from csnn.spec.toml import dumps
 from csnn.validation.statistics import Window
 
 Generate = Callable[..., Image]
-IMAGE, RUN, SAMPLES = "image", "run", "samples.npz"
+IMAGE, RUN, SAMPLES, MADE = "image", "run", "samples.npz", "made.json"
 # What is kept of the result of a run.
 FACTS = ("neurons", "synapses", "spikes", "events", "rtf", "timings", "peak_mb", "mean_rates_hz",
          "image_digest", "command", "warnings", "manifest")  # fmt: skip
@@ -54,7 +56,8 @@ class Candidate:
     windows : tuple of Samples
         One for each window that was asked for.
     facts : dict
-        What the run measured, and the SHA-256 of its spikes.
+        What the run measured, the SHA-256 of its spikes, and what it was `made` by: computer,
+        tools and threads, None if that is not known.
     reused : bool
         Whether nothing had to be simulated.
     spent_s : float
@@ -130,6 +133,8 @@ def run_seed(
         raise InvalidInputError(f"{error}; {hint}") from None
     reused = result is not None
     if result is None:
+        made = {"machine": describe_computer(), "tools": describe_software()}
+        output.write_json(folder / MADE, {**made, "threads": settings.threads})
         image = _image(folder / IMAGE, description, seed, settings.threads, generate)
         result = simulate_seed(image, run, folder / RUN, command, warn)
     populations = [(p.name, p.size) for p in description.network.populations]
@@ -138,7 +143,8 @@ def run_seed(
     if not keep_image:
         with reported(folder / IMAGE):
             shutil.rmtree(folder / IMAGE, ignore_errors=True)
-    facts = {name: result[name] for name in FACTS if name in result} | {"spikes_sha256": digest}
+    facts = {name: result[name] for name in FACTS if name in result}
+    facts |= {"spikes_sha256": digest, "made": _made(folder / MADE)}
     now = time.perf_counter()
     return Candidate(
         seed=seed,
@@ -179,6 +185,15 @@ def simulate_seed(
     if not result["complete"]:
         raise Unfinished
     return result
+
+
+def _made(path: Path) -> dict[str, Any] | None:
+    """Return what a seed was simulated by, the last part of it if it was resumed."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def is_finished(folder: Path) -> bool:

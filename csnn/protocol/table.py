@@ -13,8 +13,15 @@ _NAMED = 6
 _WIDTHS = (9, 7, 7, 11, 11, 6, 11, 7)
 
 
-def lines(verdict: ProtocolVerdict) -> list[str]:
-    """Return the verdict as lines of 79 characters at most; failed tests are marked with "!"."""
+def lines(verdict: ProtocolVerdict, course: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the verdict as lines of 79 characters at most; failed tests are marked with "!".
+
+    Parameters
+    ----------
+    verdict : ProtocolVerdict
+    course : mapping, optional
+        What `csnn.protocol.course.summary` returned.
+    """
     judged = f"{verdict.judged_ms / 1000:g} s"
     seeds = _plural(len(verdict.seeds), "candidate", "candidates")
     found = [
@@ -45,6 +52,7 @@ def lines(verdict: ProtocolVerdict) -> list[str]:
     )
     for note in verdict.notes:
         found += textwrap.wrap(f"note: {note}", 79, subsequent_indent="  ")
+    found += course_lines(course)
     if verdict.passed:
         found.append("passed")
     else:
@@ -59,10 +67,10 @@ def course_lines(course: Mapping[str, Any] | None) -> list[str]:
         return []
     failures = [tests for seed in course["seeds"] for tests in seed["failures"]]
     failed = sum(bool(tests) for tests in failures)
+    silent = sum(seed["silent"] for seed in course["seeds"])
     text = (
-        f"whole runs, window by window: {failed} of {len(failures)} windows of "
-        f"{course['window_ms'] / 1000:g} s fail alone; "
-        "not part of the verdict (of NEST 1 to 3 % do)"
+        f"whole runs, in windows of {course['window_ms'] / 1000:g} s: {failed} of {len(failures)} "
+        f"fail alone; neurons that fall silent: {silent}"
     )
     return textwrap.wrap(text, 79, subsequent_indent="  ")
 

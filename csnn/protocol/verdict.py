@@ -11,12 +11,13 @@ Candidates are the machine's runs with K seeds, judged over the duration of the 
 3. *Permutation*: labels of whole realisations are dealt anew (`csnn.protocol.permutation`); a
    family p-value of at most 1 % fails the protocol. With three of NEST that needs seven seeds.
 
-A protocol passes if all three do.
+A protocol passes if all three do, and no window of a run that is longer than what is judged fails
+grossly (`csnn.protocol.course`).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,10 @@ class ProtocolVerdict:
             for cell in (*self.cells, *self.pooled)
             if not cell.passed
         )
+
+    def failed_for(self, reasons: tuple[str, ...]) -> ProtocolVerdict:
+        """Return the verdict with more reasons to fail; the same if there are none."""
+        return replace(self, reasons=(*self.reasons, *reasons), passed=self.passed and not reasons)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain lists and numbers for JSON."""

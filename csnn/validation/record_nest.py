@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,9 +15,11 @@ import numpy as np
 from csnn.errors import CsnnError, reject
 from csnn.files import atomic_file
 from csnn.oracle.nest import NetworkRun, run_network
-from csnn.spec.pd14 import pd14
+from csnn.simulator.session import run_steps
+from csnn.spec.pd14 import DT_MS, pd14
 
 SHORTEST_MS = 2000.0
+INTERRUPTED = 130
 
 
 def record(
@@ -57,6 +60,7 @@ def record(
     """
     if not time_ms >= SHORTEST_MS:
         raise reject("--time-ms", time_ms, f"must be {SHORTEST_MS:g} or more, as the protocol asks")
+    run_steps(time_ms, warmup_ms, DT_MS)
 
     def tell(stage: str, fraction: float) -> None:
         print(f"\r{stage}: {fraction:4.0%}", end="", file=sys.stderr, flush=True)
@@ -75,6 +79,7 @@ def record(
         timing = {
             "seed": seed,
             "T_ms": time_ms,
+            "warmup_ms": warmup_ms,
             "scale": scale,
             "bg": "poisson",
             "threads": run.threads,
@@ -106,6 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--scale", type=float, default=1.0, metavar="X",
                         help="of neurons and in-degrees (1, what is judged)")  # fmt: skip
     options = parser.parse_args(arguments)
+    # As Ctrl-C does, a request to end takes NEST and the half-written file along.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run = record(
             options.out,
@@ -118,6 +125,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CsnnError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; nothing is kept", file=sys.stderr)
+        return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
     print(f"{options.out}: {run.step.size} spikes of {run.n_synapses} synapses, "
           f"{run.connect_s:.0f} s to connect, {run.simulate_s:.0f} s to simulate, "
           f"{run.peak_mb:,.0f} MB")  # fmt: skip

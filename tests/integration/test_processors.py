@@ -69,7 +69,11 @@ def test_vector_loads_follow_the_processor() -> None:
     """Whether tables are permuted is decided by what code is compiled for."""
     done = subprocess.run(
         [sys.executable, "-c", "from csnn.simulator import lanes; print(lanes.permutes)"],
-        env={**os.environ, "NUMBA_CPU_NAME": "x86-64-v4", "NUMBA_CPU_FEATURES": "+sse2,+avx512f,+avx512bw"},
+        env={
+            **os.environ,
+            "NUMBA_CPU_NAME": "x86-64-v4",
+            "NUMBA_CPU_FEATURES": "+sse2,+avx512f,+avx512bw",
+        },
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == "True"

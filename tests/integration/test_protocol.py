@@ -102,7 +102,9 @@ def test_what_a_protocol_leaves(finished: Path) -> None:
         "manifest.json", "protocol.json", "report.html", "figures", "nest", "seed_1",
         "seed_2",
     }  # fmt: skip
-    assert {path.name for path in (finished / "seed_1").iterdir()} == {"run", "samples.npz"}
+    assert {path.name for path in (finished / "seed_1").iterdir()} == {
+        "run", "samples.npz", "made.json",
+    }  # fmt: skip
     content = json.loads((finished / "protocol.json").read_text(), parse_constant=pytest.fail)
     assert content["complete"]
     assert content["command"] == "csnn validate"
@@ -410,77 +412,177 @@ def test_a_shorter_recording_cuts_the_candidates(recordings, tmp_path: Path) -> 
 
 # Windows of long runs
 
+LONG_MS = 3.2 * TIME_MS
+
 
 @pytest.fixture(scope="module")
 def long_run(recordings, tmp_path_factory) -> Path:
-    """Return a protocol of one seed that is longer than two windows of its recordings."""
+    """Return a protocol of one seed that is longer than three windows of its recordings."""
     out = tmp_path_factory.mktemp("long") / "out"
-    run(recordings, out, settings(1, time_ms=4500.0))
+    run(recordings, out, settings(1, time_ms=LONG_MS))
     return out
 
 
-def followed(recordings, seed: Path, digest: str = "0" * 64) -> tuple[np.ndarray, dict]:
+def followed(
+    recordings, seed: Path, digest: str = "0" * 64, **changes
+) -> tuple[np.ndarray, dict] | None:
     """Return distances and summary of the windows of a seed's folder."""
-    chosen = settings(1, time_ms=4500.0)
+    chosen = settings(1, **{"time_ms": LONG_MS, **changes})
     populations = [(p.name, p.size) for p in network().network.populations]
     found = read_recordings(recordings, scale=SCALE)
-    nest = recorded_reference(found, chosen, populations=populations)
+    nest = recorded_reference(found, settings(1), populations=populations)
     result = course.follow(1, seed, digest, chosen, populations, nest)
-    assert result is not None
+    if result is None:
+        return None
     told = course.summary([result], nest)
     assert told is not None
     return result.distances, told
 
 
-def shifted(steps: int, seed: Path, to: Path) -> Path:
-    """Write the spikes of a seed from a later step on as if they were its first ones."""
-    step, source = output.read_spikes(seed / "run")
+def copied(seed: Path, to: Path, change=lambda step, source: (step, source)) -> Path:
+    """Write the spikes of a seed into another folder, with a change of them."""
+    step, source = change(*output.read_spikes(seed / "run"))
     (to / "run").mkdir(parents=True)
-    later = step > steps
-    np.savez(to / "run/spikes.npz", step=step[later] - np.uint32(steps), source=source[later])
+    np.savez(to / "run/spikes.npz", step=step, source=source)
     return to
+
+
+def later(steps: int):
+    """Return the change that makes a later step the first one."""
+
+    def change(step, source):
+        return step[step > steps] - np.uint32(steps), source[step > steps]
+
+    return change
 
 
 def test_later_windows_are_compared_with_nest(recordings, long_run: Path, tmp_path: Path) -> None:
     content = json.loads((long_run / "protocol.json").read_text())
-    distances, _ = followed(recordings, shifted(0, long_run / "seed_1", tmp_path / "same"))
-    assert distances.shape == (2, 3, 8)
+    distances, _ = followed(recordings, copied(long_run / "seed_1", tmp_path / "same"))
+    assert distances.shape == (3, 3, 8)
     to_nest = np.array(content["distances"]["candidate_nest"]).mean(axis=3)[:, :, 0]
     assert np.array_equal(distances[0], to_nest)
-    assert not np.array_equal(distances[1], to_nest)
-    later, _ = followed(recordings, shifted(20_000, long_run / "seed_1", tmp_path / "later"))
-    assert np.array_equal(later[0], distances[1])
+    for i in (1, 2):
+        folder = copied(long_run / "seed_1", tmp_path / str(i), later(20_000 * i))
+        moved, _ = followed(recordings, folder)
+        assert np.array_equal(moved[0], distances[i])
+        assert not np.array_equal(distances[i], to_nest)
     (seed,) = content["course"]["seeds"]
     assert content["course"]["window_ms"] == TIME_MS
+    assert len(seed["failures"]) == 3
     assert seed["failures"][0] == content["verdict"]["seed_failures"][0]
+    assert seed["silent"] == 0
     pooled = [cell["to_nest"]["mean"] for cell in content["verdict"]["pooled"]]
     assert [seed["ratio"][s][0] for s in ("FR", "CV", "CC")] == pytest.approx(pooled)
-    assert "window by window" in (long_run / "report.html").read_text()
+    assert content["verdict"]["passed"]
+    page = (long_run / "report.html").read_text()
+    assert "window by window" in page
+    assert "Of the 3 windows of that length in the runs, 0 fail alone" in page
     assert (long_run / "figures/course.png").exists()
 
 
+def thinned(step, source):
+    """Take a third of the spikes of the last window away."""
+    lost = (step > 45_000) & (source % 3 == 0)
+    return step[~lost], source[~lost]
+
+
+def ended(step, source):
+    """Take all spikes after the first window away."""
+    return step[step <= 25_000], source[step <= 25_000]
+
+
+def without_one(step, source):
+    """Take the spikes of the busiest neuron in the second half of the run away."""
+    lost = (step > 37_000) & (source == np.bincount(source).argmax())
+    return step[~lost], source[~lost]
+
+
 def test_a_run_that_changes_later_is_seen(recordings, long_run: Path, tmp_path: Path) -> None:
-    copy = shifted(0, long_run / "seed_1", tmp_path / "copy")
-    step, source = output.read_spikes(copy / "run")
-    lost = (step > 25_000) & (source % 3 == 0)
-    np.savez(copy / "run/spikes.npz", step=step[~lost], source=source[~lost])
-    _, told = followed(recordings, copy)
-    first, second = told["seeds"][0]["failures"]
+    _, told = followed(recordings, copied(long_run / "seed_1", tmp_path / "copy", thinned))
+    first, second, third = told["seeds"][0]["failures"]
     assert not first
-    assert {"FR of L4E", "FR of all"} <= set(second)
-    assert "1 of 2 windows of 2 s fail alone" in " ".join(course_lines(told))
+    assert not second
+    assert {"FR of L4E", "FR of all"} <= set(third)
+    assert "in windows of 2 s: 1 of 3 fail alone" in " ".join(course_lines(told))
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        (
+            ended,
+            ["2 of 3 windows", "2 windows of long runs fail in 7 tests", "neurons fall silent"],
+        ),
+        (without_one, ["1 neurons fall silent"]),
+        (thinned, ["1 windows of long runs fail in 7 tests"]),
+    ],
+    ids=["ended", "one neuron", "thinned"],
+)
+def test_a_protocol_whose_run_breaks_down_later_fails(
+    recordings, long_run: Path, tmp_path: Path, change, wanted
+) -> None:
+    _, told = followed(recordings, copied(long_run / "seed_1", tmp_path / "copy", change))
+    reasons = course.reasons(told)
+    assert len(reasons) == len(wanted)
+    for reason, words in zip(reasons, wanted, strict=True):
+        assert words in reason
+    _, whole = followed(recordings, copied(long_run / "seed_1", tmp_path / "whole"))
+    assert course.reasons(whole) == ()
+
+
+def test_a_failure_of_windows_fails_the_protocol(
+    recordings, long_run: Path, tmp_path: Path, monkeypatch
+) -> None:
+    out = Path(shutil.copytree(long_run, tmp_path / "out", symlinks=True))
+    monkeypatch.setattr(course, "reasons", lambda told: ("3 neurons fall silent",))
+    outcome = run(recordings, out, settings(1, time_ms=LONG_MS), make=never)
+    assert not outcome.verdict.passed
+    assert "3 neurons fall silent" in outcome.verdict.reasons
+    assert "Differs from NEST" in outcome.report.read_text()
 
 
 def test_what_was_found_of_windows_is_kept(recordings, long_run: Path, tmp_path: Path) -> None:
-    copy = shifted(0, long_run / "seed_1", tmp_path / "copy")
+    copy = copied(long_run / "seed_1", tmp_path / "copy")
     wanted, _ = followed(recordings, copy)
     shutil.rmtree(copy / "run")
     assert np.array_equal(followed(recordings, copy)[0], wanted)
-    with pytest.raises(InvalidInputError, match=r"spikes\.npz"):
+    missing = r"spikes\.npz"
+    with pytest.raises(InvalidInputError, match=missing):
         followed(recordings, copy, digest="1" * 64)
+    other = [recordings[0], recordings[1], less_one_spike(recordings[2], tmp_path)]
+    with pytest.raises(InvalidInputError, match=missing):
+        followed(other, copy)
     (copy / course.FILE).write_bytes(b"damaged")
-    with pytest.raises(InvalidInputError, match=r"spikes\.npz"):
+    with pytest.raises(InvalidInputError, match=missing):
         followed(recordings, copy)
+
+
+def less_one_spike(path: Path, folder: Path) -> Path:
+    """Return a copy of a recording with one spike less."""
+    with np.load(path) as data:
+        arrays = {name: data[name] for name in data.files}
+    np.savez(folder / path.name, **(arrays | {n: arrays[n][1:] for n in ("step", "sender")}))
+    return folder / path.name
+
+
+def test_all_pairs_of_windows_are_left_out(recordings, long_run: Path, tmp_path: Path) -> None:
+    copy = copied(long_run / "seed_1", tmp_path / "copy")
+    assert followed(recordings, copy, variant="paper", warmup_ms=500.0) is None
+
+
+def test_what_simulated_a_seed_is_kept(recordings, copy: Path, monkeypatch) -> None:
+    made = json.loads((copy / "protocol.json").read_text())["seeds"][0]["made"]
+    assert made["threads"] == 1
+    assert made["tools"]["numba"]
+    elsewhere = {"processor": "another"}
+    monkeypatch.setattr("csnn.protocol.command.describe_computer", lambda: elsewhere)
+    outcome = run(recordings, copy, settings(1, 2, threads=2), make=never)
+    assert outcome.content["machine"] == elsewhere
+    assert [seed["made"] for seed in outcome.content["seeds"]] == [made, made]
+    (copy / "seed_1" / "made.json").unlink()
+    outcome = run(recordings, copy, settings(1, 2), make=never)
+    assert outcome.content["seeds"][0]["made"] is None
 
 
 def test_a_longer_recording_is_cut_into_windows(recordings, tmp_path: Path) -> None:

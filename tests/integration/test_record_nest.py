@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +17,7 @@ from csnn.protocol.nest import find_recordings, read_recordings
 from csnn.spec.pd14 import pd14
 from csnn.validation.record_nest import main
 
-SCALE, TIME_MS, WARMUP_MS = 0.02, 2000.0, 100.0
+SCALE, TIME_MS, WARMUP_MS = 0.02, 2000.0, 107.0
 
 
 def test_a_recording_is_what_nest_did(tmp_path: Path, capsys) -> None:
@@ -25,14 +29,14 @@ def test_a_recording_is_what_nest_did(tmp_path: Path, capsys) -> None:
     assert "spikes of" in capsys.readouterr().out
     recordings = read_recordings(find_recordings([tmp_path]), scale=SCALE)
     assert [r.timing["seed"] for r in recordings] == [7, 8, 9]
-    assert {(r.first_step, r.last_step) for r in recordings} == {(1001, 21_000)}
+    assert {(r.first_step, r.last_step) for r in recordings} == {(1071, 21_070)}
     wanted = run_network(
         pd14(n_scale=SCALE, k_scale=SCALE), time_ms=TIME_MS, warmup_ms=WARMUP_MS, seed=8, threads=1
     )
     step, sender = recordings[1].spikes()
     assert np.array_equal(step, wanted.step)
     assert np.array_equal(sender, wanted.source)
-    assert int(step.min()) > 1000
+    assert int(step.min()) > 1070
 
 
 @pytest.mark.parametrize(
@@ -41,10 +45,12 @@ def test_a_recording_is_what_nest_did(tmp_path: Path, capsys) -> None:
         (["--seed", "0"], "seed = 0"),
         (["--seed", "1", "--time-ms", "1000"], "--time-ms = 1000.0: must be 2000 or more"),
         (["--seed", "1", "--time-ms", "nan"], "--time-ms = nan"),
+        (["--seed", "1", "--time-ms", "2000.05"], "time_ms = 2000.05"),
+        (["--seed", "1", "--time-ms", "1e15"], "below 2^32 steps"),
         (["--seed", "1", "--scale", "-1"], "n_scale = -1.0"),
         (["--seed", "1", "--warmup-ms", "inf"], "warmup_ms = inf"),
     ],
-    ids=["seed", "short", "no number", "scale", "warm-up"],
+    ids=["seed", "short", "no number", "no multiple", "long", "scale", "warm-up"],
 )
 def test_what_is_refused_leaves_nothing(tmp_path: Path, capsys, arguments, words) -> None:
     assert main([str(tmp_path / "out.npz"), *arguments]) == 3
@@ -55,3 +61,33 @@ def test_what_is_refused_leaves_nothing(tmp_path: Path, capsys, arguments, words
 def test_a_folder_that_is_missing_is_told_before_nest_runs(tmp_path: Path, capsys) -> None:
     assert main([str(tmp_path / "missing" / "out.npz"), "--seed", "1"]) == 3
     assert "missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_an_interrupted_recording_leaves_nothing(tmp_path: Path, sent: signal.Signals) -> None:
+    require_nest()
+    program = [sys.executable, "-m", "csnn.validation.record_nest", str(tmp_path / "out.npz")]
+    process = subprocess.Popen(
+        [*program, "--seed", "1", "--scale", "0.05", "--time-ms", "1000000"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        ends = time.monotonic() + 60
+        while not list(tmp_path.iterdir()) and time.monotonic() < ends:
+            time.sleep(0.05)
+        assert [path.name[:5] for path in tmp_path.iterdir()] == [".tmp-"]
+        process.send_signal(sent)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "interrupted; nothing is kept"
+    assert "Traceback" not in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recording_that_is_being_written_is_left_aside(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", ".tmp-0123abcd-d"):
+        (tmp_path / f"{name}.npz").write_bytes(b"")
+    assert [path.name for path in find_recordings([tmp_path])] == ["a.npz", "b.npz", "c.npz"]

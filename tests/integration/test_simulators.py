@@ -19,7 +19,7 @@ from csnn.image.store import Image
 from csnn.neurons.lif import LIF
 from csnn.rows import WORD_WEIGHT_SHIFT, Sampler
 from csnn.simulator.fast import FastSimulator
-from csnn.simulator.kernels import BLOCK_WORDS
+from csnn.simulator.kernels import BLOCK_WORDS, NODES_PER_SHARD
 from csnn.simulator.plain import PlainSimulator
 from csnn.simulator.recording import Recording, join
 from csnn.simulator.state import MachineState, load_checkpoint, save_checkpoint
@@ -354,6 +354,15 @@ def test_built_in_networks(tmp_path: Path, network: Network, machine: dict[str, 
     image = networks.image(network, tmp_path / "image", **machine)
     recording, _ = check_all(image, tmp_path)
     assert recording.events > 500
+
+
+def test_dense_rows_of_several_tables_and_shards(tmp_path: Path) -> None:
+    # One worker has two shards; spikes of L4E have many rows in each, of two pairs of tables.
+    network = pd14(n_scale=0.05, k_scale=0.2)
+    image = networks.image(network, tmp_path / "image", neurons_per_node=12)
+    assert NODES_PER_SHARD < len(image.nodes) < 2 * NODES_PER_SHARD
+    recording, _ = check_all(image, tmp_path, threads=(1, 2))
+    assert recording.events > 10_000
 
 
 def test_runs_are_independent_of_how_they_are_cut(tmp_path: Path) -> None:
