@@ -12,10 +12,12 @@ from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 
 from csnn.protocol import page
+from csnn.protocol.table import lines
 from csnn.protocol.verdict import ProtocolCell, ProtocolVerdict, Range
 from csnn.report.markup import STYLE
 
-RESULT = Path(__file__).resolve().parents[3] / "docs" / "results" / "ten-seeds" / "protocol.json"
+RESULTS = Path(__file__).resolve().parents[3] / "docs" / "results"
+RESULT = RESULTS / "ten-seeds" / "protocol.json"
 REM_PX = 16.0
 
 
@@ -72,3 +74,18 @@ def test_tables_fit_the_page(bold: bool) -> None:
     # Three of the distances and one of the seeds.
     assert min(widths[:3]) > 700
     assert max(widths) <= room * REM_PX
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.parent.name for path in RESULTS.glob("*/protocol.json"))
+)
+def test_results_are_told_as_they_are(name: str) -> None:
+    content = json.loads((RESULTS / name / "protocol.json").read_text())
+    assert content["complete"]
+    told = "\n".join(lines(verdict_of(content), content["course"]))
+    page = (RESULTS / "index.md").read_text()
+    assert f"```text\n{told}\n```" in page
+    assert content["command"] in page
+    # A result that was altered is not the one that is told.
+    content["verdict"]["cells"][3]["ratio"] += 0.01
+    assert "\n".join(lines(verdict_of(content), content["course"])) not in page
