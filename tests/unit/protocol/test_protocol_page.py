@@ -83,9 +83,9 @@ def test_results_are_told_as_they_are(name: str) -> None:
     content = json.loads((RESULTS / name / "protocol.json").read_text())
     assert content["complete"]
     told = "\n".join(lines(verdict_of(content), content["course"]))
-    page = (RESULTS / "index.md").read_text()
-    assert f"```text\n{told}\n```" in page
-    assert content["command"] in page
+    index = (RESULTS / "index.md").read_text()
+    assert f"```text\n{told}\n```" in index
+    assert content["command"] in index
     # A result that was altered is not the one that is told.
     content["verdict"]["cells"][3]["ratio"] += 0.01
-    assert "\n".join(lines(verdict_of(content), content["course"])) not in page
+    assert "\n".join(lines(verdict_of(content), content["course"])) not in index
