@@ -81,7 +81,8 @@ def test_an_interrupted_recording_leaves_nothing(tmp_path: Path, sent: signal.Si
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130
+    # CPython ends by SIGINT, which a shell calls 130, if the interrupt arrived within an `exec`.
+    assert process.returncode in (130, -signal.SIGINT)
     assert said.splitlines()[-1] == "interrupted; nothing is kept"
     assert "Traceback" not in said
     assert not list(tmp_path.iterdir())
