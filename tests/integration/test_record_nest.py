@@ -67,20 +67,21 @@ def test_a_folder_that_is_missing_is_told_before_nest_runs(tmp_path: Path, capsy
 def test_an_interrupted_recording_leaves_nothing(tmp_path: Path, sent: signal.Signals) -> None:
     require_nest()
     program = [sys.executable, "-m", "csnn.validation.record_nest", str(tmp_path / "out.npz")]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*program, "--seed", "1", "--scale", "0.05", "--time-ms", "1000000"],
         stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        ends = time.monotonic() + 60
-        while not list(tmp_path.iterdir()) and time.monotonic() < ends:
-            time.sleep(0.05)
-        assert [path.name[:5] for path in tmp_path.iterdir()] == [".tmp-"]
-        process.send_signal(sent)
-        _, said = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
+        # A job in the background ignores SIGINT, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:  # fmt: skip
+        try:
+            ends = time.monotonic() + 60
+            while not list(tmp_path.iterdir()) and time.monotonic() < ends:
+                time.sleep(0.05)
+            assert [path.name[:5] for path in tmp_path.iterdir()] == [".tmp-"]
+            process.send_signal(sent)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     # CPython ends by SIGINT, which a shell calls 130, if the interrupt arrived within an `exec`.
     assert process.returncode in (130, -signal.SIGINT)
     assert said.splitlines()[-1] == "interrupted; nothing is kept"
