@@ -59,6 +59,15 @@ def inlined(function: Callable[..., Any]) -> Any:
     )
 
 
+def loop(function: Callable[..., Any]) -> Any:
+    """Compile as `jit` does, but without reference counts; the function cannot create arrays.
+
+    A reference is counted whenever an array is taken out of a tuple, or a part of it is taken, by
+    an atomic operation each. Whoever calls the function holds its arrays.
+    """
+    return _kept(function, _nrt=False)
+
+
 def jit(function: Callable[..., Any]) -> Any:
     """Compile a function when it is called; what is compiled is kept on disk.
 
@@ -66,8 +75,12 @@ def jit(function: Callable[..., Any]) -> Any:
     compiled function until its own file changes, but has other files' functions and constants in
     it; here it is kept until any of them changes.
     """
+    return _kept(function)
+
+
+def _kept(function: Callable[..., Any], **options: Any) -> Any:
     dispatcher: Any = numba.njit(
-        nogil=True, fastmath=False, error_model="numpy", boundscheck=False, cache=True
+        nogil=True, fastmath=False, error_model="numpy", boundscheck=False, cache=True, **options
     )(function)
     # There is none if nothing is compiled, or nothing can be written.
     kept = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)

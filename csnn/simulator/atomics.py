@@ -60,7 +60,9 @@ def pause(typingctx: Any) -> Any:
     return types.none(), codegen
 
 
-def _emit_prefetch(context: Any, builder: Any, signature: Any, arguments: Any, write: int) -> Any:
+def _emit_prefetch(
+    context: Any, builder: Any, signature: Any, arguments: Any, write: int, locality: int
+) -> Any:
     pointer = builder.bitcast(_pointer(context, builder, signature, arguments), cgutils.voidptr_t)
     integer = ir.IntType(32)
     function = cgutils.get_or_insert_function(
@@ -68,7 +70,9 @@ def _emit_prefetch(context: Any, builder: Any, signature: Any, arguments: Any, w
         ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, integer, integer, integer]),
         "llvm.prefetch.p0",
     )
-    builder.call(function, [pointer, *(ir.Constant(integer, flag) for flag in (write, 3, 1))])
+    builder.call(
+        function, [pointer, *(ir.Constant(integer, flag) for flag in (write, locality, 1))]
+    )
     return context.get_dummy_value()
 
 
@@ -77,7 +81,7 @@ def prefetch_write(typingctx: Any, array: Any, index: Any) -> Any:
     """Ask for the cache line of `array[index]`, to be written soon; unchecked, without effect."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _emit_prefetch(context, builder, signature, arguments, 1)
+        return _emit_prefetch(context, builder, signature, arguments, 1, 3)
 
     return types.none(array, types.intp), codegen
 
@@ -87,7 +91,17 @@ def prefetch_read(typingctx: Any, array: Any, index: Any) -> Any:
     """Ask for the cache line of `array[index]`, to be read soon; unchecked, without effect."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _emit_prefetch(context, builder, signature, arguments, 0)
+        return _emit_prefetch(context, builder, signature, arguments, 0, 3)
+
+    return types.none(array, types.intp), codegen
+
+
+@intrinsic
+def prefetch_read_level2(typingctx: Any, array: Any, index: Any) -> Any:
+    """As `prefetch_read`, but into the level-2 cache, for what is read some microseconds later."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _emit_prefetch(context, builder, signature, arguments, 0, 2)
 
     return types.none(array, types.intp), codegen
 

@@ -250,7 +250,7 @@ class FastSimulator(CompiledNodes):
     saturation_limit : int
         Limit of the circular buffer; only tests change it.
     pool_blocks : int
-        Blocks of 1,024 events for each shard's calendar beyond one per slot; events that find
+        Blocks of 1,008 events for each shard of a worker, beyond one per slot; events that find
         none take the slower dense buffer.
     """
 

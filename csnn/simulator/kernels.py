@@ -1,13 +1,17 @@
 """Compiled loops of the fast simulator.
 
-A *shard* is up to 256 nodes owned by one worker. Synaptic events wait in a calendar: one list per
+A *shard* is up to 160 nodes owned by one worker. Synaptic events wait in a calendar: one list per
 slot of the circular buffer, each event one word (weight magnitude << 17 | accumulator), where the
 accumulator is node << 9 | inhibitory << 8 | neuron. A step drains one list into the shard's
 accumulators, which fit the level-2 cache. Sums of integers do not depend on the order, so the
-result is the plain simulator's bit for bit. A list is a chain of blocks of a pool; the block freed
-last is used first, so that the calendar takes no more cache than it has events.
+result is the plain simulator's bit for bit. A list is a chain of blocks of a pool that the shards
+of a worker share; the block freed last is used first, so that what is written is in the cache.
 
-Arrays of the shards of one worker lie one after the other; `Worker` says how.
+A step takes one shard after the other: the spikes of the step before are delivered, what is due is
+drained, its nodes are updated. Large networks do not fit any cache; what a shard needs next is
+asked for while it computes.
+
+`Worker` says how arrays lie.
 """
 
 from __future__ import annotations
@@ -18,26 +22,39 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from csnn._numba import jit
+from csnn._numba import inlined, jit, loop
 from csnn.neurons import flush
 from csnn.prng import EXT_SHIFTS
-from csnn.rows_compiled import SLACK, unroll_row
-from csnn.simulator.atomics import prefetch_read, prefetch_write, wait
+from csnn.rows_compiled import unroll_row
+from csnn.simulator.atomics import (
+    prefetch_read,
+    prefetch_read_level2,
+    prefetch_write,
+    wait,
+)
 from csnn.simulator.exchange import exchange_spikes
 from csnn.simulator.lanes import EXT_LANES, NODE_SHIFT, draw_external_lanes, unroll_lanes
 
 ACCUMULATOR_BITS = 17
-NODES_PER_SHARD = 1 << (ACCUMULATOR_BITS - 9)
+# At most 256, which event words can tell apart. 320 kB leave room in a level-2 cache of 512 kB.
+NODES_PER_SHARD = 160
 NODE_STRIDE = 1 << NODE_SHIFT
+# Of a place of rows: how many run in vector lanes; a shard has no more than 65,536 of a source.
+LANE_ROWS_BITS = 17
 LINE_WORDS = 16
 # An odd number of cache lines: ends of lists spread over the sets of the level-1 cache.
 BLOCK_WORDS = 63 * LINE_WORDS
 # So far ahead of draining a list is asked for.
 AHEAD = 24 * LINE_WORDS
+# So many spikes ahead rows are asked for, and where they are. Most spikes have no row in a shard
+# and are over at once.
+ROWS_AHEAD = 4
+PLACES_AHEAD = 16
 
 _u4 = np.uint32
 _ACCUMULATOR_MASK = np.uint32((1 << ACCUMULATOR_BITS) - 1)
 _LEFT, _MIDDLE, _RIGHT = (np.uint32(s) for s in EXT_SHIFTS)
+_LANE_ROWS_MASK = (1 << LANE_ROWS_BITS) - 1
 _NO_TABLE = np.uint32(0xFFFFFFFF)
 
 U32 = npt.NDArray[np.uint32]
@@ -48,14 +65,14 @@ I64 = npt.NDArray[np.int64]
 class Worker(NamedTuple):
     """Everything one worker thread reads and writes.
 
-    Rows of shard h and source s are `row_first[h, s]` to `row_first[h, s + 1]`; of these the first
-    `row_lanes[h, s]` are INDEPENDENT, without self-avoidance, sorted for `lanes`. Node arrays are
-    indexed by the worker's node k, which has accumulators of shard `node_shard[k]`.
+    With n shards, rows of shard h and source s are those from `row_place[s n + h] >> 17` to
+    `row_place[s n + h + 1] >> 17`; of these the first, as many as the lowest 17 bits say, are
+    INDEPENDENT, without self-avoidance, sorted for `lanes`. Node arrays are indexed by the worker's
+    node k, which has accumulators of shard `node_shard[k]`. Blocks of the pool are the worker's,
+    the heads and tails of lists are indexed by shard and slot.
     """
 
-    row_first: I64
-    row_lanes: U32
-    row_events: U32
+    row_place: I64
     row_seed: U32
     row_length: npt.NDArray[np.uint16]
     row_block: npt.NDArray[np.uint16]
@@ -114,28 +131,46 @@ class Worker(NamedTuple):
     traces: U32
     word: U32
     slot: U32
+    shard_first: I64
+    epoch: I64
+    spiked: U64
+    spikes: U32
+    used: npt.NDArray[np.uint8]
+    neuron: U32
+    delay: U32
+    code: U32
 
 
-@jit
+@inlined
 def drain(w: Any, shard: int, slot: int) -> None:
     """Add what is due in `slot` to the accumulators of a shard and empty the slot."""
-    accumulator, pool = w.accumulator[shard], w.pool[shard]
+    accumulator, pool = w.accumulator[shard], w.pool
     block, last = np.int64(w.head[shard, slot]), np.int64(w.tail[shard, slot])
+    for i in range(block * BLOCK_WORDS, block * BLOCK_WORDS + AHEAD, LINE_WORDS):
+        prefetch_read(pool, i)
     while True:
         first = block * BLOCK_WORDS
-        # The loop asks for what lies ahead in its own block only.
-        following = np.int64(w.following[shard, block]) * BLOCK_WORDS
-        for i in range(0, AHEAD, LINE_WORDS):
-            prefetch_read(pool, following + i)
-        for i in range(first, w.cursor[shard, slot] if block == last else first + BLOCK_WORDS):
-            prefetch_read(pool, i + AHEAD)
+        end = first + BLOCK_WORDS
+        # From the end of a block to the one that follows it.
+        jump: Any = np.int64(w.following[block]) * BLOCK_WORDS - end
+        stop: Any = w.cursor[shard, slot] if block == last else end
+        lines = first + (stop - first) // LINE_WORDS * LINE_WORDS
+        for line in range(first, lines, LINE_WORDS):
+            ahead = line + AHEAD
+            if ahead >= end:
+                ahead += jump
+            prefetch_read(pool, ahead)
+            for i in range(LINE_WORDS):
+                event = pool[line + i]
+                accumulator[event & _ACCUMULATOR_MASK] += np.int32(event >> _u4(ACCUMULATOR_BITS))
+        for i in range(lines, stop):
             event = pool[i]
             accumulator[event & _ACCUMULATOR_MASK] += np.int32(event >> _u4(ACCUMULATOR_BITS))
         if block == last:
             break
-        w.free[shard, w.n_free[shard]] = block
-        w.n_free[shard] += 1
-        block = np.int64(w.following[shard, block])
+        w.free[w.n_free[0]] = block
+        w.n_free[0] += 1
+        block = np.int64(w.following[block])
     w.head[shard, slot] = last
     w.cursor[shard, slot] = last * BLOCK_WORDS
     if w.buffer_used[shard, slot]:
@@ -146,14 +181,14 @@ def drain(w: Any, shard: int, slot: int) -> None:
         w.buffer_used[shard, slot] = 0
 
 
-@jit
+@inlined
 def append(w: Any, shard: int, n: int) -> None:
     """Sort the `n` events of the scratch arrays into the calendar.
 
     Places first, then words: the address of no store depends on a load that a store may have to
     feed, so that the processor runs both loops far ahead.
     """
-    pool, cursor, end = w.pool[shard], w.cursor[shard], w.end[shard]
+    pool, cursor, end = w.pool, w.cursor[shard], w.end[shard]
     word, due = w.word, w.slot
     for i in range(n):
         slot = np.intp(due[i])
@@ -162,9 +197,9 @@ def append(w: Any, shard: int, n: int) -> None:
         at += 1
         cursor[slot] = at
         if at == end[slot]:
-            w.n_free[shard] -= 1
-            block = w.free[shard, w.n_free[shard]]
-            w.following[shard, w.tail[shard, slot]] = block
+            w.n_free[0] -= 1
+            block = w.free[w.n_free[0]]
+            w.following[w.tail[shard, slot]] = block
             w.tail[shard, slot] = block
             cursor[slot] = np.int64(block) * BLOCK_WORDS
             end[slot] = cursor[slot] + BLOCK_WORDS
@@ -184,32 +219,22 @@ def spill(w: Any, shard: int, n: int) -> None:
         w.buffer_used[shard, slot] = 1
 
 
-@jit
-def prefetch_places(w: Any, shard: int, source: Any) -> None:
-    """Ask for where a shard's rows of a spike are, two spikes ahead."""
-    prefetch_read(w.row_first[shard], source)
-    prefetch_read(w.row_lanes[shard], source)
-
-
-@jit
-def prefetch_rows(w: Any, shard: int, source: Any) -> None:
-    """Ask for a shard's rows of the next spike while the one before it is unrolled."""
-    first, last = w.row_first[shard, source], w.row_first[shard, source + 1]
-    for row in range(first, last, 16):
+@inlined
+def prefetch_rows(w: Any, place: Any) -> None:
+    """Ask for the rows of a spike in a shard."""
+    first, last = w.row_place[place] >> LANE_ROWS_BITS, w.row_place[place + 1] >> LANE_ROWS_BITS
+    for row in range(first // 16 * 16, last, 16):
         prefetch_read(w.row_seed, row)
-    for row in range(first, last, 32):
+    for row in range(first // 32 * 32, last, 32):
         prefetch_read(w.row_length, row)
         prefetch_read(w.row_block, row)
 
 
-@jit
-def deliver(
-    w: Any, shard: int, source: Any, now: Any, slot_mask: Any, used: Any, neuron: Any, delay: Any,
-    code: Any,
-) -> int:  # fmt: skip
+@inlined
+def deliver(w: Any, shard: int, source: Any, place: Any, now: Any, slot_mask: Any) -> int:
     """Unroll all rows of a spike in a shard; return the number of events."""
-    first, last = w.row_first[shard, source], w.row_first[shard, source + 1]
-    lanes = first + np.int64(w.row_lanes[shard, source])
+    first, last = w.row_place[place] >> LANE_ROWS_BITS, w.row_place[place + 1] >> LANE_ROWS_BITS
+    lanes = first + (w.row_place[place] & _LANE_ROWS_MASK)
     blocks = w.block_first[shard]
     block_word = w.block_word[blocks:]
     n = 0
@@ -235,27 +260,69 @@ def deliver(
             np.int64(w.row_length[row]), w.block_in_degree[b], w.block_stub_key[b],
             w.weight_H_full[t:], w.weight_own[t:], w.weight_alias[t:],
             w.delay_H_full[t:], w.delay_own[t:], w.delay_alias[t:],
-            w.synapses[w.block_synapses[b]:], used, neuron, delay, code, 0,
+            w.synapses[w.block_synapses[b]:], w.used, w.neuron, w.delay, w.code, 0,
         )  # fmt: skip
         base = w.block_target[b]
         for i in range(end):
-            inhibitory = (code[i] >> _u4(7)) & _u4(0x100)
+            code = w.code[i]
+            inhibitory = (code >> _u4(7)) & _u4(0x100)
             w.word[n] = _u4(
-                _u4(base + neuron[i]) | inhibitory | _u4(code[i] << _u4(ACCUMULATOR_BITS))
+                _u4(base + w.neuron[i]) | inhibitory | _u4(code << _u4(ACCUMULATOR_BITS))
             )
-            w.slot[n] = _u4(_u4(now + delay[i]) & slot_mask)
+            w.slot[n] = _u4(_u4(now + w.delay[i]) & slot_mask)
             n += 1
     # Every list may be about to need a block, beside those that the events fill.
-    if w.n_free[shard] > w.cursor.shape[1] + n // BLOCK_WORDS:
+    if w.n_free[0] > w.cursor.shape[1] + n // BLOCK_WORDS:
         append(w, shard, n)
     else:
         spill(w, shard, n)
     return n
 
 
-@jit
-def draw_external(w: Any, k: int, table: Any, ss_ex: Any) -> None:
-    """Draw the external spikes of a node and add their weight to `ss_ex`."""
+@inlined
+def deliver_all(w: Any, shard: int, n_spikes: int, now: Any) -> int:
+    """Deliver all spikes of the step before to a shard; return the number of events."""
+    n_shards, n_slots = w.cursor.shape
+    pool = w.pool
+    slot = np.int64(now) & (n_slots - 1)
+    # Ends of the lists were last written a step ago.
+    for i in range(n_slots):
+        prefetch_write(pool, w.cursor[shard, i])
+    # As many events are due now as are delivered, on average: they are asked for meanwhile.
+    block = np.int64(w.head[shard, slot])
+    ahead = block * BLOCK_WORDS
+    end = ahead + BLOCK_WORDS
+    n_events = 0
+    for i in range(n_spikes):
+        if i + PLACES_AHEAD < n_spikes:
+            prefetch_read(w.row_place, np.int64(w.spikes[i + PLACES_AHEAD]) * n_shards + shard)
+        if i + ROWS_AHEAD < n_spikes:
+            prefetch_rows(w, np.int64(w.spikes[i + ROWS_AHEAD]) * n_shards + shard)
+        source = w.spikes[i]
+        place = np.int64(source) * n_shards + shard
+        if w.row_place[place] >> LANE_ROWS_BITS == w.row_place[place + 1] >> LANE_ROWS_BITS:
+            continue
+        n = deliver(w, shard, source, place, now, _u4(n_slots - 1))
+        n_events += n
+        for _ in range(n // LINE_WORDS):
+            prefetch_read_level2(pool, ahead)
+            ahead += LINE_WORDS
+            if ahead == end:
+                if block == w.tail[shard, slot]:
+                    ahead -= LINE_WORDS
+                else:
+                    block = np.int64(w.following[block])
+                    ahead = block * BLOCK_WORDS
+                    end = ahead + BLOCK_WORDS
+    return n_events
+
+
+@inlined
+def draw_external(w: Any, k: int, flat: Any, table: Any, ss_ex: Any) -> None:
+    """Draw the external spikes of a node and add their weight to `ss_ex`.
+
+    `flat` is `w.ext_state` in one dimension.
+    """
     state = w.ext_state[k]
     lanes = state.shape[1]
     weight = w.node_ext_weight[k]
@@ -264,7 +331,7 @@ def draw_external(w: Any, k: int, table: Any, ss_ex: Any) -> None:
         turns = (size + lanes - 1) // lanes
         for first in range(0, lanes, EXT_LANES):
             draw_external_lanes(
-                state.reshape(-1), lanes, first, turns, w.ext_packed, table * 32, weight, ss_ex
+                flat[4 * lanes * k :], lanes, first, turns, w.ext_packed, table * 32, weight, ss_ex
             )  # fmt: skip
         return
     for first in range(0, size, lanes):
@@ -281,6 +348,16 @@ def draw_external(w: Any, k: int, table: Any, ss_ex: Any) -> None:
             packed = w.ext_packed[table * 32 + np.intp(entry)]
             spikes = entry if _u4(output | _u4(31)) < packed else packed & _u4(31)
             ss_ex[first + lane] += np.int32(spikes) * weight
+
+
+@inlined
+def prefetch_node(w: Any, k: int, states: Any, refractory: Any) -> None:
+    """Ask for the states of node `k`; they lie in a page of their own, which hardware waits for."""
+    words = w.state.shape[1] * 256
+    for i in range(words * k, words * (k + 1), LINE_WORDS):
+        prefetch_read(states, i)
+    for i in range(256 * k, 256 * (k + 1), LINE_WORDS):
+        prefetch_read(refractory, i)
 
 
 @jit
@@ -326,65 +403,66 @@ def _run(
     mode = flush.enable()
     workers = exchange.shape[1]
     n_shards, n_slots = w.cursor.shape
-    slot_mask = _u4(n_slots - 1)
     n_nodes = len(w.node_size)
-    spiked = np.zeros(32, dtype=np.uint64)
-    flags = spiked.view(np.uint8)
-    used = np.zeros(256, dtype=np.uint8)
-    neuron, delay, code = (
-        np.zeros(65535 + SLACK, dtype=np.uint32),
-        np.zeros(65535 + SLACK, dtype=np.uint32),
-        np.zeros(65535 + SLACK, dtype=np.uint32),
-    )
-    spikes = np.zeros(w.row_first.shape[1] - 1, dtype=np.uint32)
-    epoch = w.epoch_first[:n_nodes].copy()
+    flags = w.spiked.view(np.uint8)
+    for k in range(n_nodes):
+        w.epoch[k] = w.epoch_first[k]
+    states, refractory = w.state.reshape(-1), w.refractory.reshape(-1)
+    ext_states = w.ext_state.reshape(-1)
     n_out = 0
     n_events = 0
-    for offset in range(steps):
+    n_due: Any = 0
+    # After the last step its spikes are delivered, no more.
+    for offset in range(steps + 1):
         step = first_step + offset
         slot = step & (n_slots - 1)
         parity = step & 1
         mine = exchange[parity, worker]
         n_spikes = 0
-        drained = -1
-        for k in range(n_nodes):
-            # The nodes of a shard follow each other: its sums are still in the level-2 cache.
-            if w.node_shard[k] != drained:
-                drained = w.node_shard[k]
-                drain(w, drained, slot)
-            while epoch[k] + 1 < w.epoch_first[k + 1] and w.epoch_step[epoch[k] + 1] <= step:
-                epoch[k] += 1
-            size = w.node_size[k]
-            base = w.node_local[k] * NODE_STRIDE
-            ss = w.accumulator[w.node_shard[k], base : base + NODE_STRIDE]
-            if clip(ss, NODE_STRIDE, limit):
-                w.saturated[k] = 1
-            table = w.epoch_table[epoch[k]]
-            if table != _NO_TABLE:
-                draw_external(w, k, np.intp(table), ss)
-            constants = w.constants_f[k]
-            constants[w.dc_constant] = w.epoch_dc[epoch[k]]
-            update(
-                w.state[k], w.refractory[k], ss[:256], ss[256:], constants,
-                w.constants_i[k], flags, size,
-            )  # fmt: skip
-            for i in range(32):
-                if spiked[i] != 0:
-                    for j in range(8 * i, min(8 * i + 8, size)):
-                        if flags[j]:
-                            mine[n_spikes] = w.node_neuron[k] + _u4(j)
-                            n_spikes += 1
-                    spiked[i] = 0
-            for r in range(len(w.record_node)):
-                if w.record_node[r] == k:
-                    i = w.record_neuron[r]
-                    words = w.state[k].view(np.uint32)
-                    n_state = words.shape[0]
-                    for s in range(n_state):
-                        w.traces[offset, s, r] = words[s, i]
-                    w.traces[offset, n_state, r] = _u4(ss[i])
-                    w.traces[offset, n_state + 1, r] = _u4(ss[256 + i])
-            ss[:] = 0
+        for shard in range(n_shards):
+            n_events += deliver_all(w, shard, n_due, _u4(step))
+            if offset == steps:
+                continue
+            drain(w, shard, slot)
+            for k in range(w.shard_first[shard], w.shard_first[shard + 1]):
+                prefetch_node(w, k + 1, states, refractory)
+                while (
+                    w.epoch[k] + 1 < w.epoch_first[k + 1] and w.epoch_step[w.epoch[k] + 1] <= step
+                ):
+                    w.epoch[k] += 1
+                size = w.node_size[k]
+                base = w.node_local[k] * NODE_STRIDE
+                ss = w.accumulator[shard, base : base + NODE_STRIDE]
+                if clip(ss, NODE_STRIDE, limit):
+                    w.saturated[k] = 1
+                table = w.epoch_table[w.epoch[k]]
+                if table != _NO_TABLE:
+                    draw_external(w, k, ext_states, np.intp(table), ss)
+                constants = w.constants_f[k]
+                constants[w.dc_constant] = w.epoch_dc[w.epoch[k]]
+                update(
+                    w.state[k], w.refractory[k], ss[:256], ss[256:], constants,
+                    w.constants_i[k], flags, size,
+                )  # fmt: skip
+                for i in range(32):
+                    if w.spiked[i] != 0:
+                        for j in range(8 * i, min(8 * i + 8, size)):
+                            if flags[j]:
+                                mine[n_spikes] = w.node_neuron[k] + _u4(j)
+                                n_spikes += 1
+                        w.spiked[i] = 0
+                for r in range(len(w.record_node)):
+                    if w.record_node[r] == k:
+                        i = w.record_neuron[r]
+                        words = w.state[k].view(np.uint32)
+                        n_state = words.shape[0]
+                        for s in range(n_state):
+                            w.traces[offset, s, r] = words[s, i]
+                        w.traces[offset, n_state, r] = _u4(ss[i])
+                        w.traces[offset, n_state + 1, r] = _u4(ss[256 + i])
+                ss[:] = 0
+        if offset == steps:
+            break
         counts[parity, worker] = n_spikes
         for i in range(n_spikes):
             out_step[n_out] = step
@@ -405,25 +483,12 @@ def _run(
             wait(barrier, workers, generation)
             if counts[parity, workers] < 0:
                 break
-        now = _u4(step + 1)
-        n_due: Any = 0
+        n_due = 0
         for other in range(workers + 1):
             sources = exchange[parity, other] if other < workers else far[parity]
             for i in range(counts[parity, other]):
-                spikes[n_due] = sources[i]
+                w.spikes[n_due] = sources[i]
                 n_due += 1
-        # A shard takes all spikes before the next one does: ends of its lists stay in the level-1
-        # cache.
-        for shard in range(n_shards):
-            for i in range(n_due):
-                source = spikes[i]
-                if i + 2 < n_due:
-                    prefetch_places(w, shard, spikes[i + 2])
-                if i + 1 < n_due:
-                    prefetch_rows(w, shard, spikes[i + 1])
-                # On many ranks, most spikes of others have no row here.
-                if w.row_first[shard, source] < w.row_first[shard, source + 1]:
-                    n_events += deliver(w, shard, source, now, slot_mask, used, neuron, delay, code)
     flush.restore(mode)
     return n_out, n_events
 
@@ -443,7 +508,7 @@ def make_run(name: str, update: Any, digest: str) -> Any:
     digest : str
         Hash of the model's graph.
     """
-    loop = FunctionType(_run.__code__, {**globals(), "update": update}, f"run_{name}")
-    loop.__qualname__ = f"run_{name}_{digest[:16]}"
-    loop.__module__ = __name__
-    return jit(loop)
+    run = FunctionType(_run.__code__, {**globals(), "update": update}, f"run_{name}")
+    run.__qualname__ = f"run_{name}_{digest[:16]}"
+    run.__module__ = __name__
+    return loop(run)

@@ -19,7 +19,7 @@ from csnn.image import layout
 from csnn.image.node import NodeImage
 from csnn.rows import INDEX_MASK, Sampler
 from csnn.simulator import lanes
-from csnn.simulator.kernels import NODE_STRIDE, NODES_PER_SHARD
+from csnn.simulator.kernels import LANE_ROWS_BITS, NODE_STRIDE, NODES_PER_SHARD
 
 _ENTRIES = INDEX_MASK + 1
 
@@ -132,11 +132,13 @@ def _sort_rows(
 
 @dataclass
 class Rows:
-    """Rows and blocks of the shards of one worker; fields as in `kernels.Worker`."""
+    """Rows and blocks of the shards of one worker; fields as in `kernels.Worker`.
 
-    row_first: I64
-    row_lanes: U32
-    row_events: U32
+    `most_events` is how many synapses a source has in a shard at most.
+    """
+
+    row_place: I64
+    most_events: int
     row_seed: U32
     row_length: npt.NDArray[np.uint16]
     row_block: npt.NDArray[np.uint16]
@@ -165,29 +167,29 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
     pool = _TablePool()
     blocks: list[dict[str, int]] = []
     block_first = np.zeros(len(parts), dtype=np.int64)
-    row_first = np.zeros((len(parts), n_sources + 1), dtype=np.int64)
-    row_lanes = np.zeros((len(parts), n_sources), dtype=np.uint32)
+    counts = np.zeros((len(parts), n_sources), dtype=np.int64)
+    row_lanes = np.zeros((len(parts), n_sources), dtype=np.int64)
     row_events = np.zeros((len(parts), n_sources), dtype=np.uint32)
     synapses: list[U32] = []
     n_synapses = 0
-    total = 0
     for shard, part in enumerate(parts):
-        counts = np.zeros(n_sources, dtype=np.int64)
         for number in part:
             node = nodes[number]
             for index, entry in enumerate(node.blocks):
                 source, _, length = node.rows(index)
-                _count(source, length, _is_vector(entry), counts, row_lanes[shard])
-        row_first[shard, 0] = total
-        row_first[shard, 1:] = total + np.cumsum(counts)
-        total = int(row_first[shard, -1])
+                _count(source, length, _is_vector(entry), counts[shard], row_lanes[shard])
+    # What a spike needs in all shards lies side by side.
+    ends = np.cumsum(counts.T)
+    total = int(ends[-1])
+    row_first = np.ascontiguousarray(ends.reshape(n_sources, len(parts)).T) - counts
+    row_place = np.append((row_first << LANE_ROWS_BITS | row_lanes).T, total << LANE_ROWS_BITS)
     # Vector loads read up to a vector beyond the last row.
     row_seed = np.zeros(total + lanes.LANES, dtype=np.uint32)
     row_length = np.zeros(total + lanes.LANES, dtype=np.uint16)
     row_block = np.zeros(total + lanes.LANES, dtype=np.uint16)
     for shard, part in enumerate(parts):
         block_first[shard] = len(blocks)
-        vector_cursor = row_first[shard, :-1].copy()
+        vector_cursor = row_first[shard].copy()
         other_cursor = vector_cursor + row_lanes[shard]
         keys: list[int] = []
         for local, number in enumerate(part):
@@ -232,9 +234,8 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
     names = ("word", "target", "size", "key", "table", "sampler", "skip", "neuron", "in_degree",
              "stub_key", "synapses")  # fmt: skip
     return Rows(
-        row_first,
-        row_lanes,
-        row_events,
+        row_place,
+        int(row_events.max(initial=0)),
         row_seed,
         row_length,
         row_block,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from csnn.image.node import NodeImage
+from csnn.rows_compiled import SLACK
 from csnn.simulator.kernels import BLOCK_WORDS, LINE_WORDS, NODE_STRIDE, Worker
 from csnn.simulator.lanes import LANES
 from csnn.simulator.layout import pack_external, shards, transpose
@@ -41,9 +42,9 @@ def pending(w: Worker, shard: int, slot: int) -> U32:
     block = int(w.head[shard, slot])
     parts = []
     while block != w.tail[shard, slot]:
-        parts.append(w.pool[shard, block * BLOCK_WORDS : (block + 1) * BLOCK_WORDS])
-        block = int(w.following[shard, block])
-    parts.append(w.pool[shard, block * BLOCK_WORDS : w.cursor[shard, slot]])
+        parts.append(w.pool[block * BLOCK_WORDS : (block + 1) * BLOCK_WORDS])
+        block = int(w.following[block])
+    parts.append(w.pool[block * BLOCK_WORDS : w.cursor[shard, slot]])
     return np.concatenate(parts)
 
 
@@ -75,7 +76,6 @@ def make_worker(
     rows = transpose(nodes, cut)
     own = [nodes[k] for k in part]
     slots = own[0].delay_slots
-    n_blocks = slots + pool_blocks
     shard_words = NODE_STRIDE * max(len(s) for s in cut)
     n_floats = len(model.float_constants)
     epochs = [node.schedule for node in own]
@@ -90,13 +90,19 @@ def make_worker(
     ]
     ext = np.concatenate([node.ext_tables for node in own])
     _, record_node, record_neuron = recorded(nodes, part, record)
-    state = np.zeros((len(own), len(model.float_states), 256), dtype=np.float32)
-    longest = int(rows.row_events.max(initial=0)) + 2 * LANES
-    arena = _Arena(len(cut) * (shard_words + n_blocks * BLOCK_WORDS) + 2 * longest + 8 * LINE_WORDS)
+    n_states = len(model.float_states)
+    longest = rows.most_events + 2 * LANES
+    pool_words = len(cut) * (slots + pool_blocks) * BLOCK_WORDS
+    if pool_words > 1 << 32:
+        raise ValueError("the pool of a worker holds more than 2^32 words")
+    heads = np.arange(len(cut) * slots, dtype=np.int32).reshape(len(cut), slots)
+    n_free = len(cut) * pool_blocks
+    arena = _Arena(
+        len(own) * (n_states + 1) * 256
+        + len(cut) * shard_words + pool_words + 2 * longest + 8 * LINE_WORDS
+    )  # fmt: skip
     return Worker(
-        row_first=rows.row_first,
-        row_lanes=rows.row_lanes,
-        row_events=rows.row_events,
+        row_place=rows.row_place,
         row_seed=rows.row_seed,
         row_length=rows.row_length,
         row_block=rows.row_block,
@@ -118,23 +124,31 @@ def make_worker(
         constants_f=np.stack([node.constants[:n_floats].view(np.float32) for node in own]).copy(),
         constants_i=np.stack([node.constants[n_floats:].view(np.int32) for node in own]).copy(),
         dc_constant=model.float_constants.index("C_dc"),
-        state=state,
-        refractory=np.zeros((len(own), 256), dtype=np.int32),
+        state=arena.array((len(own), n_states, 256), np.float32),
+        refractory=arena.array((len(own), 256), np.int32),
         accumulator=arena.array((len(cut), shard_words), np.int32),
-        pool=arena.array((len(cut), n_blocks * BLOCK_WORDS), np.uint32),
-        cursor=np.tile(np.arange(slots) * BLOCK_WORDS, (len(cut), 1)),
-        end=np.tile(np.arange(1, slots + 1) * BLOCK_WORDS, (len(cut), 1)),
-        head=np.tile(np.arange(slots, dtype=np.int32), (len(cut), 1)),
-        tail=np.tile(np.arange(slots, dtype=np.int32), (len(cut), 1)),
-        following=np.zeros((len(cut), n_blocks), dtype=np.int32),
-        free=np.tile(np.arange(n_blocks - 1, -1, -1, dtype=np.int32), (len(cut), 1)),
-        n_free=np.full(len(cut), n_blocks - slots),
+        pool=arena.array((pool_words,), np.uint32),
+        cursor=heads * np.int64(BLOCK_WORDS),
+        end=(heads + 1) * np.int64(BLOCK_WORDS),
+        head=heads,
+        tail=heads.copy(),
+        following=np.zeros(heads.size + n_free, dtype=np.int32),
+        free=np.arange(heads.size + n_free - 1, -1, -1, dtype=np.int32),
+        n_free=np.array([n_free]),
         buffer=np.zeros((len(cut), slots, shard_words), dtype=np.int32),
         buffer_used=np.zeros((len(cut), slots), dtype=np.uint8),
         saturated=np.zeros(len(own), dtype=np.uint8),
         record_node=record_node,
         record_neuron=record_neuron,
-        traces=np.zeros((0, state.shape[1] + 2, len(record_node)), dtype=np.uint32),
+        traces=np.zeros((0, n_states + 2, len(record_node)), dtype=np.uint32),
         word=arena.array((longest,), np.uint32),
         slot=arena.array((longest,), np.uint32),
+        shard_first=np.cumsum([0] + [len(s) for s in cut]),
+        epoch=np.zeros(len(own), dtype=np.int64),
+        spiked=np.zeros(32, dtype=np.uint64),
+        spikes=np.zeros(own[0].n_sources, dtype=np.uint32),
+        used=np.zeros(256, dtype=np.uint8),
+        neuron=np.zeros(65535 + SLACK, dtype=np.uint32),
+        delay=np.zeros(65535 + SLACK, dtype=np.uint32),
+        code=np.zeros(65535 + SLACK, dtype=np.uint32),
     )

@@ -358,8 +358,8 @@ def test_built_in_networks(tmp_path: Path, network: Network, machine: dict[str, 
 
 def test_dense_rows_of_several_tables_and_shards(tmp_path: Path) -> None:
     # One worker has two shards; spikes of L4E have many rows in each, of two pairs of tables.
-    network = pd14(n_scale=0.05, k_scale=0.2)
-    image = networks.image(network, tmp_path / "image", neurons_per_node=12)
+    network = pd14(n_scale=0.06, k_scale=0.2)
+    image = networks.image(network, tmp_path / "image", neurons_per_node=16)
     assert NODES_PER_SHARD < len(image.nodes) < 2 * NODES_PER_SHARD
     recording, _ = check_all(image, tmp_path, threads=(1, 2))
     assert recording.events > 10_000

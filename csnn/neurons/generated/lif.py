@@ -51,7 +51,7 @@ from csnn.neurons import _primitives as p
 from csnn.neurons import flush
 
 GRAPH_SHA256 = "179966337c388991e5b57d591718f66daa8cea6f3e54c810599996fc46677760"
-PRIMITIVES_SHA256 = "85fd3e355f61d7bea217a6fe4f74aa5ff5e1257b2ae209be43222fa2f99d13a2"
+PRIMITIVES_SHA256 = "c660c3231bcc623df6fa7ae57bd3a200425634917ed06f509e2dcddf5a48642a"
 
 
 @jit
