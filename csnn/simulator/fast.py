@@ -250,8 +250,9 @@ class FastSimulator(CompiledNodes):
     saturation_limit : int
         Limit of the circular buffer; only tests change it.
     pool_blocks : int
-        Blocks of 1,008 events for each shard of a worker, beyond one per slot; events that find
-        none take the slower dense buffer.
+        Blocks of 1,008 events for each shard of a worker, beyond one per slot; a worker's shards
+        share them. Where fewer may be free than there are slots, events take the slower dense
+        buffer.
     """
 
     def __init__(

@@ -39,15 +39,16 @@ ACCUMULATOR_BITS = 17
 # At most 256, which event words can tell apart. 320 kB leave room in a level-2 cache of 512 kB.
 NODES_PER_SHARD = 160
 NODE_STRIDE = 1 << NODE_SHIFT
-# Of a place of rows: how many run in vector lanes; a shard has no more than 65,536 of a source.
+# Of a place of rows: how many run in vector lanes; `layout` allows 65,536 blocks in a shard, each
+# with one row of a source.
 LANE_ROWS_BITS = 17
 LINE_WORDS = 16
 # An odd number of cache lines: ends of lists spread over the sets of the level-1 cache.
 BLOCK_WORDS = 63 * LINE_WORDS
 # So far ahead of draining a list is asked for.
 AHEAD = 24 * LINE_WORDS
-# So many spikes ahead rows are asked for, and where they are. Most spikes have no row in a shard
-# and are over at once.
+# So many spikes ahead rows are asked for, and where they are. Of a large network most spikes have
+# no row in a shard and are over at once.
 ROWS_AHEAD = 4
 PLACES_AHEAD = 16
 
@@ -352,7 +353,7 @@ def draw_external(w: Any, k: int, flat: Any, table: Any, ss_ex: Any) -> None:
 
 @inlined
 def prefetch_node(w: Any, k: int, states: Any, refractory: Any) -> None:
-    """Ask for the states of node `k`; they lie in a page of their own, which hardware waits for."""
+    """Ask for the states of node `k`; hardware does not look ahead into another page."""
     words = w.state.shape[1] * 256
     for i in range(words * k, words * (k + 1), LINE_WORDS):
         prefetch_read(states, i)

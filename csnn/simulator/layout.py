@@ -168,7 +168,7 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
     blocks: list[dict[str, int]] = []
     block_first = np.zeros(len(parts), dtype=np.int64)
     counts = np.zeros((len(parts), n_sources), dtype=np.int64)
-    row_lanes = np.zeros((len(parts), n_sources), dtype=np.int64)
+    row_lanes = np.zeros((len(parts), n_sources), dtype=np.uint32)
     row_events = np.zeros((len(parts), n_sources), dtype=np.uint32)
     synapses: list[U32] = []
     n_synapses = 0
@@ -182,7 +182,13 @@ def transpose(nodes: Sequence[NodeImage], parts: Sequence[range]) -> Rows:
     ends = np.cumsum(counts.T)
     total = int(ends[-1])
     row_first = np.ascontiguousarray(ends.reshape(n_sources, len(parts)).T) - counts
-    row_place = np.append((row_first << LANE_ROWS_BITS | row_lanes).T, total << LANE_ROWS_BITS)
+    del ends
+    row_place = np.empty(row_first.size + 1, dtype=np.int64)
+    row_place[-1] = total << LANE_ROWS_BITS
+    places = row_place[:-1].reshape(n_sources, len(parts))
+    places[:] = row_first.T
+    places <<= LANE_ROWS_BITS
+    places |= row_lanes.T
     # Vector loads read up to a vector beyond the last row.
     row_seed = np.zeros(total + lanes.LANES, dtype=np.uint32)
     row_length = np.zeros(total + lanes.LANES, dtype=np.uint16)

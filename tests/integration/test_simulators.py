@@ -237,7 +237,7 @@ def test_fixed_in_degrees_of_many_stubs(
 
 @pytest.mark.parametrize("autapses", [True, False])
 def test_exhausted_event_pool(tmp_path: Path, autapses: bool) -> None:
-    # Several thousand events per step: blocks run out at once, soon, or not at all.
+    # Several thousand events per step. Lists of 64 slots: fewer blocks than that are never used.
     network = networks.network(
         networks.projection("E", "E", AllToAll(), autapses=autapses),
         networks.projection("E", "E", FixedIndegree(indegree=200)),
@@ -245,8 +245,59 @@ def test_exhausted_event_pool(tmp_path: Path, autapses: bool) -> None:
         populations=(networks.population("E", 200), networks.population("I", 40)),
     )
     image = networks.image(network, tmp_path / "image", neurons_per_node=256)
-    recording, _ = check_all(image, tmp_path, pool_blocks=(0, 1, 4), threads=(2,), steps=24)
+    recording, _ = check_all(image, tmp_path, pool_blocks=(0, 66, 80), threads=(2,), steps=24)
     assert recording.events > 50_000
+
+
+def check_pool(w: Any) -> None:
+    """Require that every block is free or in one list, once: a lost one would only cost speed."""
+    blocks = w.free[: w.n_free[0]].tolist()
+    for shard, slot in np.ndindex(*w.head.shape):
+        block = int(w.head[shard, slot])
+        while block != w.tail[shard, slot]:
+            blocks.append(block)
+            block = int(w.following[block])
+        blocks.append(block)
+    assert sorted(blocks) == list(range(len(w.free)))
+
+
+@pytest.mark.parametrize("nodes_per_shard", [1, 2, 3])
+@pytest.mark.parametrize("pool_blocks", [0, 4, 8, 1000])
+def test_pool_that_shards_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool_blocks: int, nodes_per_shard: int
+) -> None:
+    monkeypatch.setattr("csnn.simulator.layout.NODES_PER_SHARD", nodes_per_shard)
+    network = networks.network(
+        networks.projection("E", "E", AllToAll(), autapses=False),
+        networks.projection("E", "E", FixedIndegree(indegree=2000), weight=Constant(value=2.0)),
+        networks.projection("I", "E", FixedTotalNumber(count=9000)),
+        populations=(networks.population("E", 200), networks.population("I", 40)),
+    )
+    # Few slots: events are appended only while more blocks are free than there are slots.
+    image = networks.image(network, tmp_path / "image", neurons_per_node=64, delay_slots=16)
+    plain = PlainSimulator(image, record=record_of(image))
+    simulators = [
+        FastSimulator(image, record=record_of(image), threads=threads, pool_blocks=pool_blocks)
+        for threads in (1, 2)
+    ]
+    workers = [w for simulator in simulators for w in simulator._workers]
+    assert len(workers[0].head) > 1
+    free = [int(w.n_free[0]) for w in workers]
+    appended = spilled = False
+    events = 0
+    for steps in (1, 0, *[1] * 20, 3, 5):
+        wanted = plain.run(steps)
+        events += wanted.events
+        for simulator in simulators:
+            got = simulator.run(steps)
+            assert difference((wanted, plain.state()), (got, simulator.state())) is None
+        for w, n in zip(workers, free, strict=True):
+            check_pool(w)
+            appended |= int(w.n_free[0]) < n
+            spilled |= bool(w.buffer_used.any())
+    assert events > 50_000
+    assert appended == (len(workers[0].head) * pool_blocks > 16)
+    assert spilled == (pool_blocks < 1000)
 
 
 @pytest.mark.parametrize("pool_blocks", [1, 8, 31, 32, 33, 80])
