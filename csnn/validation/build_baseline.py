@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from csnn import __version__
+from csnn import __version__, output
 from csnn.errors import CsnnError, InvalidInputError, reject
 from csnn.files import atomic_file, reported, sha256
+from csnn.json_fields import Kind, check_fields, is_count, is_positive, is_text
 from csnn.spec.pd14 import DT_MS, POPULATIONS, SIZES
 from csnn.validation.baseline import (
     DURATIONS_MS,
@@ -50,6 +51,13 @@ from csnn.validation.statistics import (
 UNIT_MS = 1000
 KEPT_TIMING = ("T_ms", "threads", "create_s", "connect_s", "presim_s", "sim_s", "rtf", "nsyn")
 
+# What is read of `timing` whatever it holds beside it.
+_TIMING: dict[str, tuple[Kind, str]] = {
+    "seed": (is_count, "an integer >= 0"),
+    "T_ms": (is_positive, "a number > 0"),
+    "nest": (is_text, "a string"),
+}
+
 Cells = dict[tuple[str, str], npt.NDArray[np.int32]]
 
 
@@ -70,19 +78,17 @@ def read_recording(path: Path) -> Recording:
     Raises
     ------
     InvalidInputError
-        If the file is missing, no npz file, or lacks one of the arrays.
+        If the file is missing, damaged, no npz file, or lacks one of the arrays.
     """
+    timing, step, sender = output.read_arrays(path, "timing", "step", "sender")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Recording(
-                name=path.name,
-                sha256=sha256(path),
-                timing=json.loads(str(arrays["timing"])),
-                step=arrays["step"],
-                sender=arrays["sender"],
-            )
-    except (OSError, ValueError, KeyError) as error:
-        raise InvalidInputError(f"{path}: is no NEST recording ({error})") from None
+        told = json.loads(str(timing))
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, dict):
+        raise InvalidInputError(f"{path}: timing: must be a JSON object")
+    check_fields(f"{path}: timing", told, _TIMING)
+    return Recording(name=path.name, sha256=sha256(path), timing=told, step=step, sender=sender)
 
 
 def build(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from itertools import product
 
 import numpy as np
 import pytest
 
 from csnn.errors import InvalidInputError
+from csnn.files import sha256
 from csnn.spec.pd14 import POPULATIONS, SIZES
 from csnn.validation import build_baseline
 from csnn.validation.baseline import (
@@ -220,8 +223,46 @@ def test_builder_orders_seeds_and_rejects_too_few():
         build_baseline.build(recordings[:2], 10.0)
 
 
+TIMING = {"seed": 5, "T_ms": 2000.0, "nest": "3.10.0"}
+
+
+def recording_file(path, timing):
+    np.savez(path, step=np.arange(1, 9), sender=np.arange(8), timing=np.array(timing))
+    return path
+
+
 def test_builder_command_reports_bad_files(tmp_path, capsys):
+    whole = recording_file(tmp_path / "whole.npz", json.dumps(TIMING)).read_bytes()
     bad = tmp_path / "bad.npz"
-    bad.write_bytes(b"no archive")
-    assert build_baseline.main([str(bad), "--out", str(tmp_path / "out")]) == 3
-    assert "is no NEST recording" in capsys.readouterr().err
+    for damaged in (b"no archive", b"", *(whole[:k] for k in range(1, len(whole), 37))):
+        bad.write_bytes(damaged)
+        assert build_baseline.main([str(bad), "--out", str(tmp_path / "out")]) == 3
+        assert "bad.npz: cannot be read" in capsys.readouterr().err
+    for k in range(0, len(whole), 7):
+        bad.write_bytes(whole[:k] + bytes([whole[k] ^ 0xFF]) + whole[k + 1 :])
+        with contextlib.suppress(InvalidInputError):
+            build_baseline.read_recording(bad)
+
+
+@pytest.mark.parametrize(
+    ("timing", "words"),
+    [
+        ("{", "must be a JSON object"),
+        ("[]", "must be a JSON object"),
+        ("{}", "timing: seed = None: must be an integer >= 0"),
+        (json.dumps({**TIMING, "T_ms": -1}), "timing: T_ms = -1: must be a number > 0"),
+        (json.dumps({**TIMING, "nest": 3}), "timing: nest = 3: must be a string"),
+    ],
+)
+def test_recordings_that_do_not_say_their_making_are_refused(tmp_path, timing, words):
+    with pytest.raises(InvalidInputError, match=re.escape(words)):
+        build_baseline.read_recording(recording_file(tmp_path / "x.npz", timing))
+
+
+def test_recordings_are_read(tmp_path):
+    found = build_baseline.read_recording(
+        recording_file(tmp_path / "x.npz", json.dumps({**TIMING, "more": [1]}))
+    )
+    assert found.timing == {**TIMING, "more": [1]}
+    assert (found.name, found.sha256) == ("x.npz", sha256(tmp_path / "x.npz"))
+    assert (found.step.tolist(), found.sender.tolist()) == (list(range(1, 9)), list(range(8)))
