@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from commands import network_file, succeed
+from protocols import record
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +53,13 @@ def copy(place: Path, tmp_path: Path) -> Path:
     (tmp_path / "run" / "image").symlink_to(tmp_path / "image")
     shutil.copy(place / "small.toml", tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return three recordings of `protocols.network`; tests only read them."""
+    folder = tmp_path_factory.mktemp("nest")
+    paths = [folder / f"nest_{seed}.npz" for seed in (11, 12, 13)]
+    for path, seed in zip(paths, (11, 12, 13), strict=True):
+        record(path, seed, folder)
+    return paths
