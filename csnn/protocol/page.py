@@ -135,10 +135,12 @@ def _distances(verdict: ProtocolVerdict, images: Mapping[str, str]) -> str:
         blocks += table(head, map(_row, cells), marked=[not c.passed for c in cells])
     ways = f"{verdict.ways:,} {'labellings' if verdict.exact else 'random labellings'}"
     blocks += (
-        "<p class='quiet'>Ratio: distance to NEST over that of NEST to itself; “if equal”: its "
-        "central 95 % when the labels of whole realisations are exchanged. Row “all”: geometric "
-        "mean of distance over the distance expected of another NEST realisation. p of a row is "
-        f"not corrected for the others; that of the protocol is, over {ways}: it fails at "
+        "<p class='quiet'>Ratio: distance to NEST over that of NEST to itself, of the first window "
+        "of each realisation; “if equal”: where it lies in at least 95 % of all cases when the "
+        "labels of whole realisations are exchanged. Row “all”: geometric mean of distance over "
+        "the distance expected of another NEST realisation. p of a row is of the same labels (of "
+        "the distance between the groups minus those within them) and is not corrected for the "
+        f"others; that of the protocol is, over {ways}: it fails at "
         f"{FAMILY_P:g}, and the smallest p there can be is {verdict.smallest_p:.2g}. Of NEST's own "
         f"{verdict.nest_windows} windows {verdict.nest_alarms} fail the limits when each "
         "realisation is judged by the others.</p>"

@@ -44,9 +44,11 @@ class PermutationTest:
         Labellings that were compared, the true one included.
     exact : bool
         Whether these are all there are.
+    ratio : ndarray of float64, shape (S, P)
+        Mean distance between candidates and NEST over that of NEST realisations.
     ratio_low, ratio_high : ndarray of float64, shape (S, P)
-        Central 95 % of the ratio of the mean distances NEST - candidate and NEST - NEST over the
-        labellings: where it lies if candidates are NEST realisations.
+        Where that ratio lies if candidates are NEST realisations: between these for at least 95 %
+        of the labellings, for all of them if there are at most 40.
     """
 
     p: F64
@@ -55,6 +57,7 @@ class PermutationTest:
     smallest_p: float
     ways: int
     exact: bool
+    ratio: F64
     ratio_low: F64
     ratio_high: F64
 
@@ -89,7 +92,9 @@ def permutation_test(distances: F64, n_nest: int) -> PermutationTest:
     spread = pooled.std(axis=1, keepdims=True)
     pooled = np.divide(pooled, spread, out=np.zeros_like(pooled), where=spread > _TIE)
     largest = np.concatenate([score, pooled]).max(axis=0)
-    low, high = np.quantile(ratio, [0.025, 0.975], axis=1)
+    # Ends are labellings, and those of few ones the outermost: nothing lies between to be cut off.
+    low = np.quantile(ratio, 0.025, axis=1, method="lower")
+    high = np.quantile(ratio, 0.975, axis=1, method="higher")
     # With groups of equal size a labelling and its reverse are the same.
     least = (2 if 2 * n_nest == n and exact else 1) / labels.shape[0]
     return PermutationTest(
@@ -99,6 +104,7 @@ def permutation_test(distances: F64, n_nest: int) -> PermutationTest:
         smallest_p=least,
         ways=labels.shape[0],
         exact=exact,
+        ratio=ratio[:, 0].reshape(shape),
         ratio_low=low.reshape(shape),
         ratio_high=high.reshape(shape),
     )

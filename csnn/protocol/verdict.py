@@ -69,7 +69,9 @@ class ProtocolCell:
     threshold : float
         What `to_nest.mean` must not exceed.
     ratio, ratio_low, ratio_high : float
-        `to_nest.mean` over `nest.mean`, and where this lies if candidates are NEST realisations.
+        Mean distance to NEST over that of NEST to itself, and where it lies if candidates are NEST
+        realisations; as the permutation test has them, of the first window of each realisation. Of
+        the rows "all", `to_nest.mean` and None.
     p : float
         Of the permutation test, of this cell by itself.
     """
@@ -261,7 +263,7 @@ def _cell(
         nest=nest,
         among=_range(pairs) if pairs.size else None,
         threshold=float(limit[s, p]),
-        ratio=to_nest.mean / nest.mean,
+        ratio=float(test.ratio[s, p]),
         ratio_low=float(test.ratio_low[s, p]),
         ratio_high=float(test.ratio_high[s, p]),
         p=float(test.p[s, p]),

@@ -86,10 +86,37 @@ def test_a_difference_of_all_cells_is_seen_with_many_seeds_only():
     assert seen[10] > 0.8
 
 
-def test_ratio_of_equals_lies_about_one_and_that_of_a_difference_beyond():
-    same = permutation_test(realisations(np.random.default_rng(6), 4, 4), 4)
-    assert np.all(same.ratio_low < 1)
-    assert np.all(same.ratio_high > 1)
+def ratio_of(distances, nest):
+    """Return the ratio of one cell by its definition."""
+    rest = [i for i in range(len(distances)) if i not in nest]
+    between = np.mean([distances[i, j] for i in nest for j in rest])
+    return between / np.mean([distances[i, j] for i, j in itertools.combinations(nest, 2)])
+
+
+@pytest.mark.parametrize(
+    ("n_candidates", "left_out"), [(1, 0), (2, 0), (3, 0), (4, 0), (5, 1), (10, 7)]
+)
+def test_range_of_the_ratio_is_one_of_labellings(n_candidates, left_out):
+    distances = realisations(np.random.default_rng(6), 3, n_candidates)
+    test = permutation_test(distances, 3)
+    for cell in range(distances.shape[1]):
+        groups = itertools.combinations(range(3 + n_candidates), 3)
+        values = [ratio_of(distances[0, cell], group) for group in groups]
+        ends = np.sort(values)[[left_out, -1 - left_out]]
+        assert left_out <= 0.025 * len(values) < left_out + 1
+        assert test.ratio[0, cell] == pytest.approx(values[0])
+        assert [test.ratio_low[0, cell], test.ratio_high[0, cell]] == pytest.approx(ends)
+
+
+@pytest.mark.parametrize(("n_candidates", "least"), [(1, 0.0), (3, 0.0), (5, 0.01), (10, 0.02)])
+def test_ratio_of_equals_lies_in_its_range(n_candidates, least):
+    rng = np.random.default_rng(9)
+    outside = []
+    for _ in range(1000):
+        test = permutation_test(realisations(rng, 3, n_candidates, cells=1), 3)
+        outside.append(not test.ratio_low <= test.ratio <= test.ratio_high)
+    # At most 5 % by construction; 1,000 draws exceed this with a probability below 1e-3.
+    assert least <= np.mean(outside) <= (0.073 if least else 0.0)
 
 
 def test_many_labellings_are_sampled(monkeypatch):

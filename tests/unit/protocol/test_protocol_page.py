@@ -7,11 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 
 from csnn.protocol import page
+from csnn.protocol.distances import Distances
+from csnn.protocol.permutation import permutation_test
 from csnn.protocol.table import lines
 from csnn.protocol.verdict import ProtocolCell, ProtocolVerdict, Range
 from csnn.report.markup import STYLE
@@ -76,9 +79,37 @@ def test_tables_fit_the_page(bold: bool) -> None:
     assert max(widths) <= room * REM_PX
 
 
-@pytest.mark.parametrize(
-    "name", sorted(path.parent.name for path in RESULTS.glob("*/protocol.json"))
-)
+NAMES = sorted(path.parent.name for path in RESULTS.glob("*/protocol.json"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_results_follow_from_their_distances(name: str) -> None:
+    content = json.loads((RESULTS / name / "protocol.json").read_text())
+    stored = {key: np.array(value) for key, value in content["distances"].items()}
+    windows = content["reference"]["windows"]
+    first = [windows.index(realisation) for realisation in dict.fromkeys(windows)]
+    distances = Distances(
+        to_nest=stored["candidate_nest"],
+        among=stored["candidate_candidate"],
+        nest=stored["nest_nest"],
+    )
+    test = permutation_test(distances.of_realisations(first), len(first))
+    verdict = verdict_of(content)
+    assert verdict.family_p == pytest.approx(test.family_p)
+    assert len(verdict.cells) == test.p.size
+    for cell, p, ratio, low, high, to_nest in zip(
+        verdict.cells,
+        *(a.ravel() for a in (test.p, test.ratio, test.ratio_low, test.ratio_high)),
+        distances.to_nest.mean(axis=(2, 3)).ravel(),
+        strict=True,
+    ):
+        told = (cell.p, cell.ratio, cell.ratio_low, cell.ratio_high, cell.to_nest.mean)
+        assert told == pytest.approx((p, ratio, low, high, to_nest))
+        if len(first) == len(windows):
+            assert cell.ratio == pytest.approx(cell.to_nest.mean / cell.nest.mean)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_results_are_told_as_they_are(name: str) -> None:
     content = json.loads((RESULTS / name / "protocol.json").read_text())
     assert content["complete"]

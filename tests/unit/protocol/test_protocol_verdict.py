@@ -77,6 +77,20 @@ def test_a_changed_statistic_fails_and_is_named(ten, statistic):
     assert all(f"{statistic} of all" in failed for failed in verdict.seed_failures)
 
 
+def test_ratio_is_of_the_windows_that_range_and_p_are_of(reference):
+    candidates = [scaled(w, 1.1) for w in reference.windows[:2]]
+    distances = measure(candidates, reference)
+    verdict = judge(distances, reference, (1, 2))
+    first = reference.first_windows
+    upper = np.triu_indices(len(first), 1)
+    for cell in verdict.cells:
+        s = ["FR", "CV", "CC"].index(cell.statistic)
+        p = [name for name, _ in reference.baseline.populations].index(cell.population)
+        own = distances.nest[s, p][np.ix_(first, first)][upper].mean()
+        assert cell.ratio == pytest.approx(distances.to_nest[s, p][:, first].mean() / own)
+        assert cell.to_nest.mean == pytest.approx(distances.to_nest[s, p].mean())
+
+
 def synthetic(reference, seeds, to_nest=1.0, among=1.0, rng=None):
     """Return distances as multiples of those that NEST realisations have on average."""
     centre = centres(reference.baseline)[:, :, np.newaxis, np.newaxis]
