@@ -179,6 +179,16 @@ def _number(field: str, value: Any, least: int = 0) -> int:
     return int(number)
 
 
+def _name(file: Path, path: str | Path) -> str:
+    """Return the name of a file, which nixio encodes; messages name `path`."""
+    name = str(file)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError(f"{path}: names of NIX files must be UTF-8") from None
+    return name
+
+
 def write_neo(path: str | Path, spikes: Spikes) -> None:
     """Write the block of `to_neo` as a NIX file.
 
@@ -206,7 +216,7 @@ def write_neo(path: str | Path, spikes: Spikes) -> None:
         progress(None, "write"),
     ):
         require_room(temporary, room)
-        io = neo_io.NixIO(str(temporary), mode="ow")
+        io = neo_io.NixIO(_name(temporary, path), mode="ow")
         try:
             io.write_block(block)
         finally:
@@ -228,7 +238,7 @@ def read_neo(path: str | Path) -> Spikes:
     with hdf5_errors(path):
         with Path(path).open("rb"):
             pass
-        io = neo_io.NixIO(str(path), mode="ro")
+        io = neo_io.NixIO(_name(Path(path), path), mode="ro")
         try:
             blocks = io.read_all_blocks()
         finally:

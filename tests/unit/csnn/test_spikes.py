@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from decimal import Decimal
@@ -173,6 +174,25 @@ def test_what_is_written_is_read_back(kind: str, case: Spikes, tmp_path: Path) -
     assert again == case
     assert again.time_ms.tolist() == case.time_ms.tolist()
     assert [path.name for path in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("kind", READERS)
+@pytest.mark.parametrize("place", [b"f\xff/x", b"x\xff"], ids=["folder", "file"])
+def test_names_that_are_not_utf_8(kind: str, place: bytes, tmp_path: Path) -> None:
+    require_format(kind)
+    path = tmp_path / os.fsdecode(place + f".{SUFFIXES[kind]}".encode())
+    path.parent.mkdir(exist_ok=True)
+    if kind != "neo":
+        spikes.write(path, make())
+        assert READERS[kind](path, make()) == make()
+        return
+    with pytest.raises(InvalidInputError, match="names of NIX files must be UTF-8"):
+        spikes.write(path, make())
+    assert list(path.parent.iterdir()) == []
+    spikes.write(tmp_path / "x.nix", make())
+    (tmp_path / "x.nix").rename(path)
+    with pytest.raises(InvalidInputError, match="names of NIX files must be UTF-8"):
+        spikes.read_neo(path)
 
 
 @pytest.mark.parametrize("kind", READERS)
