@@ -23,11 +23,11 @@ def network(**changes) -> Description:
     return Description(network=pd14(n_scale=SCALE, k_scale=SCALE, **changes))
 
 
-def record(path: Path, seed: int, scratch: Path, **changes) -> None:
+def record(path: Path, seed: int, scratch: Path, time_ms: float = TIME_MS, **changes) -> None:
     """Write a run of the machine as if NEST had made it."""
     image = generate(network(), seed, scratch / "image", threads=1)
-    run = simulate(image, time_ms=TIME_MS, warmup_ms=500.0, threads=1).recording
-    timing = {"seed": seed, "T_ms": TIME_MS, "scale": SCALE, "bg": "poisson", **changes}
+    run = simulate(image, time_ms=time_ms, warmup_ms=500.0, threads=1).recording
+    timing = {"seed": seed, "T_ms": time_ms, "scale": SCALE, "bg": "poisson", **changes}
     np.savez(path, sender=run.source, step=run.step, timing=np.array(json.dumps(timing)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import resource
@@ -14,7 +15,8 @@ import numba
 import numpy as np
 import pytest
 from commands import csnn, refused, tree, unchanged
-from protocols import SCALE, TIME_MS, network, never, run, settings
+from protocols import SCALE, TIME_MS, network, never, record, run, settings
+from scipy import stats
 
 import csnn as csnn_package
 import csnn.protocol.seeds as stages
@@ -24,7 +26,8 @@ from csnn.errors import InvalidInputError
 from csnn.journal import Journal
 from csnn.protocol import folder
 from csnn.protocol.computer import checkout_commit
-from csnn.protocol.nest import find_recordings
+from csnn.protocol.nest import find_recordings, read_recordings
+from csnn.protocol.reference import recorded_reference
 from csnn.protocol.seeds import Unfinished
 from netgen.build import generate
 
@@ -352,14 +355,74 @@ def test_a_full_disk_leaves_nothing_or_what_was_finished(recordings, tmp_path, s
 # What it is judged by
 
 
+def rates_apart(out: Path, first: int, last: int) -> np.ndarray:
+    """Return KS distances of firing rates between seeds in steps, shape (8, pairs)."""
+    ends = np.cumsum([0, *(p.size for p in network().network.populations)])
+    counts = []
+    for place in sorted(out.glob("seed_*/run/spikes.npz")):
+        with np.load(place) as data:
+            inside = (data["step"] >= first) & (data["step"] <= last)
+            counts.append(np.bincount(data["source"][inside], minlength=ends[-1]))
+    return np.array(
+        [
+            [
+                stats.ks_2samp(a[begin:end], b[begin:end]).statistic
+                for a, b in itertools.combinations(counts, 2)
+            ]
+            for begin, end in itertools.pairwise(ends)
+        ]
+    )
+
+
 def test_a_shorter_recording_cuts_the_candidates(recordings, tmp_path: Path) -> None:
-    outcome = run(recordings, tmp_path / "out", settings(1, 2, time_ms=2500.0))
+    out = tmp_path / "out"
+    outcome = run(recordings, out, settings(1, 2, 3, time_ms=2500.0))
     assert outcome.verdict.judged_ms == TIME_MS
     assert "the first 2000 ms of 2500 ms are judged" in outcome.verdict.notes[0]
     whole = outcome.content["whole"]
     assert whole["duration_ms"] == 2500.0
-    assert np.array(whole["candidate_candidate"]["FR"]).shape == (2, 8)
+    lowest, highest = whole["candidate_candidate"]["FR"]
+    apart = rates_apart(out, 5001, 30_000)
+    assert lowest == pytest.approx(apart.min(axis=1))
+    assert highest == pytest.approx(apart.max(axis=1))
+    upper = np.triu_indices(3, 1)
+    among = np.array(outcome.content["distances"]["candidate_candidate"][0])[:, *upper]
+    judged = rates_apart(out, 5001, 25_000)
+    assert np.allclose(among, judged)
+    assert not np.allclose(judged, apart)
     assert "Candidates among themselves over 2.5 s" in outcome.report.read_text()
+
+
+def test_other_recordings_may_judge_another_part(recordings, tmp_path: Path) -> None:
+    longer = [tmp_path / f"nest_{seed}.npz" for seed in (21, 22, 23)]
+    for path, seed in zip(longer, (21, 22, 23), strict=True):
+        record(path, seed, tmp_path, time_ms=2200.0)
+    out = tmp_path / "out"
+    for chosen, judged_ms in ((longer, 2200.0), (recordings, 2000.0)):
+        outcome = run(chosen, out, settings(1, 2, time_ms=2500.0))
+        assert outcome.verdict.judged_ms == judged_ms
+        among = np.array(outcome.content["distances"]["candidate_candidate"][0])[:, 0, 1]
+        assert np.allclose(among, rates_apart(out, 5001, 5000 + round(10 * judged_ms))[:, 0])
+
+
+def test_a_long_recording_has_thirty_windows_at_most(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    populations = [("A", 40), ("B", 40)]
+    timing = json.dumps({"warmup_ms": 500.0, "T_ms": 12_000.0})
+    steps = np.arange(5001, 125_001, dtype=np.uint32)
+    paths = []
+    for seed in range(3):
+        # Neurons of 8 Hz, in pairs that share all spikes.
+        step = np.concatenate([np.sort(rng.choice(steps, 100, replace=False)) for _ in range(40)])
+        step[[0, -1]] = steps[[0, -1]]
+        sender = np.arange(80, dtype=np.uint32).repeat(100)
+        paths.append(tmp_path / f"{seed}.npz")
+        np.savez(paths[-1], step=np.tile(step, 2), sender=sender, timing=np.array(timing))
+    chosen = settings(1, time_ms=1000.0)
+    nest = recorded_reference(read_recordings(paths), chosen, populations=populations)
+    assert np.bincount(nest.baseline.window_seed).tolist() == [10, 10, 10]
+    assert nest.duration_ms == 1000.0
+    assert len(nest.windows) == 30
 
 
 def test_what_simulated_a_seed_is_kept(recordings, copy: Path, monkeypatch) -> None:
