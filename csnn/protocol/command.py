@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -159,6 +159,7 @@ def _content(
     verdict = judge(distances, nest, tuple(c.seed for c in done))
     followed = course.summary(courses, nest)
     verdict = verdict.failed_for(course.reasons(followed))
+    verdict = replace(verdict, notes=(*verdict.notes, *_mixed(done)))
     content = {
         "schema": RESULT_SCHEMA,
         "version": folder.VERSION,
@@ -192,6 +193,19 @@ def _content(
         "verdict": verdict.to_dict(),
     }
     return content, verdict, distances
+
+
+def _mixed(done: Sequence[Candidate]) -> tuple[str, ...]:
+    """Return a note if seeds are known to come from more than one state of the code."""
+    tools = [(c.facts["made"] or {}).get("tools") for c in done]
+    # Whatever stands in these files: they have no digest.
+    states = {f"{t.get('csnn')} {t.get('commit')}" for t in tools if isinstance(t, dict)}
+    if len(states) < 2:
+        return ()
+    return (
+        f"the seeds were simulated by {len(states)} versions of csnn; which, says `made` of each "
+        "seed in protocol.json",
+    )
 
 
 def _whole(done: Sequence[Candidate], settings: Settings, nest: Reference) -> dict[str, Any] | None:

@@ -434,6 +434,15 @@ def test_what_simulated_a_seed_is_kept(recordings, copy: Path, monkeypatch) -> N
     outcome = run(recordings, copy, settings(1, 2, threads=2), make=never)
     assert outcome.content["machine"] == elsewhere
     assert [seed["made"] for seed in outcome.content["seeds"]] == [made, made]
+    assert not any("versions" in note for note in outcome.verdict.notes)
+    other = {**made, "tools": {**made["tools"], "csnn": "0.0.1"}}
+    (copy / "seed_1" / "made.json").write_text(json.dumps(other))
+    outcome = run(recordings, copy, settings(1, 2), make=never)
+    note = "the seeds were simulated by 2 versions of csnn; "
+    assert any(note in said for said in outcome.content["verdict"]["notes"])
+    assert note in outcome.report.read_text()
+    (copy / "seed_1" / "made.json").write_text('{"tools": 3}')
+    run(recordings, copy, settings(1, 2), make=never)
     (copy / "seed_1" / "made.json").unlink()
     outcome = run(recordings, copy, settings(1, 2), make=never)
     assert outcome.content["seeds"][0]["made"] is None
