@@ -26,6 +26,8 @@ from csnn.simulator.state import MachineState
 from csnn.spec.machine import Run
 
 DIRECTORY = "progress"
+# How a command goes on whose `--resume` is an option.
+GOING_ON = "continue with the same command and --resume"
 # One may be damaged; the other then is the one before it.
 _KEPT_CHECKPOINTS = 2
 _EMPTY = np.empty(0, np.uint32)
@@ -84,15 +86,23 @@ class Journal:
         See `csnn.journal_files.settings_of`.
     segments : list of int
         Last steps of the segments that it holds.
+    going_on : str
+        What a user whose run fails is told to do.
     """
 
     def __init__(
-        self, directory: Path, image: Image, settings: dict[str, Any], segments: Sequence[int] = ()
+        self,
+        directory: Path,
+        image: Image,
+        settings: dict[str, Any],
+        segments: Sequence[int] = (),
+        going_on: str = GOING_ON,
     ) -> None:
         self.folder = directory / DIRECTORY
         self.image = image
         self.settings = settings
         self._segments = list(segments)
+        self._going_on = going_on
         # What the last part recorded, nothing, and cost.
         self._rest: list[tuple[Recording, dict[str, float]]] = []
 
@@ -138,7 +148,7 @@ class Journal:
         """Say what a failed run leaves, and how to go on."""
         if not self._segments:
             return "nothing is recorded yet"
-        return f"recorded up to step {self.last_step}: continue with the same command and --resume"
+        return f"recorded up to step {self.last_step}: {self._going_on}"
 
     def whole(self) -> tuple[Recording, dict[str, float]]:
         """Read back what all parts recorded, and what they cost."""
@@ -156,7 +166,12 @@ class Journal:
 
 
 def recover(
-    directory: Path, image: Image, run: Run, period: int | None, warn: Warn
+    directory: Path,
+    image: Image,
+    run: Run,
+    period: int | None,
+    warn: Warn,
+    going_on: str = GOING_ON,
 ) -> tuple[Journal, MachineState | None]:
     """Open the journal of an unfinished run where it can be continued.
 
@@ -173,6 +188,8 @@ def recover(
         Steps between two checkpoints; None: as it was.
     warn : callable
         Takes warnings.
+    going_on : str
+        As for `Journal`.
 
     Returns
     -------
@@ -223,7 +240,8 @@ def recover(
     for kind in (CHECKPOINT, SEGMENT):
         files.remove(folder, kind, lambda step: step > last)
     settings = settings_of(run, period or (chain[-1].settings["period_steps"] if chain else 0))
-    return Journal(directory, image, settings, [end for end in ends if end <= last]), state
+    kept = [end for end in ends if end <= last]
+    return Journal(directory, image, settings, kept, going_on), state
 
 
 def _next_segment(folder: Path, step: int, image: Image, chain: Sequence[Segment]) -> Segment:

@@ -181,6 +181,7 @@ def simulate_seed(
             timings={"generate_s": image.manifest["generate_s"]},
             command=command,
             warn=warn,
+            going_on="the same command continues",
         )
     if not result["complete"]:
         raise Unfinished

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import resource
 import shutil
@@ -347,6 +349,29 @@ def test_a_full_disk_leaves_nothing_or_what_was_finished(recordings, tmp_path, s
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not (tmp_path / "new").exists()
+
+
+def test_a_disk_that_fills_up_on_the_way_says_how_to_go_on(
+    recordings, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(stages, "PERIOD_MS", 500.0)
+    before = os.fsync
+    full: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        if full[-1] in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        before(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    # The last of 25,000 steps, and the run's own file after it.
+    for name, step in (("25000.npz", 20_000), ("spikes.npz", 25_000)):
+        full.append(name)
+        hint = f"No space left on device; recorded up to step {step}: the same command continues$"
+        with pytest.raises(InvalidInputError, match=hint):
+            run(recordings, tmp_path / "out", settings(1))
+    full.append("none")
+    run(recordings, tmp_path / "out", settings(1))
 
 
 # What it is judged by
