@@ -129,6 +129,21 @@ def remove_leftovers(directory: Path) -> None:
                 path.unlink()
 
 
+def remove_directory(path: Path) -> None:
+    """Remove a directory, at once for whoever looks: a part of one would be misleading.
+
+    Raises
+    ------
+    InvalidInputError
+        If the system refuses. What it refuses to remove once the name is gone is left to
+        `remove_leftovers`.
+    """
+    aside = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
+    with reported(path):
+        path.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def is_own_directory(path: Path) -> bool:
     """Return whether `path` is a directory that may be replaced.
 

@@ -6,8 +6,6 @@ is made of, see `csnn.journal_files`.
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,7 @@ import numpy as np
 
 from csnn import journal_files as files
 from csnn.errors import InvalidInputError, reject
-from csnn.files import remove_leftovers, reported, sync_directory
+from csnn.files import remove_directory, remove_leftovers, reported, sync_directory
 from csnn.image.store import Image
 from csnn.journal_files import CHECKPOINT, SEGMENT, Segment, settings_of, summed
 from csnn.simulator.recording import Recording, join
@@ -157,12 +155,9 @@ class Journal:
         return join([recording for recording, _ in parts]), summed([costs for _, costs in parts])
 
     def remove(self) -> None:
-        """Remove the journal, at once for whoever looks: a part of one would be misleading."""
+        """Remove the journal."""
         if self.folder.is_dir():
-            aside = self.folder.with_name(f".tmp-{secrets.token_hex(4)}-{DIRECTORY}")
-            with reported(self.folder):
-                self.folder.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
+            remove_directory(self.folder)
 
 
 def recover(

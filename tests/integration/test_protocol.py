@@ -23,6 +23,7 @@ import csnn.protocol.seeds as stages
 import csnn.run as csnn_run
 from csnn import output
 from csnn.errors import InvalidInputError
+from csnn.image.store import open_image
 from csnn.journal import Journal
 from csnn.protocol import folder
 from csnn.protocol.computer import checkout_commit
@@ -104,9 +105,8 @@ def test_seeds_are_added_and_partial_results_kept(recordings, copy: Path, monkey
         assert not (copy / "report.html").exists()
         return generate(description, seed, *arguments, **options)
 
-    outcome = run(recordings, copy, settings(1, 2, 3), make=make, keep_images=True)
+    outcome = run(recordings, copy, settings(1, 2, 3), make=make)
     assert made == [3]
-    assert (copy / "seed_3" / "image" / "manifest.json").exists()
     assert outcome.content["complete"]
     assert len(outcome.verdict.seed_failures) == 3
 
@@ -137,6 +137,65 @@ def test_a_whole_image_is_simulated_and_a_damaged_one_made_again(recordings, cop
         outcome = run(recordings, copy, settings(1, 2), make=maker)
         assert outcome.content["distances"] == wanted
         assert not image.exists()
+
+
+def test_images_are_kept_and_made_again_if_it_is_asked_for(recordings, copy: Path) -> None:
+    image = copy / "seed_1" / "image"
+    place = copy / "seed_1" / "run"
+    digest = output.read_result(place)["image_digest"]
+    gone = f"{place}/image: the image of this run is gone; csnn generate NETWORK --seed 1 --out"
+    for command in ("validate", "report"):
+        refused(csnn(command, place), gone, "the protocol's command with --keep-images")
+    refused(csnn("export", "spikes", place, "--out", copy.parent / "spikes.npz"), gone)
+    shutil.rmtree(copy / "seed_2")
+    run(recordings, copy, settings(1, 2), keep_images=True)
+    assert (copy / "seed_2" / "image" / "manifest.json").exists()
+    assert open_image(image).digest == digest
+    assert csnn("validate", place).code == 0
+    before = tree(image)
+    # Neither is it made again while it is whole, nor removed by a command that does not ask for it.
+    for keep in (True, False):
+        run(recordings, copy, settings(1, 2), make=never, keep_images=keep)
+        assert tree(image) == before
+    flip(image / "node_00000.bin")
+    run(recordings, copy, settings(1), keep_images=True)
+    generate(network(), 2, image)
+    run(recordings, copy, settings(1), keep_images=True)
+    assert open_image(image).digest == digest
+
+
+def test_an_image_that_cannot_be_made_again_is_refused(recordings, copy: Path) -> None:
+    def other(description, seed, *arguments, **options):
+        return generate(description, seed + 1, *arguments, **options)
+
+    words = "made again, it is not the image that .*seed_1/run is a run of"
+    with pytest.raises(InvalidInputError, match=words):
+        run(recordings, copy, settings(1, 2), make=other, keep_images=True)
+    assert not (copy / "seed_1" / "image").exists()
+    run(recordings, copy, settings(1, 2), make=never)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["new", "again"])
+def test_a_command_killed_before_it_removed_an_image_leaves_none(
+    recordings, copy: Path, monkeypatch, again
+) -> None:
+    """Stands for a kill at the end of a run, whose folder may have held an older one's samples."""
+    shutil.rmtree(copy / "seed_1" / ("run" if again else ""))
+    with monkeypatch.context() as patch:
+        whole = stages.simulate_seed
+
+        def killed(*arguments):
+            whole(*arguments)
+            raise BrokenPipeError
+
+        patch.setattr(stages, "simulate_seed", killed)
+        with pytest.raises(BrokenPipeError):
+            run(recordings, copy, settings(1, 2))
+    assert (copy / "seed_1" / "image").exists()
+    run(recordings, copy, settings(1, 2), make=never)
+    assert {path.name for path in (copy / "seed_1").iterdir()} == {
+        "run", "samples.npz", "made.json",
+    }  # fmt: skip
 
 
 def test_interrupted_simulation_goes_on(recordings, copy: Path, monkeypatch) -> None:
