@@ -129,6 +129,14 @@ def remove_leftovers(directory: Path) -> None:
                 path.unlink()
 
 
+def require_writable(directory: Path) -> None:
+    """Raise InvalidInputError if no file can be made in a directory."""
+    probe = directory / f".tmp-{secrets.token_hex(4)}-probe"
+    with reported(directory, probe):
+        probe.touch(exist_ok=False)
+        probe.unlink()
+
+
 def remove_directory(path: Path) -> None:
     """Remove a directory, at once for whoever looks: a part of one would be misleading.
 
