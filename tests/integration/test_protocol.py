@@ -485,7 +485,8 @@ REFUSED = {
     "scale": "timing.scale = 1.0",
     "background": "timing.bg = 'dc'",
     "time": "timing.T_ms = 3000.0",
-    "neuron": "must be a neuron",
+    "neuron": "x.npz: sender = 77169: must be a neuron",
+    "doubled": "x.npz: step = 12345: neuron 1500 spikes twice in it",
     "late": "begins after 700 ms",
     "short": "two windows",
     "empty": "not empty",
@@ -526,6 +527,8 @@ def test_recordings_that_are_refused(recordings, tmp_path: Path, change: str) ->
     arrays |= {name: arrays[name][kept] for name in ("step", "sender")}
     if change == "neuron":
         arrays["sender"][-1] = 77169
+    if change == "doubled":
+        arrays["step"][-2:], arrays["sender"][-2:] = 12345, 1500
     if change == "no steps":
         del arrays["step"]
     if change == "silence":
