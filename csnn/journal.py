@@ -35,8 +35,16 @@ Warn = Callable[[Sequence[str]], None]
 
 
 def is_there(directory: Path) -> bool:
-    """Return whether the directory of a run holds a journal."""
+    """Return whether the directory of a run holds a journal.
+
+    Raises
+    ------
+    InvalidInputError
+        If its name is a link's: what that names is not the run's to remove.
+    """
     folder = directory / DIRECTORY
+    if folder.is_symlink():
+        raise InvalidInputError(f"{folder}: is a symbolic link, must be a folder; remove the link")
     return any(files.steps(folder, kind) for kind in (SEGMENT, CHECKPOINT))
 
 
