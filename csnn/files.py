@@ -336,7 +336,9 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
 
 
 def require_regular(path: str | Path) -> None:
-    """Raise InvalidInputError if `path` is a pipe or a device: reading it might never end."""
+    """Raise InvalidInputError if `path` holds a null byte or is a pipe or a device, without end."""
+    if "\0" in str(path):
+        raise InvalidInputError(f"{str(path)!r}: embedded null byte")
     with reported(path):
         exists, ends = Path(path).exists(), Path(path).is_file() or Path(path).is_dir()
     if exists and not ends:
