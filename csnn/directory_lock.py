@@ -14,7 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from csnn.errors import InvalidInputError
-from csnn.files import MANIFEST_NAME, remove_leftovers, reported, require_kind
+from csnn.files import (
+    MANIFEST_NAME,
+    remove_leftovers,
+    reported,
+    require_kind,
+    require_writable,
+)
 
 # File systems without locks, such as some that are mounted over a network.
 _WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EINVAL)
@@ -76,7 +82,8 @@ def held(
     Raises
     ------
     InvalidInputError
-        If it cannot be created, holds something else, or another process is writing there.
+        If it cannot be created or written to, holds something else, or another process is writing
+        there.
     """
     directory = Path(path)
     if ".." in directory.parts:
@@ -94,6 +101,9 @@ def held(
             if not (directory / MANIFEST_NAME).exists():
                 claimed = True
                 claim(directory)
+            else:
+                # Not only when hours of work are to be written there.
+                require_writable(directory)
             yield directory
     except BaseException:
         with contextlib.suppress(OSError):

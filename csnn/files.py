@@ -129,6 +129,29 @@ def remove_leftovers(directory: Path) -> None:
                 path.unlink()
 
 
+def require_writable(directory: Path) -> None:
+    """Raise InvalidInputError if no file can be made in a directory."""
+    probe = directory / f".tmp-{secrets.token_hex(4)}-probe"
+    with reported(directory, probe):
+        probe.touch(exist_ok=False)
+        probe.unlink()
+
+
+def remove_directory(path: Path) -> None:
+    """Remove a directory, at once for whoever looks: a part of one would be misleading.
+
+    Raises
+    ------
+    InvalidInputError
+        If the system refuses. What it refuses to remove once the name is gone is left to
+        `remove_leftovers`.
+    """
+    aside = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
+    with reported(path):
+        path.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
 def is_own_directory(path: Path) -> bool:
     """Return whether `path` is a directory that may be replaced.
 
@@ -313,7 +336,9 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
 
 
 def require_regular(path: str | Path) -> None:
-    """Raise InvalidInputError if `path` is a pipe or a device: reading it might never end."""
+    """Raise InvalidInputError if `path` holds a null byte or is a pipe or a device, without end."""
+    if "\0" in str(path):
+        raise InvalidInputError(f"{str(path)!r}: embedded null byte")
     with reported(path):
         exists, ends = Path(path).exists(), Path(path).is_file() or Path(path).is_dir()
     if exists and not ends:

@@ -6,8 +6,6 @@ is made of, see `csnn.journal_files`.
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +15,7 @@ import numpy as np
 
 from csnn import journal_files as files
 from csnn.errors import InvalidInputError, reject
-from csnn.files import remove_leftovers, reported, sync_directory
+from csnn.files import remove_directory, remove_leftovers, reported, sync_directory
 from csnn.image.store import Image
 from csnn.journal_files import CHECKPOINT, SEGMENT, Segment, settings_of, summed
 from csnn.simulator.recording import Recording, join
@@ -26,6 +24,8 @@ from csnn.simulator.state import MachineState
 from csnn.spec.machine import Run
 
 DIRECTORY = "progress"
+# How a command goes on whose `--resume` is an option.
+GOING_ON = "continue with the same command and --resume"
 # One may be damaged; the other then is the one before it.
 _KEPT_CHECKPOINTS = 2
 _EMPTY = np.empty(0, np.uint32)
@@ -35,8 +35,16 @@ Warn = Callable[[Sequence[str]], None]
 
 
 def is_there(directory: Path) -> bool:
-    """Return whether the directory of a run holds a journal."""
+    """Return whether the directory of a run holds a journal.
+
+    Raises
+    ------
+    InvalidInputError
+        If its name is a link's: what that names is not the run's to remove.
+    """
     folder = directory / DIRECTORY
+    if folder.is_symlink():
+        raise InvalidInputError(f"{folder}: is a symbolic link, must be a folder; remove the link")
     return any(files.steps(folder, kind) for kind in (SEGMENT, CHECKPOINT))
 
 
@@ -84,15 +92,23 @@ class Journal:
         See `csnn.journal_files.settings_of`.
     segments : list of int
         Last steps of the segments that it holds.
+    going_on : str
+        What a user whose run fails is told to do.
     """
 
     def __init__(
-        self, directory: Path, image: Image, settings: dict[str, Any], segments: Sequence[int] = ()
+        self,
+        directory: Path,
+        image: Image,
+        settings: dict[str, Any],
+        segments: Sequence[int] = (),
+        going_on: str = GOING_ON,
     ) -> None:
         self.folder = directory / DIRECTORY
         self.image = image
         self.settings = settings
         self._segments = list(segments)
+        self._going_on = going_on
         # What the last part recorded, nothing, and cost.
         self._rest: list[tuple[Recording, dict[str, float]]] = []
 
@@ -138,7 +154,7 @@ class Journal:
         """Say what a failed run leaves, and how to go on."""
         if not self._segments:
             return "nothing is recorded yet"
-        return f"recorded up to step {self.last_step}: continue with the same command and --resume"
+        return f"recorded up to step {self.last_step}: {self._going_on}"
 
     def whole(self) -> tuple[Recording, dict[str, float]]:
         """Read back what all parts recorded, and what they cost."""
@@ -147,16 +163,18 @@ class Journal:
         return join([recording for recording, _ in parts]), summed([costs for _, costs in parts])
 
     def remove(self) -> None:
-        """Remove the journal, at once for whoever looks: a part of one would be misleading."""
+        """Remove the journal."""
         if self.folder.is_dir():
-            aside = self.folder.with_name(f".tmp-{secrets.token_hex(4)}-{DIRECTORY}")
-            with reported(self.folder):
-                self.folder.rename(aside)
-            shutil.rmtree(aside, ignore_errors=True)
+            remove_directory(self.folder)
 
 
 def recover(
-    directory: Path, image: Image, run: Run, period: int | None, warn: Warn
+    directory: Path,
+    image: Image,
+    run: Run,
+    period: int | None,
+    warn: Warn,
+    going_on: str = GOING_ON,
 ) -> tuple[Journal, MachineState | None]:
     """Open the journal of an unfinished run where it can be continued.
 
@@ -173,6 +191,8 @@ def recover(
         Steps between two checkpoints; None: as it was.
     warn : callable
         Takes warnings.
+    going_on : str
+        As for `Journal`.
 
     Returns
     -------
@@ -223,7 +243,8 @@ def recover(
     for kind in (CHECKPOINT, SEGMENT):
         files.remove(folder, kind, lambda step: step > last)
     settings = settings_of(run, period or (chain[-1].settings["period_steps"] if chain else 0))
-    return Journal(directory, image, settings, [end for end in ends if end <= last]), state
+    kept = [end for end in ends if end <= last]
+    return Journal(directory, image, settings, kept, going_on), state
 
 
 def _next_segment(folder: Path, step: int, image: Image, chain: Sequence[Segment]) -> Segment:

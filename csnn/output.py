@@ -123,7 +123,8 @@ def prepared(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     InvalidInputError
-        If it cannot be created, holds something else, or another process is writing there.
+        If it cannot be created or written to, holds something else, or another process is writing
+        there.
     """
     with held(path, SCHEMA, lambda directory: write_manifest(directory, None)) as directory:
         yield directory

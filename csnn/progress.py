@@ -22,6 +22,8 @@ _UNKNOWN = "{desc} ..."
 _NARROW_COLUMNS = 60
 # Room for the ^C that a terminal prints behind the bar, lest it begin a line of its own.
 _MARGIN = 3
+# More than there are bars at a time.
+_ROWS = 20
 _quiet = False
 
 
@@ -77,6 +79,8 @@ class Progress:
                 delay=0.0 if total is None else DELAY_S,
                 miniters=1,
                 leave=False,
+                # Not the terminal's: in the 0 rows of one that was never told, tqdm shows nothing.
+                nrows=_ROWS,
                 file=sys.stderr,
             )
             if not self._silent and sys.stderr.isatty()

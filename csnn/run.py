@@ -67,6 +67,7 @@ def run_simulation(
     timings: dict[str, float] | None = None,
     command: str | None = None,
     warn: journal.Warn = lambda notes: None,
+    going_on: str = journal.GOING_ON,
     team: Team | None = None,
 ) -> dict[str, Any]:
     """Simulate an image into `directory`.
@@ -98,6 +99,8 @@ def run_simulation(
         The command line to be recorded in the result; None if there was none.
     warn : callable
         Takes warnings about files that are passed over.
+    going_on : str
+        What the message of a failed run that can be continued tells to do.
     team : Team, optional
         Ranks over which the simulator is divided; rank 0 calls this.
 
@@ -119,7 +122,7 @@ def run_simulation(
     book = None
     if has_journal or period is not None:
         session, costs, book = _journaled(
-            image, run, directory, kind, period, resume, timings or {}, warn, team
+            image, run, directory, kind, period, resume, timings or {}, warn, going_on, team
         )
     else:
         past = read_past(directory, image, run) if resume else None
@@ -186,10 +189,11 @@ def _journaled(
     resume: bool,
     timings: dict[str, float],
     warn: journal.Warn,
+    going_on: str,
     team: Team | None,
 ) -> tuple[Session, dict[str, float], journal.Journal]:
     """Simulate part by part, each of which is kept before the next begins."""
-    book, state = journal.recover(directory, image, run, period, warn)
+    book, state = journal.recover(directory, image, run, period, warn, going_on)
     if state is None:
         past = None
         if resume and (directory / output.RESULT).exists():

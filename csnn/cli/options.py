@@ -56,7 +56,8 @@ def add_scale_options(parser: Any) -> None:
     group.add_argument("--scale", type=float, metavar="X", help="neurons and in-degrees")
     group.add_argument("--n-scale", type=float, metavar="X", help="neurons only")
     group.add_argument("--k-scale", type=float, metavar="X", help="in-degrees only")
-    group.add_argument("--columns", type=int, metavar="N", help="microcircuits side by side")
+    group.add_argument("--columns", type=int, metavar="N", help="microcircuits side by side, of "
+                       "columns only (default 4: 1.2 billion synapses)")  # fmt: skip
 
 
 def add_network_options(parser: Any) -> None:

@@ -26,6 +26,7 @@ from csnn.json_fields import (
 from csnn.spec.pd14 import DT_MS
 
 FEWEST = 3
+ARRAYS = ("step", "sender")
 _MS_STEPS = round(1.0 / DT_MS)
 # So much of a recording may pass before its first and after its last spike; of small networks does.
 _SILENT_MS = 5.0
@@ -62,7 +63,7 @@ class NestRecording:
 
     def spikes(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Return `step` and `sender` of every spike."""
-        step, sender = output.read_arrays(self.path, "step", "sender")
+        step, sender = output.read_arrays(self.path, *ARRAYS)
         return step, sender
 
 
@@ -118,8 +119,8 @@ def read_recordings(paths: Sequence[Path], *, scale: float = 1.0) -> list[NestRe
 
 def _read(path: Path, scale: float) -> NestRecording:
     require_regular(path)
-    step, sender = output.read_arrays(path, "step", "sender")
-    for name, array in (("step", step), ("sender", sender)):
+    step, sender = output.read_arrays(path, *ARRAYS)
+    for name, array in zip(ARRAYS, (step, sender), strict=True):
         if array.ndim != 1 or array.dtype.kind not in "ui" or array.size == 0:
             found = f"{array.dtype} {array.shape}"
             raise reject(f"{path}: {name}", found, "must be a list of integers, not empty")

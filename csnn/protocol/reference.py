@@ -14,7 +14,7 @@ import numpy as np
 from csnn.errors import InvalidInputError, located, reject
 from csnn.progress import progress
 from csnn.protocol.distribution import ks_distance, sorted_distribution
-from csnn.protocol.nest import NestRecording
+from csnn.protocol.nest import ARRAYS, NestRecording
 from csnn.protocol.samples import Populations, Samples, load_samples, save_samples, take_samples
 from csnn.protocol.settings import Settings
 from csnn.spec.pd14 import DT_MS, POPULATIONS, SIZES
@@ -195,7 +195,7 @@ def _samples_of(
             found = tuple(
                 take_samples(
                     step, sender, populations, _window(settings, duration, place),
-                    all_pairs=all_pairs,
+                    all_pairs=all_pairs, fields=ARRAYS,
                 )
                 for duration, place in zip(durations, places, strict=True)
             )  # fmt: skip

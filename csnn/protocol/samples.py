@@ -14,7 +14,13 @@ from csnn.errors import InvalidInputError
 from csnn.protocol.distribution import Distribution, distribution_of
 from csnn.sealed import Arrays, read_sealed, write_sealed
 from csnn.validation.all_pairs import count_correlations
-from csnn.validation.statistics import CC_BIN_MS, STATISTICS, Window, compute_statistics
+from csnn.validation.statistics import (
+    CC_BIN_MS,
+    FIELDS,
+    STATISTICS,
+    Window,
+    compute_statistics,
+)
 
 # Of (statistic, population).
 Samples = dict[tuple[str, str], Distribution]
@@ -31,12 +37,13 @@ def take_samples(
     window: Window,
     *,
     all_pairs: bool = False,
+    fields: tuple[str, str] = FIELDS,
 ) -> Samples:
     """Compute FR, CV and CC of every population.
 
     Parameters
     ----------
-    step, source, populations, window
+    step, source, populations, window, fields
         As for `csnn.validation.statistics.compute_statistics`.
     all_pairs : bool
         Correlate all pairs instead of those of 250 neurons.
@@ -50,7 +57,7 @@ def take_samples(
     InvalidInputError
         If the arrays do not match, name neurons that do not exist, or hold a spike twice.
     """
-    statistics = compute_statistics(step, source, populations, window)
+    statistics = compute_statistics(step, source, populations, window, fields)
     samples = {
         (statistic, p.name): distribution_of(p.sample(statistic), statistic)
         for statistic in STATISTICS

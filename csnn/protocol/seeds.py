@@ -1,6 +1,6 @@
 """The stages of one seed: image, simulation, samples; each is kept, and reused if it is whole.
 
-In the folder of a seed, `image` is removed when the seed is done unless it is to be kept; `run`
+In the folder of a seed, `image` is removed when the run is done unless it is to be kept; `run`
 holds spikes and result, as `csnn simulate` writes them; `samples.npz` holds FR, CV and CC with the
 digest of the spikes that they are of; `made.json` names the computer and the versions that
 simulated it.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any
 
 from csnn import journal, output
 from csnn.errors import InvalidInputError, reject
-from csnn.files import MANIFEST_NAME, reported, require_kind
+from csnn.files import MANIFEST_NAME, remove_directory, reported, require_kind
 from csnn.image.origin import is_image_of
 from csnn.image.store import Image, open_image
 from csnn.journal import Warn
@@ -101,7 +100,9 @@ def run_seed(
     windows : sequence of Window
         To take samples of.
     keep_image : bool
-        Leave the image where it is.
+        Leave the image where it is; that of a finished seed is made again if it is missing or
+        damaged. Else it is removed, but not if the seed was finished before, by a command that
+        kept it.
     command : str, optional
         To be recorded in the result of the run.
     warn : callable
@@ -114,7 +115,8 @@ def run_seed(
     Raises
     ------
     InvalidInputError
-        If the folder holds a run of something else, or a damaged one.
+        If the folder holds a run of something else, or a damaged one, or the image of a finished
+        run cannot be made again.
     Unfinished
         If Ctrl-C ended the simulation.
     """
@@ -135,14 +137,19 @@ def run_seed(
     if result is None:
         made = {"machine": describe_computer(), "tools": describe_software()}
         output.write_json(folder / MADE, {**made, "threads": settings.threads})
+        # Of another run, if there are any; these would say that the seed was finished.
+        with reported(folder / SAMPLES):
+            (folder / SAMPLES).unlink(missing_ok=True)
         image = _image(folder / IMAGE, description, seed, settings.threads, generate)
         result = simulate_seed(image, run, folder / RUN, command, warn)
+    elif keep_image:
+        _restore_image(folder, description, result, settings.threads, generate)
+    # Samples are made after it: while they are missing, nobody has finished the seed.
+    if not keep_image and not (folder / SAMPLES).exists():
+        _remove_image(folder / IMAGE)
     populations = [(p.name, p.size) for p in description.network.populations]
     simulated = time.perf_counter()
     samples, digest = _samples(folder, populations, windows, settings.recipe.all_pairs)
-    if not keep_image:
-        with reported(folder / IMAGE):
-            shutil.rmtree(folder / IMAGE, ignore_errors=True)
     facts = {name: result[name] for name in FACTS if name in result}
     facts |= {"spikes_sha256": digest, "made": _made(folder / MADE)}
     now = time.perf_counter()
@@ -181,6 +188,7 @@ def simulate_seed(
             timings={"generate_s": image.manifest["generate_s"]},
             command=command,
             warn=warn,
+            going_on="the same command continues",
         )
     if not result["complete"]:
         raise Unfinished
@@ -239,17 +247,50 @@ def finished_run(directory: Path, run: Run, network_sha256: str) -> dict[str, An
     return None
 
 
+def _restore_image(
+    folder: Path,
+    description: Description,
+    result: dict[str, Any],
+    threads: int,
+    generate: Generate,
+) -> None:
+    """Make the image of a finished run again, unless it is there and whole."""
+    path, digest = folder / IMAGE, result["image_digest"]
+    image = _image(path, description, result["seed"], threads, generate, digest)
+    if image.digest != digest:
+        _remove_image(path)
+        rule = f"made again, it is not the image that {folder / RUN} is a run of"
+        hint = "other versions of csnn or NumPy make another; go on without --keep-images"
+        raise InvalidInputError(f"{path}: {rule}: {hint}")
+    # The link names a whole path, and the folder may have been moved.
+    output.link_image(folder / RUN, image)
+
+
+def _remove_image(path: Path) -> None:
+    # What a link names is somebody else's.
+    if path.is_dir() and not path.is_symlink():
+        remove_directory(path)
+
+
 def _image(
-    path: Path, description: Description, seed: int, threads: int, generate: Generate
+    path: Path,
+    description: Description,
+    seed: int,
+    threads: int,
+    generate: Generate,
+    digest: str | None = None,
 ) -> Image:
-    """Return the image of a seed, made if it is not there, or not whole, or of something else."""
+    """Return the image of a seed, made if it is not there, or not whole, or of something else.
+
+    With a `digest`, one of another is made again too.
+    """
     if path.exists():
         try:
             image = open_image(path)
         except InvalidInputError:
             pass  # made again below
         else:
-            if is_image_of(image, description, seed):
+            if digest in (None, image.digest) and is_image_of(image, description, seed):
                 return image
     return generate(description, seed, path, threads=threads)
 

@@ -22,6 +22,8 @@ CC_BIN_MS = 2.0
 CC_NEURONS = 250
 CC_SEED = 12345
 CV_MIN_SPIKES = 3
+# Of spikes in messages.
+FIELDS = ("spikes.step", "spikes.source")
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -120,6 +122,7 @@ def compute_statistics(
     source: npt.NDArray[Any],
     populations: Sequence[tuple[str, int]],
     window: Window,
+    fields: tuple[str, str] = FIELDS,
 ) -> Statistics:
     """Compute the FR, CV and CC samples of every population.
 
@@ -131,6 +134,8 @@ def compute_statistics(
         The network's populations in order.
     window : Window
         Spikes outside it are ignored.
+    fields : tuple of str
+        Names of the two arrays in messages.
 
     Returns
     -------
@@ -152,7 +157,7 @@ def compute_statistics(
     ----------
     Potjans & Diesmann (2014) Cereb. Cortex 24:785; Dasbach et al. (2021) Front. Neurosci. 15.
     """
-    step, source = _checked_spikes(step, source, sum(size for _, size in populations))
+    step, source = _checked_spikes(step, source, sum(size for _, size in populations), fields)
     # A window beyond the range of the stored steps is legal: compare as Python-sized integers.
     inside = (step >= window.first_step) & (
         step.astype(np.int64, copy=False) < window.first_step + window.n_steps
@@ -163,7 +168,7 @@ def compute_statistics(
     for name, size in populations:
         mine = inside & (source >= first) & (source < first + size)
         neuron = source[mine].astype(np.int64) - first
-        offset = step[mine].astype(np.int64) - window.first_step
+        own_step = step[mine].astype(np.int64)
         chosen = np.arange(size)
         if size > CC_NEURONS:
             chosen = np.sort(rng.choice(size, CC_NEURONS, replace=False))
@@ -173,10 +178,10 @@ def compute_statistics(
                 size=size,
                 n_spikes=int(neuron.size),
                 rate=firing_rates(neuron, size, window.duration_ms),
-                cv=interval_cvs(neuron, offset, size),
+                cv=interval_cvs(neuron, own_step, size, first, fields[0]),
                 cc=correlations(
                     neuron,
-                    offset,
+                    own_step - window.first_step,
                     chosen,
                     bin_steps=max(1, round(CC_BIN_MS / window.dt_ms)),
                     n_steps=window.n_steps,
@@ -188,19 +193,17 @@ def compute_statistics(
 
 
 def _checked_spikes(
-    step: npt.NDArray[Any], source: npt.NDArray[Any], n_neurons: int
+    step: npt.NDArray[Any], source: npt.NDArray[Any], n_neurons: int, fields: tuple[str, str]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     step, source = np.asarray(step), np.asarray(source)
-    for field, array in (("step", step), ("source", source)):
+    for field, array in zip(fields, (step, source), strict=True):
         if array.ndim != 1 or (array.size and array.dtype.kind not in "ui"):
-            raise reject(
-                f"spikes.{field}", f"{array.dtype} {array.shape}", "must be a 1-D integer array"
-            )
+            raise reject(field, f"{array.dtype} {array.shape}", "must be a 1-D integer array")
     if step.size != source.size:
-        raise reject("spikes.source", source.size, f"must be as long as step ({step.size})")
+        raise reject(fields[1], source.size, f"must be as long as step ({step.size})")
     if source.size and (source.max() >= n_neurons or source.min() < 0):
         bad = int(source.max() if source.max() >= n_neurons else source.min())
-        raise reject("spikes.source", bad, f"must be a neuron from 0 to {n_neurons - 1}")
+        raise reject(fields[1], bad, f"must be a neuron from 0 to {n_neurons - 1}")
     return step, source
 
 
@@ -209,32 +212,44 @@ def firing_rates(neuron: I64, size: int, duration_ms: float) -> F64:
     return np.asarray(np.bincount(neuron, minlength=size) * (1000.0 / duration_ms), np.float64)
 
 
-def interval_cvs(neuron: I64, offset: I64, size: int) -> F64:
+def interval_cvs(
+    neuron: I64, step: I64, size: int, first_neuron: int = 0, field: str = FIELDS[0]
+) -> F64:
     """Return standard deviation over mean of the intervals of neurons with more than 2 spikes.
 
     Parameters
     ----------
-    neuron, offset : ndarray of int64, shape (spikes,)
-        Neuron within the population and step within the window; any order.
+    neuron, step : ndarray of int64, shape (spikes,)
+        Neuron within the population, and step; any order.
     size : int
         Neurons in the population.
+    first_neuron : int
+        Its first neuron, from which messages count.
+    field : str
+        Name of the steps in messages.
 
     Returns
     -------
     ndarray of float64
         In order of the neuron; the standard deviation is the population one (ddof = 0).
+
+    Raises
+    ------
+    InvalidInputError
+        If a neuron spikes twice in a step.
     """
     if neuron.size == 0:
         return np.empty(0)
     # Sorting one packed key is several times faster than a lexsort of two arrays.
-    span = int(offset.max()) + 1
-    key = neuron * span + offset
+    span = int(step.max()) + 1
+    key = neuron * span + step
     key.sort()
     counts = np.bincount(neuron, minlength=size)
     interval = np.diff(key)
     if np.any(interval == 0):
         twice = int(key[:-1][interval == 0][0])
-        raise reject("spikes.step", twice % span, f"neuron {twice // span} spikes twice in it")
+        rule = f"neuron {first_neuron + twice // span} spikes twice in it"
+        raise reject(field, twice % span, rule)
     # Intervals from one neuron's last spike to the next neuron's first one are not intervals.
     owner = key // span
     inner = owner[1:] == owner[:-1]

@@ -35,6 +35,7 @@ from csnn.cli import main
 from csnn.image.store import open_image
 from csnn.result import is_full_scale_pd14
 from csnn.run import run_simulation
+from csnn.spec.columns import columns
 from csnn.spec.machine import Run
 from csnn.spec.pd14 import POPULATIONS, SIZES
 from csnn.spec.toml import loads
@@ -404,6 +405,15 @@ def test_help_has_an_example_and_fits_80_columns(
     assert (quiet is not None) == (command in COMMANDS)
     assert max(map(len, outcome.out.splitlines())) <= 80
     assert f"csnn {command}".strip() in outcome.out.partition("\nexample:\n")[2]
+
+
+@pytest.mark.parametrize("command", ["generate", "run", "show"])
+def test_help_tells_how_large_columns_are(command: str) -> None:
+    network = columns()
+    n = sum(population.size for population in network.populations) // SIZES.sum()
+    synapses = sum(projection.rule.count for projection in network.projections)
+    text = " ".join(succeed(command, "--help").out.split())
+    assert f"(default {n}: {synapses / 1e9:.1f} billion synapses)" in text
 
 
 def test_output_for_people_fits_80_columns(

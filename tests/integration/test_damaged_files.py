@@ -126,7 +126,7 @@ RUN_DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "version = 2: must be 1",
     ),
     "no manifest": (lambda p: (p / "manifest.json").unlink(), "manifest.json: cannot be read"),
-    "no image": (lambda p: (p / "image").unlink(), "image/manifest.json: cannot be read"),
+    "no image": (lambda p: (p / "image").unlink(), "image: the image of this run is gone"),
 }
 
 

@@ -618,3 +618,20 @@ def test_a_journal_folder_without_files_is_none(tmp_path: Path) -> None:
     (tmp_path / "progress").mkdir()
     (tmp_path / "progress" / "segment-12.npz").write_text("not a name")
     assert not journal.is_there(tmp_path)
+
+
+def test_a_journal_that_is_a_link_is_refused_before_the_work(
+    image: Path, network: Path, run: Path, unfinished: Path
+) -> None:
+    elsewhere = run / "progress"
+    elsewhere.rename(run.parent / "elsewhere")
+    elsewhere.symlink_to(run.parent / "elsewhere")
+    words = f"{run}/progress: is a symbolic link, must be a folder"
+    with unchanged(run.parent):
+        for command in (("simulate", image, *SETTINGS), ("run", network, *EVERY)):
+            for more in ((), ("--resume",)):
+                refused(csnn(*command, *more, "--out", run), words)
+    # Also one to a folder without a journal.
+    shutil.rmtree(run.parent / "elsewhere")
+    with unchanged(run.parent):
+        refused(csnn("simulate", image, *SETTINGS, *EVERY, "--out", run), words)

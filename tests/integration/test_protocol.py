@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
 import re
 import resource
 import shutil
@@ -23,6 +25,7 @@ import csnn.protocol.seeds as stages
 import csnn.run as csnn_run
 from csnn import output
 from csnn.errors import InvalidInputError
+from csnn.image.store import open_image
 from csnn.journal import Journal
 from csnn.protocol import folder
 from csnn.protocol.computer import checkout_commit
@@ -105,9 +108,8 @@ def test_seeds_are_added_and_partial_results_kept(recordings, copy: Path, monkey
         assert not (copy / "report.html").exists()
         return generate(description, seed, *arguments, **options)
 
-    outcome = run(recordings, copy, settings(1, 2, 3), make=make, keep_images=True)
+    outcome = run(recordings, copy, settings(1, 2, 3), make=make)
     assert made == [3]
-    assert (copy / "seed_3" / "image" / "manifest.json").exists()
     assert outcome.content["complete"]
     assert len(outcome.verdict.seed_failures) == 3
 
@@ -138,6 +140,65 @@ def test_a_whole_image_is_simulated_and_a_damaged_one_made_again(recordings, cop
         outcome = run(recordings, copy, settings(1, 2), make=maker)
         assert outcome.content["distances"] == wanted
         assert not image.exists()
+
+
+def test_images_are_kept_and_made_again_if_it_is_asked_for(recordings, copy: Path) -> None:
+    image = copy / "seed_1" / "image"
+    place = copy / "seed_1" / "run"
+    digest = output.read_result(place)["image_digest"]
+    gone = f"{place}/image: the image of this run is gone; csnn generate NETWORK --seed 1 --out"
+    for command in ("validate", "report"):
+        refused(csnn(command, place), gone, "the protocol's command with --keep-images")
+    refused(csnn("export", "spikes", place, "--out", copy.parent / "spikes.npz"), gone)
+    shutil.rmtree(copy / "seed_2")
+    run(recordings, copy, settings(1, 2), keep_images=True)
+    assert (copy / "seed_2" / "image" / "manifest.json").exists()
+    assert open_image(image).digest == digest
+    assert csnn("validate", place).code == 0
+    before = tree(image)
+    # Neither is it made again while it is whole, nor removed by a command that does not ask for it.
+    for keep in (True, False):
+        run(recordings, copy, settings(1, 2), make=never, keep_images=keep)
+        assert tree(image) == before
+    flip(image / "node_00000.bin")
+    run(recordings, copy, settings(1), keep_images=True)
+    generate(network(), 2, image)
+    run(recordings, copy, settings(1), keep_images=True)
+    assert open_image(image).digest == digest
+
+
+def test_an_image_that_cannot_be_made_again_is_refused(recordings, copy: Path) -> None:
+    def other(description, seed, *arguments, **options):
+        return generate(description, seed + 1, *arguments, **options)
+
+    words = "made again, it is not the image that .*seed_1/run is a run of"
+    with pytest.raises(InvalidInputError, match=words):
+        run(recordings, copy, settings(1, 2), make=other, keep_images=True)
+    assert not (copy / "seed_1" / "image").exists()
+    run(recordings, copy, settings(1, 2), make=never)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["new", "again"])
+def test_a_command_killed_before_it_removed_an_image_leaves_none(
+    recordings, copy: Path, monkeypatch, again
+) -> None:
+    """Stands for a kill at the end of a run, whose folder may have held an older one's samples."""
+    shutil.rmtree(copy / "seed_1" / ("run" if again else ""))
+    with monkeypatch.context() as patch:
+        whole = stages.simulate_seed
+
+        def killed(*arguments):
+            whole(*arguments)
+            raise BrokenPipeError
+
+        patch.setattr(stages, "simulate_seed", killed)
+        with pytest.raises(BrokenPipeError):
+            run(recordings, copy, settings(1, 2))
+    assert (copy / "seed_1" / "image").exists()
+    run(recordings, copy, settings(1, 2), make=never)
+    assert {path.name for path in (copy / "seed_1").iterdir()} == {
+        "run", "samples.npz", "made.json",
+    }  # fmt: skip
 
 
 def test_interrupted_simulation_goes_on(recordings, copy: Path, monkeypatch) -> None:
@@ -352,6 +413,29 @@ def test_a_full_disk_leaves_nothing_or_what_was_finished(recordings, tmp_path, s
     assert not (tmp_path / "new").exists()
 
 
+def test_a_disk_that_fills_up_on_the_way_says_how_to_go_on(
+    recordings, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(stages, "PERIOD_MS", 500.0)
+    before = os.fsync
+    full: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        if full[-1] in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        before(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    # The last of 25,000 steps, and the run's own file after it.
+    for name, step in (("25000.npz", 20_000), ("spikes.npz", 25_000)):
+        full.append(name)
+        hint = f"No space left on device; recorded up to step {step}: the same command continues$"
+        with pytest.raises(InvalidInputError, match=hint):
+            run(recordings, tmp_path / "out", settings(1))
+    full.append("none")
+    run(recordings, tmp_path / "out", settings(1))
+
+
 # What it is judged by
 
 
@@ -473,7 +557,8 @@ REFUSED = {
     "scale": "timing.scale = 1.0",
     "background": "timing.bg = 'dc'",
     "time": "timing.T_ms = 3000.0",
-    "neuron": "must be a neuron",
+    "neuron": "x.npz: sender = 77169: must be a neuron",
+    "doubled": "x.npz: step = 12345: neuron 1500 spikes twice in it",
     "late": "begins after 700 ms",
     "short": "two windows",
     "empty": "not empty",
@@ -514,6 +599,8 @@ def test_recordings_that_are_refused(recordings, tmp_path: Path, change: str) ->
     arrays |= {name: arrays[name][kept] for name in ("step", "sender")}
     if change == "neuron":
         arrays["sender"][-1] = 77169
+    if change == "doubled":
+        arrays["step"][-2:], arrays["sender"][-2:] = 12345, 1500
     if change == "no steps":
         del arrays["step"]
     if change == "silence":

@@ -43,7 +43,9 @@ def test_a_resumed_run_equals_one_run(image: Path, tmp_path: Path) -> None:
     for key in ("events", "rtf", "events_per_s"):
         assert again[key] == pytest.approx(result[key], rel=1e-2)
     for key in ("warmup_s", "simulate_s"):
-        assert again["timings"][key] == result["timings"][key] > 0
+        assert again["timings"][key] == result["timings"][key]
+    # Of the warm-up, too short for a millisecond, see the next test.
+    assert result["timings"]["simulate_s"] > 0
 
 
 def test_costs_of_a_resumed_run_are_those_of_all_parts(

@@ -21,6 +21,7 @@ from commands import (
 )
 
 from csnn import output
+from csnn import run as csnn_run
 
 
 @pytest.mark.parametrize("command", ["run", "generate", "simulate"])
@@ -92,6 +93,29 @@ def test_a_disk_that_is_full_at_the_end(
         with unchanged(copy):
             outcome = csnn("simulate", copy / "image", *options, "--out", copy / out)
             refused(outcome, f"{copy / out}/{name}: No space left on device")
+
+
+def test_a_read_only_directory_is_refused_before_the_work(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.open
+
+    def read_only(path: str | Path, flags: int, *arguments: int, **options: int) -> int:
+        if flags & os.O_CREAT and str(copy / "run") in str(path):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return before(path, flags, *arguments, **options)
+
+    def never(*arguments: object) -> None:
+        raise AssertionError("it was simulated")
+
+    monkeypatch.setattr(os, "open", read_only)
+    monkeypatch.setattr(csnn_run, "_simulated", never)
+    with unchanged(copy):
+        outcome = csnn("simulate", copy / "image", "--out", copy / "run")
+        refused(outcome, f"csnn: {copy}/run: Read-only file system\n")
+        # Neither needs to write there.
+        succeed("validate", copy / "run")
+    succeed("export", "spikes", copy / "run", "--out", copy / "spikes.npz")
 
 
 # What happens in which order

@@ -142,6 +142,30 @@ def test_width_is_the_terminals(
         os.close(terminal)
 
 
+@pytest.mark.parametrize("size", [(0, 0), (1, 80), (24, 80)])
+def test_a_terminal_of_any_height_shows_the_bar(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller, terminal = os.openpty()
+    try:
+        termios.tcsetwinsize(terminal, size)
+        with open(terminal, "w", closefd=False) as stream:
+            monkeypatch.setattr("sys.stderr", stream)
+            monkeypatch.setattr(module, "DELAY_S", 0.0)
+            monkeypatch.delenv("COLUMNS", raising=False)
+            with progress(1000, "simulate", "steps") as bar:
+                bar.update(500)
+                bar._bar.refresh()  # type: ignore[union-attr]
+        shown = ""
+        # A terminal passes on what was written in its own time.
+        while not shown.endswith("(500 steps)\r\n"):
+            shown += os.read(controller, 2**16).decode()
+        assert re.search(r"simulate:  50% \|.+\| 500/1000 steps", shown)
+    finally:
+        os.close(controller)
+        os.close(terminal)
+
+
 def test_quiet_silences_both(monkeypatch: pytest.MonkeyPatch) -> None:
     set_quiet(True)
     assert _run(io.StringIO(), monkeypatch, delay_s=-1.0) == ""

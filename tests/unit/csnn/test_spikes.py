@@ -449,6 +449,8 @@ def test_a_file_that_is_none_is_refused(kind: str, tmp_path: Path) -> None:
             READERS[kind](path, make())
         assert str(error.value).startswith(str(path))
         assert "\n" not in str(error.value)
+    with pytest.raises(InvalidInputError, match="embedded null"):
+        READERS[kind](tmp_path / f"a\0b.{SUFFIXES[kind]}", make())
 
 
 @pytest.mark.parametrize("kind", MODULES)

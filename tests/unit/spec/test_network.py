@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -392,6 +393,28 @@ def test_lateral_synapses_leave_the_mean_input_as_it_is(k_scale: float) -> None:
         before = population.poisson.rate_hz
         assert target.poisson.rate_hz + brought_hz == pytest.approx(before, rel=1e-12)
         assert target.dc == population.dc
+
+
+def test_the_page_tells_the_background_of_columns() -> None:
+    net, single = columns(), pd14()
+    rows = []
+    for population in single.populations:
+        name = f"C1_{population.name}"
+        lateral = sum(
+            p.rule.count
+            for p in net.projections
+            if p.target == name and p.source[:2] != "C1" and isinstance(p.rule, FixedTotalNumber)
+        )
+        before, after = population.poisson, net.population(name).poisson
+        assert before is not None
+        assert after is not None
+        if lateral:
+            indegree = lateral / population.size
+            rates = f"{before.rate_hz:,.0f} | {after.rate_hz:,.1f}"
+            rows.append(f"| `{population.name}` | {indegree:.0f} | {rates} |")
+    page = Path(__file__).parents[3] / "docs" / "howto" / "own-network.md"
+    assert len(rows) == 4
+    assert "\n".join(rows) in page.read_text(encoding="utf-8")
 
 
 def test_a_ring_of_two_columns_has_one_neighbour_each() -> None:

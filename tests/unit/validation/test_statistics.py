@@ -105,7 +105,7 @@ def test_a_neuron_whose_counts_never_vary_has_no_correlation():
         ([1], [345], "spikes.source = 345: must be a neuron from 0 to 344"),
         ([1], [-1], "spikes.source = -1"),
         ([1.5], [0], "must be a 1-D integer array"),
-        ([7, 7, 7], [3, 3, 3], "spikes.step = 6: neuron 3 spikes twice"),
+        ([7, 7, 7], [3, 3, 3], "spikes.step = 7: neuron 3 spikes twice"),
     ],
 )
 def test_bad_spikes_are_refused(step, source, message):
