@@ -51,6 +51,7 @@ from csnn.validation.statistics import (
 UNIT_MS = 1000
 KEPT_TIMING = ("T_ms", "threads", "create_s", "connect_s", "presim_s", "sim_s", "rtf", "nsyn")
 
+_ARRAYS = ("step", "sender")
 # What is read of `timing` whatever it holds beside it.
 _TIMING: dict[str, tuple[Kind, str]] = {
     "seed": (is_count, "an integer >= 0"),
@@ -80,7 +81,7 @@ def read_recording(path: Path) -> Recording:
     InvalidInputError
         If the file is missing, damaged, no npz file, or lacks one of the arrays.
     """
-    timing, step, sender = output.read_arrays(path, "timing", "step", "sender")
+    timing, step, sender = output.read_arrays(path, "timing", *_ARRAYS)
     try:
         told = json.loads(str(timing))
     except (ValueError, RecursionError):
@@ -151,6 +152,7 @@ def _windows(recording: Recording, duration_ms: int, warmup_ms: float) -> list[C
                 recording.sender,
                 populations,
                 Window(first_step=first + i * n_steps, n_steps=n_steps, dt_ms=DT_MS),
+                _ARRAYS,
             )
         )
         for i in range(count)

@@ -259,6 +259,13 @@ def test_recordings_that_do_not_say_their_making_are_refused(tmp_path, timing, w
         build_baseline.read_recording(recording_file(tmp_path / "x.npz", timing))
 
 
+def test_builder_names_what_is_wrong_in_a_recording():
+    recordings = [recording(seed) for seed in (7, 8, 9)]
+    recordings[1].sender[5] = 77169
+    with pytest.raises(InvalidInputError, match="^sender = 77169: must be a neuron"):
+        build_baseline.build(recordings, 10.0, durations_ms=(1000,))
+
+
 def test_recordings_are_read(tmp_path):
     found = build_baseline.read_recording(
         recording_file(tmp_path / "x.npz", json.dumps({**TIMING, "more": [1]}))
