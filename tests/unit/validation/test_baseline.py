@@ -262,7 +262,7 @@ def test_recordings_that_do_not_say_their_making_are_refused(tmp_path, timing, w
 def test_builder_names_what_is_wrong_in_a_recording():
     recordings = [recording(seed) for seed in (7, 8, 9)]
     recordings[1].sender[5] = 77169
-    with pytest.raises(InvalidInputError, match="^sender = 77169: must be a neuron"):
+    with pytest.raises(InvalidInputError, match=r"^sender = 77169: must be a neuron"):
         build_baseline.build(recordings, 10.0, durations_ms=(1000,))
 
 
