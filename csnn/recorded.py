@@ -124,12 +124,15 @@ def image_of(directory: Path, result: dict[str, Any]) -> Image:
     """Open the image that was simulated; InvalidInputError if it is gone, or another lies there."""
     path = directory / output.IMAGE_DIRECTORY
     if not path.exists():
-        rule = (
-            f"the image of this run is gone; csnn generate NETWORK --seed {result['seed']} "
-            f"--out {path} makes it again, with the options that made it; for a seed of a "
-            "protocol, the protocol's command with --keep-images"
+        seed, place, rule = result["seed"], path, "the image of this run is gone"
+        if path.is_symlink():
+            place = path.readlink()
+            rule = f"there is no image at {place} (ln -sfn names another place)"
+        raise InvalidInputError(
+            f"{path}: {rule}; csnn generate NETWORK --seed {seed} --out {place} makes it again, "
+            "with the options that made it; for a seed of a protocol, the protocol's command with "
+            "--keep-images"
         )
-        raise InvalidInputError(f"{path}: {rule}")
     image = open_image(path, verify=False)
     if image.digest != result["image_digest"]:
         raise InvalidInputError(f"{path}: is another image than the one that was simulated")

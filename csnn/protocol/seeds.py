@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -254,14 +255,24 @@ def _restore_image(
     threads: int,
     generate: Generate,
 ) -> None:
-    """Make the image of a finished run again, unless it is there and whole."""
+    """Make the image of a finished run again if it is gone; what lies there is not replaced."""
     path, digest = folder / IMAGE, result["image_digest"]
-    image = _image(path, description, result["seed"], threads, generate, digest)
-    if image.digest != digest:
-        _remove_image(path)
-        rule = f"made again, it is not the image that {folder / RUN} is a run of"
-        hint = "other versions of csnn or NumPy make another; go on without --keep-images"
-        raise InvalidInputError(f"{path}: {rule}: {hint}")
+    if os.path.lexists(path):
+        hint = "move it away, and the same command makes the image again"
+        try:
+            image = open_image(path)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{error}; {hint}") from None
+        if image.digest != digest:
+            rule = f"is not the image that {folder / RUN} is a run of"
+            raise InvalidInputError(f"{path}: {rule}; {hint}")
+    else:
+        image = generate(description, result["seed"], path, threads=threads)
+        if image.digest != digest:
+            remove_directory(path)
+            rule = f"made again, it is not the image that {folder / RUN} is a run of"
+            hint = "other versions of csnn or NumPy make another; go on without --keep-images"
+            raise InvalidInputError(f"{path}: {rule}: {hint}")
     # The link names a whole path, and the folder may have been moved.
     output.link_image(folder / RUN, image)
 
@@ -273,25 +284,21 @@ def _remove_image(path: Path) -> None:
 
 
 def _image(
-    path: Path,
-    description: Description,
-    seed: int,
-    threads: int,
-    generate: Generate,
-    digest: str | None = None,
+    path: Path, description: Description, seed: int, threads: int, generate: Generate
 ) -> Image:
-    """Return the image of a seed, made if it is not there, or not whole, or of something else.
-
-    With a `digest`, one of another is made again too.
-    """
+    """Return the image of a seed, made if it is not there, or not whole, or of something else."""
     if path.exists():
         try:
             image = open_image(path)
         except InvalidInputError:
             pass  # made again below
         else:
-            if digest in (None, image.digest) and is_image_of(image, description, seed):
+            if is_image_of(image, description, seed):
                 return image
+    if path.is_symlink():
+        # The new one is to take its place, not that of what it names.
+        with reported(path):
+            path.unlink()
     return generate(description, seed, path, threads=threads)
 
 

@@ -185,7 +185,7 @@ def _name(file: Path, path: str | Path) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise InvalidInputError(f"{path}: names of NIX files must be UTF-8") from None
+        raise InvalidInputError(f"{path}: the whole path of a NIX file must be UTF-8") from None
     return name
 
 

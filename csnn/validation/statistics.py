@@ -241,15 +241,16 @@ def interval_cvs(
     if neuron.size == 0:
         return np.empty(0)
     # Sorting one packed key is several times faster than a lexsort of two arrays.
-    span = int(step.max()) + 1
-    key = neuron * span + step
+    first_step = int(step.min())
+    span = int(step.max()) - first_step + 1
+    key = neuron * span + (step - first_step)
     key.sort()
     counts = np.bincount(neuron, minlength=size)
     interval = np.diff(key)
     if np.any(interval == 0):
         twice = int(key[:-1][interval == 0][0])
         rule = f"neuron {first_neuron + twice // span} spikes twice in it"
-        raise reject(field, twice % span, rule)
+        raise reject(field, first_step + twice % span, rule)
     # Intervals from one neuron's last spike to the next neuron's first one are not intervals.
     owner = key // span
     inner = owner[1:] == owner[:-1]

@@ -172,12 +172,16 @@ def test_without_mpi4py_the_command_names_the_extra(
     assert csnn("simulate", image, "--mpi", "--out", tmp_path / "run").err == ""
 
 
-def test_the_launcher_of_another_library_is_refused(image: Path, tmp_path: Path) -> None:
-    mpi_jobs.mpiexec()
+def library() -> str:
+    """Return what mpi4py says of its MPI library."""
     ask = "from mpi4py import MPI; print(MPI.Get_library_version())"
     command = [sys.executable, "-c", ask]
-    library = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    other = "PMI" if "Open MPI" in library else "OMPI_COMM_WORLD"
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_launcher_of_another_library_is_refused(image: Path, tmp_path: Path) -> None:
+    mpi_jobs.mpiexec()
+    other = "PMI" if "Open MPI" in library() else "OMPI_COMM_WORLD"
     said = []
     for rank in ("0", "1"):
         command = [sys.executable, "-m", "csnn.cli", "simulate", str(image), "--mpi"]
@@ -190,11 +194,24 @@ def test_the_launcher_of_another_library_is_refused(image: Path, tmp_path: Path)
         assert (done.returncode, done.stdout) == (4, "")
         said += mpi_jobs.voice(done.stderr)
     (text,) = said
-    words = (
-        "csnn: --mpi: 2 processes were started, but the MPI library of mpi4py sees 1: start them"
-    )
+    words = f"csnn: --mpi: {other}_SIZE says 2 processes, but the MPI library of mpi4py sees one: "
     assert text.startswith(words)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_sizes_of_an_outer_job_are_no_offence(single: Path, tmp_path: Path, number: int) -> None:
+    """A job within one of another library inherits that one's variables."""
+    command = [mpi_jobs.mpiexec(), "-n", "2", sys.executable, "-m", "csnn.cli", "simulate"]
+    other = "PMI" if "Open MPI" in library() else "OMPI_COMM_WORLD"
+    done = subprocess.run(
+        [*command, str(single / "run" / "image"), "--mpi", "--out", str(tmp_path / "run")],
+        env={**mpi_jobs.environment(), f"{other}_SIZE": str(number)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run/result.json").read_text())["manifest"]["ranks"] == 2
 
 
 @pytest.mark.parametrize("kind", ["PMI", "OMPI_COMM_WORLD"])

@@ -146,7 +146,9 @@ def test_images_are_kept_and_made_again_if_it_is_asked_for(recordings, copy: Pat
     image = copy / "seed_1" / "image"
     place = copy / "seed_1" / "run"
     digest = output.read_result(place)["image_digest"]
-    gone = f"{place}/image: the image of this run is gone; csnn generate NETWORK --seed 1 --out"
+    there = (place / "image").readlink()
+    gone = f"{place}/image: there is no image at {there} (ln -sfn names another place); csnn "
+    gone += f"generate NETWORK --seed 1 --out {there} makes it again"
     for command in ("validate", "report"):
         refused(csnn(command, place), gone, "the protocol's command with --keep-images")
     refused(csnn("export", "spikes", place, "--out", copy.parent / "spikes.npz"), gone)
@@ -160,11 +162,58 @@ def test_images_are_kept_and_made_again_if_it_is_asked_for(recordings, copy: Pat
     for keep in (True, False):
         run(recordings, copy, settings(1, 2), make=never, keep_images=keep)
         assert tree(image) == before
-    flip(image / "node_00000.bin")
-    run(recordings, copy, settings(1), keep_images=True)
-    generate(network(), 2, image)
-    run(recordings, copy, settings(1), keep_images=True)
-    assert open_image(image).digest == digest
+
+
+@pytest.mark.parametrize("what", ["damaged", "another", "link to another", "dangling link"])
+def test_what_lies_in_the_place_of_an_image_is_not_replaced(
+    recordings, copy: Path, tmp_path: Path, what: str
+) -> None:
+    image = place = copy / "seed_1" / "image"
+    if "link" in what:
+        place = tmp_path / "elsewhere"
+        image.symlink_to(place)
+    if what != "dangling link":
+        generate(network(), 1 if what == "damaged" else 2, place)
+    if what == "damaged":
+        flip(place / "node_00000.bin")
+    before = tree(place)
+    with pytest.raises(InvalidInputError, match="; move it away, and the same command makes the"):
+        run(recordings, copy, settings(1, 2), make=never, keep_images=True)
+    assert tree(place) == before
+    assert image.is_symlink() == ("link" in what)
+
+
+def test_linked_images_are_used_and_left_alone(recordings, copy: Path, tmp_path: Path) -> None:
+    image = copy / "seed_1" / "image"
+    place = tmp_path / "elsewhere"
+    generate(network(), 1, place)
+    before = tree(place)
+    image.symlink_to(place)
+    run(recordings, copy, settings(1), make=never, keep_images=True)
+    # Not even where one of its own would be removed.
+    (copy / "seed_1" / "samples.npz").unlink()
+    run(recordings, copy, settings(1), make=never)
+    assert image.is_symlink()
+    assert tree(place) == before
+    shutil.rmtree(copy / "seed_2")
+    (copy / "seed_2").mkdir()
+    (copy / "seed_2" / "image").symlink_to(place)
+    made: list[Path] = []
+
+    def make(description, seed, path, **options):
+        made.append(path)
+        return generate(description, seed, path, **options)
+
+    run(recordings, copy, settings(2), make=make)
+    assert made == [copy / "seed_2" / "image"]
+    assert tree(place) == before
+
+
+def test_a_journal_that_is_a_link_is_refused_before_the_work(recordings, copy: Path) -> None:
+    shutil.rmtree(copy / "seed_1")
+    (copy / "seed_2" / "run" / "progress").symlink_to(copy)
+    with pytest.raises(InvalidInputError, match="progress: is a symbolic link"):
+        run(recordings, copy, settings(1, 2), make=never)
 
 
 def test_an_image_that_cannot_be_made_again_is_refused(recordings, copy: Path) -> None:

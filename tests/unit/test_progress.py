@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import select
 import sys
 import termios
 from collections.abc import Iterator
@@ -159,6 +160,7 @@ def test_a_terminal_of_any_height_shows_the_bar(
         shown = ""
         # A terminal passes on what was written in its own time.
         while not shown.endswith("(500 steps)\r\n"):
+            assert select.select([controller], [], [], 20)[0], shown
             shown += os.read(controller, 2**16).decode()
         assert re.search(r"simulate:  50% \|.+\| 500/1000 steps", shown)
     finally:

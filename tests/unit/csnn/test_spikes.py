@@ -186,12 +186,12 @@ def test_names_that_are_not_utf_8(kind: str, place: bytes, tmp_path: Path) -> No
         spikes.write(path, make())
         assert READERS[kind](path, make()) == make()
         return
-    with pytest.raises(InvalidInputError, match="names of NIX files must be UTF-8"):
+    with pytest.raises(InvalidInputError, match="whole path of a NIX file must be UTF-8"):
         spikes.write(path, make())
     assert list(path.parent.iterdir()) == []
     spikes.write(tmp_path / "x.nix", make())
     (tmp_path / "x.nix").rename(path)
-    with pytest.raises(InvalidInputError, match="names of NIX files must be UTF-8"):
+    with pytest.raises(InvalidInputError, match="whole path of a NIX file must be UTF-8"):
         spikes.read_neo(path)
 
 
