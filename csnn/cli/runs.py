@@ -79,6 +79,7 @@ def _run(options: argparse.Namespace) -> int:
     with output.prepared(options.out) as directory:
         if not options.resume:
             journal.require_none(directory)
+        # The journal first: one that is refused is so before an image is made.
         elif not journal.is_there(directory) and every_ms is None:
             output.read_result(directory)
         image = _own_image(options, description, run, directory)

@@ -101,9 +101,8 @@ def run_seed(
     windows : sequence of Window
         To take samples of.
     keep_image : bool
-        Leave the image where it is; that of a finished seed is made again if it is missing or
-        damaged. Else it is removed, but not if the seed was finished before, by a command that
-        kept it.
+        Leave the image where it is; that of a finished seed is made again if it is missing. Else it
+        is removed, but not if the seed was finished before, by a command that kept it.
     command : str, optional
         To be recorded in the result of the run.
     warn : callable
@@ -116,8 +115,8 @@ def run_seed(
     Raises
     ------
     InvalidInputError
-        If the folder holds a run of something else, or a damaged one, or the image of a finished
-        run cannot be made again.
+        If the folder holds a run of something else, or a damaged one, or, where the image of a
+        finished run is to be kept, something else lies in its place or it cannot be made again.
     Unfinished
         If Ctrl-C ended the simulation.
     """

@@ -10,6 +10,7 @@ import sys
 import termios
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -119,6 +120,21 @@ def test_a_wide_terminal_shows_the_units(monkeypatch: pytest.MonkeyPatch) -> Non
         assert re.fullmatch(r"simulate: 100% \|#+\| 2000/2000 steps, 00:00 left", shown[0])
 
 
+@contextmanager
+def stderr_on_a_terminal(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Put standard error on a terminal of (rows, columns); yield what reads from it."""
+    controller, terminal = os.openpty()
+    try:
+        termios.tcsetwinsize(terminal, size)
+        with open(terminal, "w", closefd=False) as stream:
+            monkeypatch.setattr("sys.stderr", stream)
+            monkeypatch.delenv("COLUMNS", raising=False)
+            yield controller
+    finally:
+        os.close(controller)
+        os.close(terminal)
+
+
 @pytest.mark.parametrize(
     ("size", "variable", "columns"),
     [((40, 50), None, 50), ((40, 50), "70", 70), ((0, 0), None, 80), ((40, 50), "wide", 50)],
@@ -129,43 +145,29 @@ def test_width_is_the_terminals(
     columns: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    controller, terminal = os.openpty()
-    try:
-        termios.tcsetwinsize(terminal, size)
-        with open(terminal, "w", closefd=False) as stream:
-            monkeypatch.setattr("sys.stderr", stream)
-            monkeypatch.delenv("COLUMNS", raising=False)
-            if variable is not None:
-                monkeypatch.setenv("COLUMNS", variable)
-            assert module._columns() == columns
-    finally:
-        os.close(controller)
-        os.close(terminal)
+    with stderr_on_a_terminal(size, monkeypatch):
+        if variable is not None:
+            monkeypatch.setenv("COLUMNS", variable)
+        assert module._columns() == columns
 
 
 @pytest.mark.parametrize("size", [(0, 0), (1, 80), (24, 80)])
 def test_a_terminal_of_any_height_shows_the_bar(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    controller, terminal = os.openpty()
-    try:
-        termios.tcsetwinsize(terminal, size)
-        with open(terminal, "w", closefd=False) as stream:
-            monkeypatch.setattr("sys.stderr", stream)
-            monkeypatch.setattr(module, "DELAY_S", 0.0)
-            monkeypatch.delenv("COLUMNS", raising=False)
-            with progress(1000, "simulate", "steps") as bar:
-                bar.update(500)
-                bar._bar.refresh()  # type: ignore[union-attr]
+    monkeypatch.setattr(module, "DELAY_S", 0.0)
+    with stderr_on_a_terminal(size, monkeypatch) as controller:
+        with progress(1000, "simulate", "steps") as bar:
+            bar.update(500)
+            assert bar._bar is not None
+            bar._bar.refresh()
+        sys.stderr.flush()
         shown = ""
         # A terminal passes on what was written in its own time.
         while not shown.endswith("(500 steps)\r\n"):
             assert select.select([controller], [], [], 20)[0], shown
             shown += os.read(controller, 2**16).decode()
-        assert re.search(r"simulate:  50% \|.+\| 500/1000 steps", shown)
-    finally:
-        os.close(controller)
-        os.close(terminal)
+    assert re.search(r"simulate:  50% \|.+\| 500/1000 steps", shown)
 
 
 def test_quiet_silences_both(monkeypatch: pytest.MonkeyPatch) -> None:
